@@ -1,0 +1,3 @@
+//! The `regatta` binary.
+
+fn main() {}

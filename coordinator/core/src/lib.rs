@@ -1,0 +1,1 @@
+//! How each noun of Regatta moves: a pure state machine.

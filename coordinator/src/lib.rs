@@ -1,0 +1,1 @@
+//! The coordinator: driver, store, gRPC.

@@ -1,0 +1,1 @@
+//! The language that selects tests (`-E`, overrides).

@@ -1,0 +1,20 @@
+//! The database dependency of a test.
+
+use serde::{Deserialize, Serialize};
+
+/// What a test does to the database, from nothing to everything. Declared, learned, and verified at release.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Never touches the database.
+    #[default]
+    None,
+    /// Reads seeded data.
+    Read,
+    /// Writes, and rolls everything back.
+    Transaction,
+    /// Commits writes.
+    Isolated,
+    /// Changes the server itself.
+    Exclusive,
+}

@@ -1,0 +1,31 @@
+//! What each noun of Regatta is.
+//!
+//! A *suite* becomes a *plan*, cut into *shards*; a shard is granted to a worker's slot as a *lease*; what comes back
+//! are *results*, one per *attempt*; the accepted ones become *verdicts*, exactly one per planned test.
+//!
+//! This crate leaves all movement to `regatta-core`, and all bytes to `regatta-wire`. It does no IO, reads no clock,
+//! and draws no random numbers; its short dependency list is the proof.
+
+pub mod filter;
+pub mod ids;
+pub mod level;
+pub mod limits;
+pub mod listing;
+pub mod outcome;
+pub mod plan;
+pub mod policy;
+pub mod report;
+pub mod result;
+pub mod runner;
+pub mod submission;
+pub mod time;
+pub mod verdict;
+
+pub use ids::{
+    Digest, FileIx, FileKey, GroupIx, PolicyIx, RunId, SlotIx, SuiteIx, TestIx, TestKey, Token, WorkerId,
+};
+pub use level::Level;
+pub use outcome::{Nuance, Outcome};
+pub use runner::RunnerKind;
+pub use time::{Micros, Time};
+pub use verdict::Verdict;

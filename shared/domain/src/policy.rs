@@ -1,0 +1,75 @@
+//! The rules a test runs under: limits and retries.
+
+use crate::{Micros, Verdict};
+use serde::{Deserialize, Serialize};
+
+/// The rules of one test. Runs hold few distinct ones; tests point at them by [`crate::PolicyIx`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct TestPolicy {
+    /// A test that runs longer than this is stopped.
+    pub timeout: Micros,
+    /// Between SIGTERM and SIGKILL.
+    pub grace: Micros,
+    /// A test that runs longer than this is shown as slow.
+    pub slow: Micros,
+    /// How many more attempts a test gets that failed, timed out or crashed its own process.
+    pub retries: u16,
+    /// Before the first retry.
+    pub backoff: Micros,
+    /// Whether the wait doubles with each retry, instead of staying as it is.
+    pub exponential: bool,
+    /// Whether up to half of the wait is taken off at random, so that retries do not come in step.
+    pub jitter: bool,
+}
+
+impl Default for TestPolicy {
+    fn default() -> Self {
+        Self {
+            timeout: Micros::from_secs(300),
+            grace: Micros::from_secs(10),
+            slow: Micros::from_secs(30),
+            retries: 0,
+            backoff: Micros::ZERO,
+            exponential: false,
+            jitter: false,
+        }
+    }
+}
+
+/// The rules of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RunPolicy {
+    /// The whole run is cancelled after this; `None` for never.
+    pub timeout: Option<Micros>,
+    /// The run is cancelled once this many tests did not pass; `None` for never.
+    pub max_failures: Option<u32>,
+    /// How often a test may lose its worker before it is called crashed (losses that it did not cause included).
+    pub max_losses: u16,
+    /// How many retries all tests of the run share, failed and uncompleted together.
+    pub max_retries: u32,
+    /// What a flaky test does to the colour of the run.
+    pub flaky_fails: bool,
+    /// Hands groups out in a random order drawn from this seed, instead of longest first.
+    pub shuffle: Option<u64>,
+}
+
+impl Default for RunPolicy {
+    fn default() -> Self {
+        Self {
+            timeout: None,
+            max_failures: None,
+            max_losses: 3,
+            max_retries: 10_000,
+            flaky_fails: false,
+            shuffle: None,
+        }
+    }
+}
+
+impl RunPolicy {
+    /// Whether a test with this verdict leaves the run green.
+    #[must_use]
+    pub fn tolerates(&self, verdict: Verdict) -> bool {
+        verdict.is_ok() && !(self.flaky_fails && verdict == Verdict::Flaky)
+    }
+}

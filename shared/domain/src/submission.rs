@@ -1,0 +1,67 @@
+//! What a client hands in, enriched by the coordinator with what it remembers, before the core takes it.
+
+use crate::plan::PlannedSuite;
+use crate::policy::{RunPolicy, TestPolicy};
+use crate::{FileKey, Level, Micros, PolicyIx, RunId, TestKey};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// A run as it is handed to the core.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Submission {
+    /// Chosen by the client: handing the same run in twice is handing it in once.
+    pub run: RunId,
+    /// The namespace of history.
+    pub project: Arc<str>,
+    /// The rules of the run.
+    pub policy: RunPolicy,
+    /// The rules tests point at.
+    pub policies: Vec<TestPolicy>,
+    /// What is to be run.
+    pub suites: Vec<SuiteDraft>,
+}
+
+/// A suite of a submission.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SuiteDraft {
+    /// The suite.
+    pub suite: PlannedSuite,
+    /// Whether a worker has to find its files first (or again).
+    pub discover: bool,
+    /// The files that are known already.
+    pub files: Vec<FileDraft>,
+}
+
+/// A file of a submission, or one that discovery found.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct FileDraft {
+    /// See [`crate::listing::ListedFile::path`].
+    pub path: Arc<str>,
+    /// See [`crate::listing::ListedFile::key`].
+    pub key: FileKey,
+    /// See [`crate::listing::ListedFile::locator`].
+    pub locator: Arc<str>,
+    /// How long it may take while its tests are not known.
+    pub estimate: Micros,
+    /// Its tests as they are remembered; `None` where a worker has to list it first.
+    pub tests: Option<Vec<TestDraft>>,
+}
+
+/// A test that is about to join a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct TestDraft {
+    /// See [`crate::listing::ListedTest::name`].
+    pub name: Arc<str>,
+    /// What its history hangs on.
+    pub key: TestKey,
+    /// See [`crate::listing::ListedTest::group`].
+    pub group: Option<Arc<str>>,
+    /// How long it may take.
+    pub estimate: Micros,
+    /// The rules it runs under.
+    pub policy: PolicyIx,
+    /// Its database dependency.
+    pub level: Level,
+    /// It is left out by its framework, and counted as skipped without running.
+    pub ignored: bool,
+}

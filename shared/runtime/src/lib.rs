@@ -1,0 +1,1 @@
+//! What every Regatta process needs to behave: telemetry, backoff, shutdown.

@@ -1,0 +1,1 @@
+//! The test rig: model, simulation, store, wire, cluster, load.

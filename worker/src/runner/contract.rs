@@ -1,0 +1,209 @@
+//! What a runner is given, and what it tells.
+
+use crate::process::Spawner;
+use async_trait::async_trait;
+use regatta_domain::listing::{ListedFile, ListedTest};
+use regatta_domain::plan::PlannedSuite;
+use regatta_domain::policy::TestPolicy;
+use regatta_domain::result::RunError;
+use regatta_domain::{FileIx, FileKey, Micros, Nuance, Outcome, RunId, SlotIx, TestIx, Time, Token, WorkerId};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// What a worker has to know of a suite before it can run any of it.
+#[derive(Debug)]
+pub struct Brief {
+    /// The run.
+    pub run: RunId,
+    /// The suite.
+    pub suite: PlannedSuite,
+    /// The seed that random order in the framework is pinned to, so that a run can be repeated.
+    pub seed: u64,
+    /// How many slots the worker offers (frameworks are told, for ports and database names).
+    pub slots: u16,
+}
+
+/// Where a runner works: its slot and what belongs to it.
+#[derive(Debug)]
+pub struct Place {
+    /// The worker.
+    pub worker: WorkerId,
+    /// The slot.
+    pub slot: SlotIx,
+    /// Starts the slot's processes. Nothing started here outlives the slot.
+    pub spawner: Spawner,
+    /// A directory of the slot's own for sockets, list files and result files; emptied when the slot ends.
+    pub scratch: PathBuf,
+}
+
+/// A shard, as its slot receives it.
+#[derive(Clone, Debug)]
+pub struct Shard {
+    /// The lease.
+    pub token: Token,
+    /// What is to be done.
+    pub work: Work,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug)]
+pub enum Work {
+    /// Find the files of the suite.
+    Discover,
+    /// Work through these files in this order.
+    Files(Vec<FileWork>),
+}
+
+/// One file of a shard.
+#[derive(Clone, Debug)]
+pub struct FileWork {
+    /// Its index in the run.
+    pub file: FileIx,
+    /// See [`ListedFile::path`].
+    pub path: Arc<str>,
+    /// See [`ListedFile::key`].
+    pub key: FileKey,
+    /// See [`ListedFile::locator`].
+    pub locator: Arc<str>,
+    /// The digest ([`listing_digest`](crate::runner::contract::listing_digest)) of the listing that is remembered.
+    /// When the file turns out to hold other tests, the runner tells [`Tell::Listed`] anew before it runs any.
+    /// Zero when the file has been collected in this very run, and what is not found is [`Outcome::Missing`].
+    pub remembered: u64,
+    /// The tests to run, in order; `None` to list the file first, tell it, and wait for [`Control::Numbered`].
+    pub tests: Option<Vec<TestWork>>,
+}
+
+/// One test of a shard.
+#[derive(Clone, Debug)]
+pub struct TestWork {
+    /// Its index in the run.
+    pub test: TestIx,
+    /// Which attempt this is.
+    pub attempt: u16,
+    /// See [`ListedTest::name`].
+    pub name: Arc<str>,
+    /// How long it may take.
+    pub estimate: Micros,
+    /// The rules it runs under.
+    pub policy: Arc<TestPolicy>,
+}
+
+/// The coordinator's answer to a listing: those of the listed tests that are to run in this lease.
+#[derive(Clone, Debug)]
+pub struct Numbered {
+    /// The file.
+    pub file: FileIx,
+    /// What is to run, in order.
+    pub tests: Vec<TestWork>,
+}
+
+/// What reaches a runner while it works.
+#[derive(Debug)]
+pub enum Control {
+    /// The answer to a listing.
+    Numbered(Numbered),
+    /// Give these tests back where they have not begun; answered by [`Tell::GaveBack`], all of them or none.
+    Steal(Vec<TestIx>),
+    /// Start nothing more. With `kill`, also stop what runs (terminate, grace, kill) and tell nothing of it.
+    Stop {
+        /// Whether running tests are stopped too.
+        kill: bool,
+    },
+}
+
+/// What a runner tells, in the order in which it happened.
+#[derive(Debug)]
+pub enum Tell {
+    /// The files of the suite, all of them.
+    Discovered(Vec<ListedFile>),
+    /// The tests of a file, all of them, in the order in which the framework would run them.
+    Listed {
+        /// The file.
+        file: FileIx,
+        /// Its tests.
+        tests: Vec<ListedTest>,
+    },
+    /// A test began.
+    Started {
+        /// The test.
+        test: TestIx,
+        /// Which attempt.
+        attempt: u16,
+    },
+    /// A test ended.
+    Finished(Finished),
+    /// The answer to [`Control::Steal`]: the tests it named, or none of them.
+    GaveBack(Vec<TestIx>),
+    /// Something went wrong beside the tests. A file that could not be collected has this instead of its listing.
+    Error {
+        /// The file it concerns, where it concerns one.
+        file: Option<FileIx>,
+        /// What went wrong.
+        error: RunError,
+    },
+    /// A line for people, about work that takes long (a compiler's progress).
+    Note(String),
+}
+
+/// A test that ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// The test.
+    pub test: TestIx,
+    /// Which attempt.
+    pub attempt: u16,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What the framework tells beyond that.
+    pub nuance: Nuance,
+    /// When it began.
+    pub started: Time,
+    /// How long it took.
+    pub duration: Duration,
+    /// One line that says why it did not pass.
+    pub reason: Option<String>,
+    /// What it printed, and the framework's own account of its failure; bounded, empty where there is none.
+    pub output: Vec<u8>,
+}
+
+/// Where a runner tells what happens. Bounded: a runner that is ahead of the network waits here.
+#[derive(Clone, Debug)]
+pub struct Sink {
+    /// The lease that the shard belongs to.
+    pub token: Token,
+    /// The slot's end of it.
+    pub to: mpsc::Sender<(Token, Tell)>,
+}
+
+impl Sink {
+    /// Tells what happened. Where nobody listens any more, the slot is being taken down, and there is nobody to tell.
+    pub async fn tell(&self, what: Tell) {
+        let _gone = self.to.send((self.token, what)).await;
+    }
+}
+
+/// The adapter for a test framework, on one slot, for one suite of one run.
+#[async_trait]
+pub trait Runner: Send {
+    /// Works through a shard until everything in it was told of (finished, given back, in error), or it was stopped.
+    /// Afterwards, tests of it that were neither finished nor given back were not begun.
+    async fn work(&mut self, shard: Shard, control: &mut mpsc::Receiver<Control>, sink: &Sink);
+
+    /// Tears down what is kept warm, and tells what went wrong in that. Called once, when the run is over.
+    async fn close(&mut self, sink: &Sink);
+}
+
+/// The digest of a listing, by which a worker and the coordinator know that they mean the same tests: independent of
+/// order, since some frameworks shuffle. Never zero.
+#[must_use]
+pub fn listing_digest<'a>(names: impl Iterator<Item = &'a str>) -> u64 {
+    let mut sum = 1_u64;
+    for name in names {
+        let hash = blake3::hash(name.as_bytes());
+        let head: [u8; 8] = hash.as_bytes()[..8].try_into().expect("a hash has 32 bytes");
+        sum = sum.wrapping_add(u64::from_le_bytes(head));
+    }
+    sum.max(1)
+}
