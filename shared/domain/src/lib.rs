@@ -6,6 +6,7 @@
 //! This crate leaves all movement to `regatta-core`, and all bytes to `regatta-wire`. It does no IO, reads no clock,
 //! and draws no random numbers; its short dependency list is the proof.
 
+pub mod duration;
 pub mod filter;
 pub mod ids;
 pub mod level;
