@@ -45,6 +45,9 @@ pub struct FileDraft {
     pub estimate: Micros,
     /// Its tests as they are remembered; `None` where a worker has to list it first.
     pub tests: Option<Vec<TestDraft>>,
+    /// The digest of the whole remembered listing (what was not selected included), by which a worker notices that the
+    /// file holds other tests by now; 0 where there is none.
+    pub digest: u64,
 }
 
 /// A test that is about to join a plan.
@@ -58,6 +61,8 @@ pub struct TestDraft {
     pub group: Option<Arc<str>>,
     /// How long it may take.
     pub estimate: Micros,
+    /// Whether the estimate comes from the test's own history.
+    pub known: bool,
     /// The rules it runs under.
     pub policy: PolicyIx,
     /// Its database dependency.

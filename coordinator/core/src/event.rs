@@ -1,0 +1,225 @@
+//! Facts, in the past tense: durable, replayable, never revoked. An event records every choice that was made, so that
+//! replay needs neither clock nor chance.
+
+use regatta_domain::report::{CancelCause, RunOutcome};
+use regatta_domain::result::{RunError, TestResult};
+use regatta_domain::submission::{FileDraft, Submission, TestDraft};
+use regatta_domain::{FileIx, RunId, SlotIx, SuiteIx, TestIx, Time, Token, Verdict, WorkerId};
+use serde::{Deserialize, Serialize};
+
+/// A fact.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Event {
+    /// A run was handed in. Its known files and tests joined the plan, in order.
+    RunSubmitted {
+        /// When.
+        at: Time,
+        /// All of it.
+        submission: Box<Submission>,
+    },
+    /// The files of a suite were found: those that are new joined the plan, those that vanished left it.
+    SuiteDiscovered {
+        /// The run.
+        run: RunId,
+        /// The suite.
+        suite: SuiteIx,
+        /// The new ones, in order.
+        files: Vec<FileDraft>,
+        /// The vanished ones. Their waiting tests left the plan with them.
+        gone: Vec<FileIx>,
+    },
+    /// A file was listed under a lease: new tests joined the plan (and the lease), vanished ones left it.
+    FileListed {
+        /// The run.
+        run: RunId,
+        /// The lease.
+        token: Token,
+        /// The file.
+        file: FileIx,
+        /// The new ones, in order.
+        tests: Vec<TestDraft>,
+        /// The vanished ones.
+        gone: Vec<TestIx>,
+    },
+    /// A file could not be listed: the tests remembered of it that nobody runs left the plan.
+    FileFailed {
+        /// The run.
+        run: RunId,
+        /// The lease.
+        token: Token,
+        /// The file.
+        file: FileIx,
+        /// The tests that left.
+        gone: Vec<TestIx>,
+        /// Why.
+        error: RunError,
+    },
+    /// Something went wrong beside the tests.
+    RunErred {
+        /// The run.
+        run: RunId,
+        /// The suite that cannot go on because of it, where it is that.
+        suite: Option<SuiteIx>,
+        /// What.
+        error: RunError,
+    },
+    /// A shard was cut and granted.
+    ShardLeased {
+        /// When.
+        at: Time,
+        /// The run.
+        run: RunId,
+        /// The fencing token.
+        token: Token,
+        /// To whom.
+        worker: WorkerId,
+        /// On which slot.
+        slot: SlotIx,
+        /// What.
+        work: Work,
+    },
+    /// Results were accepted under a lease.
+    ResultsAccepted {
+        /// The run.
+        run: RunId,
+        /// The lease.
+        token: Token,
+        /// The results.
+        results: Vec<Accepted>,
+    },
+    /// Tests that had not begun came back from a lease that goes on.
+    TestsGivenBack {
+        /// The run.
+        run: RunId,
+        /// The lease.
+        token: Token,
+        /// The tests.
+        tests: Vec<TestIx>,
+    },
+    /// A lease ended. What was unfinished waits again.
+    LeaseEnded {
+        /// When.
+        at: Time,
+        /// The run.
+        run: RunId,
+        /// The lease.
+        token: Token,
+        /// Why.
+        cause: LeaseEnd,
+        /// The test that was running and is charged with it, and what follows for it.
+        blamed: Option<(TestIx, Then)>,
+    },
+    /// A run was ended before its time. What waited is not run.
+    RunCancelled {
+        /// When.
+        at: Time,
+        /// The run.
+        run: RunId,
+        /// Why.
+        cause: CancelCause,
+        /// Whether running tests are stopped too.
+        kill: bool,
+    },
+    /// Every test has its verdict, and the workers that served the run were asked to tear it down.
+    RunClosing {
+        /// The run.
+        run: RunId,
+    },
+    /// A worker has torn the run down (or is not expected to any more).
+    WorkerClosed {
+        /// The run.
+        run: RunId,
+        /// The worker.
+        worker: WorkerId,
+    },
+    /// A run ended.
+    RunEnded {
+        /// When.
+        at: Time,
+        /// The run.
+        run: RunId,
+        /// How.
+        outcome: RunOutcome,
+    },
+    /// An ended run left the memory of the core.
+    RunForgotten {
+        /// The run.
+        run: RunId,
+    },
+}
+
+/// What a shard consists of.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Work {
+    /// Find the files of a suite.
+    Discover(SuiteIx),
+    /// List these files of a suite, and run what they hold.
+    List(SuiteIx, Vec<FileIx>),
+    /// Run these tests of a suite, in this order.
+    Run(SuiteIx, Vec<TestIx>),
+}
+
+impl Work {
+    /// The suite it belongs to.
+    #[must_use]
+    pub const fn suite(&self) -> SuiteIx {
+        match self {
+            Self::Discover(suite) | Self::List(suite, _) | Self::Run(suite, _) => *suite,
+        }
+    }
+}
+
+/// A result that was accepted, and what follows from it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Accepted {
+    /// What the worker reported.
+    pub result: TestResult,
+    /// What follows.
+    pub then: Then,
+}
+
+/// What follows from a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Then {
+    /// The test has its verdict.
+    Verdict(Verdict),
+    /// The test runs once more, not before this moment.
+    Retry(Time),
+}
+
+/// Why a lease ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LeaseEnd {
+    /// The worker said that it is over.
+    Released,
+    /// The worker never received it.
+    Unreceived,
+    /// The worker went silent, or its connection broke and it did not come back.
+    WorkerLost,
+    /// A test exceeded its limit, and the worker did not stop it.
+    Overdue,
+}
+
+impl Event {
+    /// The run it belongs to: every event belongs to one.
+    #[must_use]
+    pub fn run(&self) -> RunId {
+        match self {
+            Self::RunSubmitted { submission, .. } => submission.run,
+            Self::SuiteDiscovered { run, .. }
+            | Self::FileListed { run, .. }
+            | Self::FileFailed { run, .. }
+            | Self::RunErred { run, .. }
+            | Self::ShardLeased { run, .. }
+            | Self::ResultsAccepted { run, .. }
+            | Self::TestsGivenBack { run, .. }
+            | Self::LeaseEnded { run, .. }
+            | Self::RunCancelled { run, .. }
+            | Self::RunClosing { run }
+            | Self::WorkerClosed { run, .. }
+            | Self::RunEnded { run, .. }
+            | Self::RunForgotten { run } => *run,
+        }
+    }
+}

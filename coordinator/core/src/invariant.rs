@@ -1,0 +1,147 @@
+//! What is always true of the state, checked as a whole. Tests of every kind call this after every step; production does
+//! not, since each check visits everything.
+
+use crate::event::Work;
+use crate::state::{Discovery, Entry, File, Lease, Listed, Phase, Place, Run, State};
+use regatta_domain::limits::LEASES_PER_SLOT;
+use regatta_domain::report::{Counts, RunOutcome};
+use regatta_domain::{FileIx, GroupIx, Micros, SuiteIx, TestIx, Token};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Checks everything.
+///
+/// # Errors
+/// The first rule that does not hold, in words.
+pub fn check(state: &State) -> Result<(), String> {
+    let mut slots = BTreeMap::new();
+    for (&token, lease) in &state.leases {
+        *slots.entry((lease.worker, lease.slot)).or_insert(0) += 1;
+        check_lease(state, token, lease)?;
+    }
+    ensure(slots == state.slots, || format!("slots are counted as {:?}, and hold {slots:?}", state.slots))?;
+    ensure(slots.values().all(|&held| held <= LEASES_PER_SLOT), || format!("a slot holds too much: {slots:?}"))?;
+    state.runs.values().try_for_each(|run| check_run(state, run))
+}
+
+fn ensure(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(otherwise()) }
+}
+
+fn check_lease(state: &State, token: Token, lease: &Lease) -> Result<(), String> {
+    ensure(token <= state.last_token, || format!("lease {token} is newer than the newest token"))?;
+    let run = state.runs.get(&lease.run).ok_or_else(|| format!("lease {token} belongs to no run"))?;
+    ensure(run.leases.contains(&token), || format!("run {} does not know lease {token}", run.id))?;
+    ensure(!run.has_ended(), || format!("run {} ended under lease {token}", run.id))?;
+    let open = lease.tests.iter().filter(|&&test| run.test(test).place == Place::Leased(token));
+    let (count, left) = open.fold((0, Micros::ZERO), |(n, left), &test| (n + 1, left + run.test(test).estimate));
+    ensure(count == lease.open, || format!("lease {token} counts {} open tests and has {count}", lease.open))?;
+    ensure(left == lease.left, || format!("lease {token} has {left} left and says {}", lease.left))?;
+    let distinct: BTreeSet<TestIx> = lease.tests.iter().copied().collect();
+    ensure(distinct.len() == lease.tests.len(), || format!("lease {token} holds a test twice"))?;
+    let listing = lease.files.iter().all(|&file| run.file(file).listed == Listed::Leased(token));
+    ensure(listing, || format!("lease {token} lists a file that is not leased to it"))?;
+    let discovers = run.suite(lease.work.suite()).discovery == Discovery::Leased(token);
+    ensure(lease.discovering == discovers, || format!("lease {token} and its suite differ on discovery"))?;
+    ensure(!lease.discovering || matches!(lease.work, Work::Discover(_)), || format!("lease {token} discovers unasked"))
+}
+
+fn check_run(state: &State, run: &Run) -> Result<(), String> {
+    let name = run.id;
+    ensure(run.leases.iter().all(|token| state.leases.contains_key(token)), || format!("run {name} has a dead lease"))?;
+    check_tests(state, run)?;
+    check_files(state, run)?;
+    check_queues(run)?;
+    ensure(run.retries <= run.policy.max_retries, || format!("run {name} spent {} retries", run.retries))?;
+    match &run.phase {
+        Phase::Running => Ok(()),
+        Phase::Closing(_) => ensure(run.is_settled(), || format!("run {name} closes with work left")),
+        Phase::Ended(outcome) => check_ended(run, *outcome),
+    }
+}
+
+/// Every test is in one place, and every count agrees.
+fn check_tests(state: &State, run: &Run) -> Result<(), String> {
+    let mut counts = Counts::default();
+    let mut open = 0;
+    let mut delayed = BTreeSet::new();
+    for (at, test) in run.tests.iter().enumerate() {
+        let ix = TestIx::nth(at);
+        open += u32::from(test.is_open());
+        match test.place {
+            Place::Done(verdict) => counts.add(verdict),
+            Place::Delayed(until) => {
+                delayed.insert((until, ix));
+            }
+            Place::Leased(token) => {
+                let holds = state.leases.get(&token).is_some_and(|lease| lease.tests.contains(&ix));
+                ensure(holds, || format!("test {ix} is leased under {token}, which does not hold it"))?;
+            }
+            Place::Waiting | Place::Gone => {}
+        }
+        let losses = test.losses <= run.policy.max_losses + 1;
+        ensure(losses, || format!("test {ix} was lost {} times", test.losses))?;
+        let most = run.policies[test.policy.at()].retries + 1;
+        ensure(test.failures <= most, || format!("test {ix} failed {} times, and may {most}", test.failures))?;
+    }
+    ensure(counts == run.counts, || format!("the verdicts are {counts:?}, counted as {:?}", run.counts))?;
+    ensure(open == run.open, || format!("{open} tests are open, counted as {}", run.open))?;
+    ensure(delayed == run.delayed, || format!("{delayed:?} are delayed, noted as {:?}", run.delayed))
+}
+
+fn check_files(state: &State, run: &Run) -> Result<(), String> {
+    for (at, file) in run.files.iter().enumerate() {
+        if let Listed::Leased(token) = file.listed {
+            let holds = state.leases.get(&token).is_some_and(|lease| lease.files.contains(&FileIx::nth(at)));
+            ensure(holds, || format!("file {at} is listed under {token}, which does not know"))?;
+        }
+    }
+    let files = run.files.iter().filter(|file| file.is_open()).count();
+    let suites = run.suites.iter().filter(|suite| suite.discovery != Discovery::Done).count();
+    ensure(files + suites == run.unlisted as usize, || {
+        format!("{files} files and {suites} suites are to be listed, counted as {}", run.unlisted)
+    })
+}
+
+/// The queues hold exactly what waits.
+fn check_queues(run: &Run) -> Result<(), String> {
+    for (at, suite) in run.suites.iter().enumerate() {
+        let ix = SuiteIx::nth(at);
+        let queued: BTreeSet<Entry> = suite.queue.iter().collect();
+        let mut waits = BTreeSet::new();
+        if suite.discovery == Discovery::Waiting {
+            waits.insert(Entry::Discover(ix));
+        }
+        let mine = |file: &&File| file.suite == ix;
+        let waiting = |file: &File| file.listed == Listed::Waiting;
+        waits.extend(
+            run.files.iter().enumerate().filter(|(_, f)| mine(f) && waiting(f)).map(|(f, _)| Entry::File(FileIx::nth(f))),
+        );
+        for (g, group) in run.groups.iter().enumerate().filter(|(_, group)| run.file(group.file).suite == ix) {
+            let tests = group.tests.iter().filter(|&&test| run.test(test).place == Place::Waiting);
+            let (count, estimate) = tests.fold((0, Micros::ZERO), |(n, sum), &t| (n + 1, sum + run.test(t).estimate));
+            let agrees = count == group.waiting && estimate == group.estimate;
+            ensure(agrees, || format!("group {g} has {count} waiting, {estimate}, and says {group:?}"))?;
+            if count > 0 {
+                waits.insert(Entry::Group(GroupIx::nth(g)));
+            }
+        }
+        ensure(queued == waits, || format!("suite {at} queues {queued:?}, and {waits:?} wait"))?;
+    }
+    Ok(())
+}
+
+/// Completeness: an ended run has exactly one verdict for each test of its plan, and is green only if all are.
+fn check_ended(run: &Run, outcome: RunOutcome) -> Result<(), String> {
+    let name = run.id;
+    ensure(run.is_settled(), || format!("run {name} ended with work left"))?;
+    let planned = run.tests.iter().filter(|test| test.place != Place::Gone);
+    let done = planned.clone().filter(|test| matches!(test.place, Place::Done(_))).count();
+    ensure(done == planned.count(), || format!("run {name} ended with tests that have no verdict"))?;
+    let green = run.errors_total == 0
+        && run.cancelled.is_none()
+        && run.tests.iter().all(|test| match test.place {
+            Place::Done(verdict) => run.policy.tolerates(verdict),
+            _ => true,
+        });
+    ensure(outcome != RunOutcome::Green || green, || format!("run {name} is called green, and is not"))
+}

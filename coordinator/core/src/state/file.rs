@@ -1,0 +1,79 @@
+//! A file of a run: listed, or itself a unit of work.
+
+use regatta_domain::submission::FileDraft;
+use regatta_domain::{FileKey, GroupIx, Micros, SuiteIx, TestIx, Token};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A file of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct File {
+    /// The suite it belongs to.
+    pub suite: SuiteIx,
+    /// How people know it.
+    pub path: Arc<str>,
+    /// Its content address.
+    pub key: FileKey,
+    /// What the runner needs to find it.
+    pub locator: Arc<str>,
+    /// How long it may take while its tests are not known.
+    pub estimate: Micros,
+    /// Whether its tests are known.
+    pub listed: Listed,
+    /// Its tests, in the order in which they joined; those that left included.
+    pub tests: Vec<TestIx>,
+    /// Its groups that have a key.
+    pub groups: BTreeMap<Arc<str>, GroupIx>,
+    /// How often a worker was lost while it was being listed.
+    pub losses: u16,
+}
+
+/// Whether the tests of a file are known, and from where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Listed {
+    /// Not known: the file waits to be listed.
+    Waiting,
+    /// Not known: the file is being listed under a lease.
+    Leased(Token),
+    /// Known from an earlier run, by a listing of this digest.
+    Remembered(u64),
+    /// Known from this run.
+    Collected,
+    /// It could not be listed.
+    Failed,
+    /// It left the plan.
+    Gone,
+}
+
+impl File {
+    /// A file that has just joined the plan.
+    #[must_use]
+    pub fn new(draft: &FileDraft, suite: SuiteIx) -> Self {
+        Self {
+            suite,
+            path: Arc::clone(&draft.path),
+            key: draft.key,
+            locator: Arc::clone(&draft.locator),
+            estimate: draft.estimate,
+            listed: if draft.tests.is_some() { Listed::Remembered(draft.digest) } else { Listed::Waiting },
+            tests: Vec::new(),
+            groups: BTreeMap::new(),
+            losses: 0,
+        }
+    }
+
+    /// What a worker compares with what it collects: see the runner contract.
+    #[must_use]
+    pub const fn remembered(&self) -> u64 {
+        match self.listed {
+            Listed::Remembered(digest) => digest,
+            _ => 0,
+        }
+    }
+
+    /// Whether it still has to be listed.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        matches!(self.listed, Listed::Waiting | Listed::Leased(_))
+    }
+}

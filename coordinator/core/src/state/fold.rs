@@ -1,0 +1,528 @@
+//! The fold: one function an event. It decides nothing; what an event means was chosen when it was recorded.
+
+use super::file::{File, Listed};
+use super::lease::Lease;
+use super::queue::{Entry, Queue, Rank, Waiting};
+use super::run::{Discovery, Group, Phase, Run, Suite};
+use super::test::{Place, Test};
+use super::State;
+use crate::event::{Accepted, Event, LeaseEnd, Then, Work};
+use regatta_domain::limits::ERRORS_PER_RUN;
+use regatta_domain::report::Counts;
+use regatta_domain::result::RunError;
+use regatta_domain::submission::{FileDraft, Submission, TestDraft};
+use regatta_domain::{FileIx, GroupIx, Micros, RunId, SlotIx, SuiteIx, TestIx, Time, Token, Verdict, WorkerId};
+use std::collections::{BTreeMap, BTreeSet};
+
+pub(super) fn fold(state: &mut State, event: &Event) {
+    match event {
+        Event::RunSubmitted { at, submission } => submitted(state, *at, submission),
+        Event::SuiteDiscovered { run, suite, files, gone } => discovered(state, *run, *suite, files, gone),
+        Event::FileListed { run, token, file, tests, gone } => listed(state, *run, *token, *file, tests, gone),
+        Event::FileFailed { run, token, file, gone, error } => file_failed(state, *run, *token, *file, gone, error),
+        Event::RunErred { run, suite, error } => erred(state, *run, *suite, error),
+        Event::ShardLeased { run, token, worker, slot, work, .. } => {
+            leased(state, *run, *token, (*worker, *slot), work);
+        }
+        Event::ResultsAccepted { run, token, results } => accepted(state, *run, *token, results),
+        Event::TestsGivenBack { run, token, tests } => given_back(state, *run, *token, tests),
+        Event::LeaseEnded { run, token, cause, blamed, .. } => lease_ended(state, *run, *token, *cause, *blamed),
+        Event::RunCancelled { run, cause, kill, .. } => {
+            let (run, leases) = live(state, *run);
+            run.cancelled.get_or_insert(*cause);
+            run.kill |= *kill;
+            for suite in 0..run.suites.len() {
+                drop_waiting(run, leases, SuiteIx::nth(suite));
+            }
+        }
+        Event::RunClosing { run } => {
+            let (run, _) = live(state, *run);
+            run.phase = Phase::Closing(run.served.clone());
+        }
+        Event::WorkerClosed { run, worker } => {
+            let (run, _) = live(state, *run);
+            if let Phase::Closing(waiting) = &mut run.phase {
+                waiting.remove(worker);
+            }
+        }
+        Event::RunEnded { run, outcome, .. } => live(state, *run).0.phase = Phase::Ended(*outcome),
+        Event::RunForgotten { run } => {
+            state.runs.remove(run);
+        }
+    }
+}
+
+type Leases = BTreeMap<Token, Lease>;
+
+/// The run that an event speaks of, and the leases beside it.
+fn live(state: &mut State, run: RunId) -> (&mut Run, &mut Leases) {
+    let run = state.runs.get_mut(&run).expect("events of a run follow its submission");
+    (run, &mut state.leases)
+}
+
+fn submitted(state: &mut State, at: Time, submission: &Submission) {
+    let mut run = Run {
+        id: submission.run,
+        project: submission.project.clone(),
+        submitted: at,
+        policy: submission.policy.clone(),
+        policies: submission.policies.clone(),
+        suites: Vec::with_capacity(submission.suites.len()),
+        files: Vec::new(),
+        groups: Vec::new(),
+        tests: Vec::new(),
+        delayed: BTreeSet::new(),
+        counts: Counts::default(),
+        open: 0,
+        unlisted: 0,
+        leases: BTreeSet::new(),
+        served: BTreeSet::new(),
+        errors: Vec::new(),
+        errors_total: 0,
+        retries: 0,
+        cancelled: None,
+        kill: false,
+        phase: Phase::Running,
+    };
+    for draft in &submission.suites {
+        let suite = SuiteIx::nth(run.suites.len());
+        let discovery = if draft.discover { Discovery::Waiting } else { Discovery::Done };
+        let queue = Queue::default();
+        run.suites.push(Suite { suite: draft.suite.clone(), discovery, losses: 0, queue, failed: false, fruitless: 0 });
+        if draft.discover {
+            run.unlisted += 1;
+            queue_discovery(&mut run, suite);
+        }
+        for file in &draft.files {
+            add_file(&mut run, &mut state.leases, suite, file);
+        }
+    }
+    state.runs.insert(run.id, run);
+}
+
+fn discovered(state: &mut State, run: RunId, suite: SuiteIx, files: &[FileDraft], gone: &[FileIx]) {
+    let (run, leases) = live(state, run);
+    if let Discovery::Leased(token) = run.suite(suite).discovery
+        && let Some(lease) = leases.get_mut(&token)
+    {
+        lease.discovering = false;
+        lease.fruitful = true;
+    }
+    if run.suite(suite).discovery == Discovery::Waiting {
+        unqueue_discovery(run, suite);
+    }
+    if run.suite(suite).discovery != Discovery::Done {
+        run.unlisted -= 1;
+    }
+    run.suites[suite.at()].discovery = Discovery::Done;
+    run.suites[suite.at()].fruitless = 0;
+    for &file in gone {
+        close_file(run, file, Listed::Gone);
+        for test in run.file(file).tests.clone() {
+            if matches!(run.test(test).place, Place::Waiting | Place::Delayed(_)) {
+                shift(run, leases, test, Place::Gone);
+            }
+        }
+    }
+    for file in files {
+        add_file(run, leases, suite, file);
+    }
+}
+
+fn listed(state: &mut State, run: RunId, token: Token, file: FileIx, tests: &[TestDraft], gone: &[TestIx]) {
+    let (run, leases) = live(state, run);
+    finish_listing(run, leases, token, file, Listed::Collected);
+    for &test in gone {
+        shift(run, leases, test, Place::Gone);
+    }
+    let place = match leases.get(&token) {
+        _ if run.is_over(run.file(file).suite) => Place::Done(Verdict::NotRun),
+        Some(_) => Place::Leased(token),
+        None => Place::Waiting,
+    };
+    for draft in tests {
+        let test = add_test(run, leases, file, draft, place);
+        if run.test(test).place == Place::Leased(token)
+            && let Some(lease) = leases.get_mut(&token)
+        {
+            lease.tests.push(test);
+        }
+    }
+}
+
+fn file_failed(state: &mut State, run: RunId, token: Token, file: FileIx, gone: &[TestIx], error: &RunError) {
+    let (run, leases) = live(state, run);
+    finish_listing(run, leases, token, file, Listed::Failed);
+    for &test in gone {
+        shift(run, leases, test, Place::Gone);
+    }
+    keep_error(run, error);
+}
+
+fn erred(state: &mut State, run: RunId, suite: Option<SuiteIx>, error: &RunError) {
+    let (run, leases) = live(state, run);
+    keep_error(run, error);
+    if let Some(suite) = suite {
+        if let Discovery::Leased(token) = run.suite(suite).discovery {
+            run.suites[suite.at()].discovery = Discovery::Done;
+            run.unlisted -= 1;
+            if let Some(lease) = leases.get_mut(&token) {
+                lease.discovering = false;
+                lease.fruitful = true;
+            }
+        }
+        run.suites[suite.at()].failed = true;
+        drop_waiting(run, leases, suite);
+    }
+}
+
+fn leased(state: &mut State, run: RunId, token: Token, (worker, slot): (WorkerId, SlotIx), work: &Work) {
+    state.last_token = token;
+    *state.slots.entry((worker, slot)).or_default() += 1;
+    let id = run;
+    let (run, leases) = live(state, run);
+    run.leases.insert(token);
+    run.served.insert(worker);
+    let mut lease = Lease {
+        run: id,
+        worker,
+        slot,
+        work: work.clone(),
+        tests: Vec::new(),
+        files: Vec::new(),
+        discovering: false,
+        fruitful: false,
+        open: 0,
+        left: Micros::ZERO,
+    };
+    match work {
+        Work::Discover(suite) => {
+            unqueue_discovery(run, *suite);
+            run.suites[suite.at()].discovery = Discovery::Leased(token);
+            lease.discovering = true;
+            leases.insert(token, lease);
+        }
+        Work::List(_, files) => {
+            for &file in files {
+                unqueue_file(run, file);
+                run.files[file.at()].listed = Listed::Leased(token);
+            }
+            lease.files.clone_from(files);
+            leases.insert(token, lease);
+        }
+        Work::Run(_, tests) => {
+            lease.tests.clone_from(tests);
+            leases.insert(token, lease);
+            for &test in tests {
+                shift(run, leases, test, Place::Leased(token));
+            }
+        }
+    }
+}
+
+fn accepted(state: &mut State, run: RunId, token: Token, results: &[Accepted]) {
+    let (run, leases) = live(state, run);
+    for Accepted { result, then } in results {
+        if !result.outcome.is_ok() {
+            run.tests[result.test.at()].failures += 1;
+        }
+        follow(run, leases, result.test, *then);
+    }
+    if let Some(lease) = leases.get_mut(&token) {
+        lease.fruitful = true;
+        let suite = lease.work.suite();
+        run.suites[suite.at()].fruitless = 0;
+    }
+}
+
+fn given_back(state: &mut State, run: RunId, token: Token, tests: &[TestIx]) {
+    let (run, leases) = live(state, run);
+    for &test in tests {
+        let over = run.is_over(run.file(run.test(test).file).suite);
+        shift(run, leases, test, if over { Place::Done(Verdict::NotRun) } else { Place::Waiting });
+    }
+    if let Some(lease) = leases.get_mut(&token) {
+        lease.fruitful = true;
+        let back: BTreeSet<TestIx> = tests.iter().copied().collect();
+        lease.tests.retain(|test| !back.contains(test));
+    }
+}
+
+fn lease_ended(state: &mut State, run: RunId, token: Token, cause: LeaseEnd, blamed: Option<(TestIx, Then)>) {
+    let (run, leases) = live(state, run);
+    if let Some((test, then)) = blamed {
+        run.tests[test.at()].losses += 1;
+        follow(run, leases, test, then);
+    }
+    let lease = leases.get(&token).expect("a lease ends once").clone();
+    let suite = lease.work.suite();
+    let lost = u16::from(matches!(cause, LeaseEnd::WorkerLost | LeaseEnd::Overdue));
+    let back = if run.is_over(suite) { Place::Done(Verdict::NotRun) } else { Place::Waiting };
+    for &test in &lease.tests {
+        if run.test(test).place == Place::Leased(token) {
+            shift(run, leases, test, back);
+        }
+    }
+    for &file in &lease.files {
+        run.files[file.at()].losses += lost;
+        reopen_file(run, file);
+    }
+    if lease.discovering {
+        run.suites[suite.at()].losses += lost;
+        reopen_discovery(run, suite);
+    }
+    run.suites[suite.at()].fruitless = match cause {
+        _ if lease.fruitful => 0,
+        LeaseEnd::Released => run.suite(suite).fruitless + 1,
+        _ => run.suite(suite).fruitless,
+    };
+    run.leases.remove(&token);
+    leases.remove(&token);
+    let slot = (lease.worker, lease.slot);
+    let held = state.slots.get_mut(&slot).expect("a lease is counted on its slot");
+    *held -= 1;
+    if *held == 0 {
+        state.slots.remove(&slot);
+    }
+}
+
+/// A test goes where its result (or its loss) leads it.
+fn follow(run: &mut Run, leases: &mut Leases, test: TestIx, then: Then) {
+    match then {
+        Then::Verdict(verdict) => shift(run, leases, test, Place::Done(verdict)),
+        Then::Retry(at) => {
+            run.retries += 1;
+            shift(run, leases, test, Place::Delayed(at));
+        }
+    }
+}
+
+/// What waits in a suite will not run: its tests are not run, its files are not listed.
+fn drop_waiting(run: &mut Run, leases: &mut Leases, suite: SuiteIx) {
+    let tests: Vec<TestIx> = (0..run.tests.len())
+        .map(TestIx::nth)
+        .filter(|&test| matches!(run.test(test).place, Place::Waiting | Place::Delayed(_)))
+        .filter(|&test| run.file(run.test(test).file).suite == suite)
+        .collect();
+    for test in tests {
+        shift(run, leases, test, Place::Done(Verdict::NotRun));
+    }
+    for file in (0..run.files.len()).map(FileIx::nth) {
+        if run.file(file).suite == suite && run.file(file).listed == Listed::Waiting {
+            close_file(run, file, Listed::Failed);
+        }
+    }
+    if run.suite(suite).discovery == Discovery::Waiting {
+        unqueue_discovery(run, suite);
+        run.suites[suite.at()].discovery = Discovery::Done;
+        run.unlisted -= 1;
+    }
+}
+
+/// Moves a test from the place where it stands to another, and keeps every count in step. The only way to move one.
+fn shift(run: &mut Run, leases: &mut Leases, test: TestIx, to: Place) {
+    let Test { place: from, group, estimate, .. } = run.tests[test.at()];
+    match from {
+        Place::Waiting => regroup(run, group, |group| {
+            group.waiting -= 1;
+            group.estimate = group.estimate.saturating_sub(estimate);
+        }),
+        Place::Delayed(at) => {
+            run.delayed.remove(&(at, test));
+        }
+        Place::Leased(token) => {
+            if let Some(lease) = leases.get_mut(&token) {
+                lease.open -= 1;
+                lease.left = lease.left.saturating_sub(estimate);
+            }
+        }
+        Place::Done(_) | Place::Gone => unreachable!("a test with a verdict stays where it is"),
+    }
+    run.tests[test.at()].place = to;
+    settle(run, leases, test, to);
+    run.open -= u32::from(!run.test(test).is_open());
+}
+
+/// The half of [`shift`] that is also how a new test arrives.
+fn settle(run: &mut Run, leases: &mut Leases, test: TestIx, to: Place) {
+    let Test { group, estimate, .. } = run.tests[test.at()];
+    match to {
+        Place::Waiting => regroup(run, group, |group| {
+            group.waiting += 1;
+            group.estimate += estimate;
+        }),
+        Place::Delayed(at) => {
+            run.delayed.insert((at, test));
+        }
+        Place::Leased(token) => {
+            let lease = leases.get_mut(&token).expect("tests are leased under live leases");
+            lease.open += 1;
+            lease.left += estimate;
+        }
+        Place::Done(verdict) => run.counts.add(verdict),
+        Place::Gone => {}
+    }
+}
+
+fn add_test(run: &mut Run, leases: &mut Leases, file: FileIx, draft: &TestDraft, place: Place) -> TestIx {
+    let group = match &draft.group {
+        Some(key) => match run.file(file).groups.get(key) {
+            Some(&group) => group,
+            None => {
+                let group = add_group(run, file, true);
+                run.files[file.at()].groups.insert(key.clone(), group);
+                group
+            }
+        },
+        None => add_group(run, file, false),
+    };
+    let test = TestIx::nth(run.tests.len());
+    let place = if draft.ignored { Place::Done(Verdict::Skipped) } else { place };
+    run.tests.push(Test::new(draft, file, group, place));
+    run.files[file.at()].tests.push(test);
+    // The queue is told of a group by its first waiting test, so the group must hold it before it is queued.
+    run.groups[group.at()].tests.push(test);
+    settle(run, leases, test, place);
+    run.open += u32::from(run.test(test).is_open());
+    test
+}
+
+fn add_group(run: &mut Run, file: FileIx, shared: bool) -> GroupIx {
+    let group = GroupIx::nth(run.groups.len());
+    run.groups.push(Group { file, shared, tests: Vec::new(), waiting: 0, estimate: Micros::ZERO });
+    group
+}
+
+fn add_file(run: &mut Run, leases: &mut Leases, suite: SuiteIx, draft: &FileDraft) {
+    let file = FileIx::nth(run.files.len());
+    run.files.push(File::new(draft, suite));
+    match &draft.tests {
+        Some(tests) => {
+            let place = if run.is_over(suite) { Place::Done(Verdict::NotRun) } else { Place::Waiting };
+            for test in tests {
+                add_test(run, leases, file, test, place);
+            }
+        }
+        None if run.is_over(suite) => run.files[file.at()].listed = Listed::Failed,
+        None => {
+            run.unlisted += 1;
+            queue_file(run, file);
+        }
+    }
+}
+
+fn finish_listing(run: &mut Run, leases: &mut Leases, token: Token, file: FileIx, to: Listed) {
+    if run.file(file).is_open() {
+        if run.file(file).listed == Listed::Waiting {
+            unqueue_file(run, file);
+        }
+        run.unlisted -= 1;
+    }
+    let holder = if let Listed::Leased(holder) = run.file(file).listed { holder } else { token };
+    run.files[file.at()].listed = to;
+    if let Some(lease) = leases.get_mut(&holder) {
+        lease.files.retain(|&listing| listing != file);
+        lease.fruitful = true;
+    }
+    let suite = run.file(file).suite;
+    run.suites[suite.at()].fruitless = 0;
+}
+
+/// A file that waits to be listed (or is listed) will not be listed any more.
+fn close_file(run: &mut Run, file: FileIx, to: Listed) {
+    if run.file(file).listed == Listed::Waiting {
+        unqueue_file(run, file);
+        run.unlisted -= 1;
+    }
+    run.files[file.at()].listed = to;
+}
+
+fn reopen_file(run: &mut Run, file: FileIx) {
+    if run.is_over(run.file(file).suite) {
+        run.files[file.at()].listed = Listed::Failed;
+        run.unlisted -= 1;
+    } else {
+        run.files[file.at()].listed = Listed::Waiting;
+        queue_file(run, file);
+    }
+}
+
+fn reopen_discovery(run: &mut Run, suite: SuiteIx) {
+    if run.is_over(suite) {
+        run.suites[suite.at()].discovery = Discovery::Done;
+        run.unlisted -= 1;
+    } else {
+        run.suites[suite.at()].discovery = Discovery::Waiting;
+        queue_discovery(run, suite);
+    }
+}
+
+fn keep_error(run: &mut Run, error: &RunError) {
+    run.errors_total += 1;
+    if run.errors.len() < ERRORS_PER_RUN {
+        run.errors.push(error.clone());
+    }
+}
+
+/// Changes what waits of a group, and moves it in the queue accordingly.
+fn regroup(run: &mut Run, group: GroupIx, change: impl FnOnce(&mut Group)) {
+    let suite = run.file(run.group(group).file).suite;
+    if run.group(group).waiting > 0 {
+        let waiting = waiting_group(run, group);
+        run.suites[suite.at()].queue.remove(waiting);
+    }
+    change(&mut run.groups[group.at()]);
+    if run.group(group).waiting > 0 {
+        let waiting = waiting_group(run, group);
+        run.suites[suite.at()].queue.insert(waiting);
+    }
+}
+
+fn waiting_group(run: &Run, group: GroupIx) -> Waiting {
+    let Group { file, estimate, ref tests, .. } = *run.group(group);
+    let rank = match run.policy.shuffle {
+        Some(seed) => Rank::by_chance(seed, group.0),
+        None => Rank::by_length(estimate),
+    };
+    let known = run.test(tests[0]).known;
+    Waiting { rank, entry: Entry::Group(group), file: Some(file), estimate, known }
+}
+
+fn waiting_file(run: &Run, file: FileIx) -> Waiting {
+    let estimate = run.file(file).estimate;
+    let rank = match run.policy.shuffle {
+        Some(seed) => Rank::by_chance(seed, file.0),
+        None => Rank::by_length(estimate),
+    };
+    Waiting { rank, entry: Entry::File(file), file: None, estimate, known: false }
+}
+
+const fn waiting_discovery(suite: SuiteIx) -> Waiting {
+    Waiting {
+        rank: Rank::FIRST,
+        entry: Entry::Discover(suite),
+        file: None,
+        estimate: Micros::ZERO,
+        known: false,
+    }
+}
+
+fn queue_discovery(run: &mut Run, suite: SuiteIx) {
+    run.suites[suite.at()].queue.insert(waiting_discovery(suite));
+}
+
+fn unqueue_discovery(run: &mut Run, suite: SuiteIx) {
+    run.suites[suite.at()].queue.remove(waiting_discovery(suite));
+}
+
+fn queue_file(run: &mut Run, file: FileIx) {
+    let waiting = waiting_file(run, file);
+    let suite = run.file(file).suite;
+    run.suites[suite.at()].queue.insert(waiting);
+}
+
+fn unqueue_file(run: &mut Run, file: FileIx) {
+    let waiting = waiting_file(run, file);
+    let suite = run.file(file).suite;
+    run.suites[suite.at()].queue.remove(waiting);
+}

@@ -1,0 +1,47 @@
+//! The durable state, and [`State::fold`], the only place where it changes.
+
+mod file;
+mod fold;
+mod lease;
+mod queue;
+mod run;
+mod test;
+
+pub use file::{File, Listed};
+pub use lease::Lease;
+pub use queue::{Entry, Queue, Rank, Waiting};
+pub use run::{Discovery, Group, Phase, Run, Suite};
+pub use test::{Place, Test};
+
+use crate::event::Event;
+use regatta_domain::{RunId, SlotIx, Token, WorkerId};
+use std::collections::BTreeMap;
+
+/// Everything the core must not forget. Plain ordered values, so that two of them can be compared.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct State {
+    /// The live runs, and those that ended a short while ago.
+    pub runs: BTreeMap<RunId, Run>,
+    /// The live leases.
+    pub leases: BTreeMap<Token, Lease>,
+    /// How many leases each slot holds.
+    pub slots: BTreeMap<(WorkerId, SlotIx), usize>,
+    /// The greatest token that was ever granted.
+    pub last_token: Token,
+}
+
+impl State {
+    /// The run, where it is in memory.
+    #[must_use]
+    pub fn run(&self, run: RunId) -> Option<&Run> {
+        self.runs.get(&run)
+    }
+
+    /// Takes a fact in. Total: facts that were recorded once fold again without question.
+    ///
+    /// # Panics
+    /// When an event names a run, file or test that no earlier event brought: the journal is not this state's.
+    pub fn fold(&mut self, event: &Event) {
+        fold::fold(self, event);
+    }
+}

@@ -1,0 +1,175 @@
+//! A run: its plan, and how far it is.
+
+use super::file::File;
+use super::queue::Queue;
+use super::test::Test;
+use regatta_domain::plan::PlannedSuite;
+use regatta_domain::policy::{RunPolicy, TestPolicy};
+use regatta_domain::report::{CancelCause, Counts, RunOutcome};
+use regatta_domain::result::RunError;
+use regatta_domain::{FileIx, GroupIx, Micros, RunId, SuiteIx, TestIx, Time, Token, WorkerId};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// A run: its plan, and how far it is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Run {
+    /// Its id.
+    pub id: RunId,
+    /// The namespace of its history.
+    pub project: Arc<str>,
+    /// When it was handed in.
+    pub submitted: Time,
+    /// Its rules.
+    pub policy: RunPolicy,
+    /// The rules its tests point at.
+    pub policies: Vec<TestPolicy>,
+    /// Its suites.
+    pub suites: Vec<Suite>,
+    /// Its files.
+    pub files: Vec<File>,
+    /// Its groups.
+    pub groups: Vec<Group>,
+    /// Its tests.
+    pub tests: Vec<Test>,
+    /// Tests that wait for a moment before they wait in the queue.
+    pub delayed: BTreeSet<(Time, TestIx)>,
+    /// The verdicts so far.
+    pub counts: Counts,
+    /// Tests without a verdict.
+    pub open: u32,
+    /// Files that are still to be listed.
+    pub unlisted: u32,
+    /// Its live leases.
+    pub leases: BTreeSet<Token>,
+    /// The workers that were ever granted a shard of it, and may keep something warm.
+    pub served: BTreeSet<WorkerId>,
+    /// What went wrong beside its tests, up to a bound.
+    pub errors: Vec<RunError>,
+    /// How much went wrong beside its tests, all of it.
+    pub errors_total: u32,
+    /// Retries spent, of both kinds.
+    pub retries: u32,
+    /// Why it was ended before its time, if it was.
+    pub cancelled: Option<CancelCause>,
+    /// Whether its running tests are to be stopped too.
+    pub kill: bool,
+    /// How far it is.
+    pub phase: Phase,
+}
+
+/// A suite of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Suite {
+    /// The suite.
+    pub suite: PlannedSuite,
+    /// Whether its files are known.
+    pub discovery: Discovery,
+    /// How often a worker was lost while it was being discovered.
+    pub losses: u16,
+    /// What waits to be leased.
+    pub queue: Queue,
+    /// Whether it cannot go on: what waits of it is not run.
+    pub failed: bool,
+    /// How many leases in a row ended without a result, a listing or an error.
+    pub fruitless: u16,
+}
+
+/// Whether the files of a suite are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Discovery {
+    /// A worker is to find them.
+    Waiting,
+    /// A worker is finding them.
+    Leased(Token),
+    /// They are known (or cannot be).
+    Done,
+}
+
+/// Tests that stay together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Group {
+    /// The file it belongs to.
+    pub file: FileIx,
+    /// Whether it has a fixture to share; a group without one is a single test.
+    pub shared: bool,
+    /// Its tests, in order.
+    pub tests: Vec<TestIx>,
+    /// How many of them wait in the queue.
+    pub waiting: u32,
+    /// How long those may take.
+    pub estimate: Micros,
+}
+
+/// How far a run is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// Tests wait or run.
+    Running,
+    /// Every test has its verdict; these workers tear it down.
+    Closing(BTreeSet<WorkerId>),
+    /// It ended.
+    Ended(RunOutcome),
+}
+
+impl Run {
+    /// The test.
+    #[must_use]
+    pub fn test(&self, test: TestIx) -> &Test {
+        &self.tests[test.at()]
+    }
+
+    /// The rules the test runs under.
+    #[must_use]
+    pub fn policy_of(&self, test: TestIx) -> &TestPolicy {
+        &self.policies[self.test(test).policy.at()]
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn file(&self, file: FileIx) -> &File {
+        &self.files[file.at()]
+    }
+
+    /// The suite.
+    #[must_use]
+    pub fn suite(&self, suite: SuiteIx) -> &Suite {
+        &self.suites[suite.at()]
+    }
+
+    /// The group.
+    #[must_use]
+    pub fn group(&self, group: GroupIx) -> &Group {
+        &self.groups[group.at()]
+    }
+
+    /// Whether nothing of the suite is to be started any more.
+    #[must_use]
+    pub fn is_over(&self, suite: SuiteIx) -> bool {
+        self.cancelled.is_some() || self.suite(suite).failed
+    }
+
+    /// Whether it has ended.
+    #[must_use]
+    pub const fn has_ended(&self) -> bool {
+        matches!(self.phase, Phase::Ended(_))
+    }
+
+    /// Whether nothing of it is left to run, to list or to find, and no slot holds any of it.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.open == 0 && self.unlisted == 0 && self.leases.is_empty()
+    }
+
+    /// How it ends, if it ends now.
+    #[must_use]
+    pub fn outcome(&self) -> RunOutcome {
+        if self.cancelled.is_some() {
+            return RunOutcome::Cancelled;
+        }
+        if self.errors_total > 0 || self.counts.red() > 0 || (self.policy.flaky_fails && self.counts.flaky > 0) {
+            return RunOutcome::Red;
+        }
+        if self.counts.total() == 0 { RunOutcome::Empty } else { RunOutcome::Green }
+    }
+}

@@ -1,0 +1,79 @@
+//! A test of a run: what is known of it, and where it stands.
+
+use regatta_domain::submission::TestDraft;
+use regatta_domain::{FileIx, GroupIx, Level, Micros, PolicyIx, TestKey, Time, Token, Verdict};
+use std::sync::Arc;
+
+/// A test of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Test {
+    /// The file it stands in.
+    pub file: FileIx,
+    /// The group it belongs to.
+    pub group: GroupIx,
+    /// Its name within the file.
+    pub name: Arc<str>,
+    /// What its history hangs on.
+    pub key: TestKey,
+    /// How long it may take.
+    pub estimate: Micros,
+    /// Whether the estimate comes from its own history.
+    pub known: bool,
+    /// The rules it runs under.
+    pub policy: PolicyIx,
+    /// Its database dependency.
+    pub level: Level,
+    /// Where it stands.
+    pub place: Place,
+    /// Attempts that ended without a pass.
+    pub failures: u16,
+    /// Attempts that were lost with their worker.
+    pub losses: u16,
+}
+
+/// Where a test stands. It is in exactly one place at any time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// In the queue.
+    Waiting,
+    /// On its way back to the queue, not before this moment.
+    Delayed(Time),
+    /// Under a lease.
+    Leased(Token),
+    /// It has its verdict.
+    Done(Verdict),
+    /// It left the plan: it was remembered, and is not there any more.
+    Gone,
+}
+
+impl Test {
+    /// A test that has just joined the plan.
+    #[must_use]
+    pub fn new(draft: &TestDraft, file: FileIx, group: GroupIx, place: Place) -> Self {
+        Self {
+            file,
+            group,
+            name: Arc::clone(&draft.name),
+            key: draft.key,
+            estimate: draft.estimate,
+            known: draft.known,
+            policy: draft.policy,
+            level: draft.level,
+            place,
+            failures: 0,
+            losses: 0,
+        }
+    }
+
+    /// The number of its next (or current) attempt, from 1.
+    #[must_use]
+    pub const fn attempt(&self) -> u16 {
+        self.failures.saturating_add(self.losses).saturating_add(1)
+    }
+
+    /// Whether it still has to be run to an end.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        matches!(self.place, Place::Waiting | Place::Delayed(_) | Place::Leased(_))
+    }
+}

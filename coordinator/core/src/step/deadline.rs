@@ -1,0 +1,42 @@
+//! Deadlines pass.
+
+use super::Turn;
+use crate::agenda::Deadline;
+use crate::effect::ToWorker;
+use crate::event::{Event, LeaseEnd};
+use crate::state::Phase;
+use regatta_domain::report::CancelCause;
+
+impl Turn<'_> {
+    pub(super) fn tick(&mut self) {
+        while let Some(deadline) = self.core.agenda.passed(self.now) {
+            self.pass(deadline);
+        }
+    }
+
+    fn pass(&mut self, deadline: Deadline) {
+        match deadline {
+            Deadline::WorkerSilent(worker) => self.lose(worker),
+            Deadline::TestOverdue(token) => {
+                if let Some(lease) = self.core.state.leases.get(&token) {
+                    let worker = lease.worker;
+                    self.send(worker, ToWorker::Stop { token, kill: true });
+                    self.end_lease(token, LeaseEnd::Overdue);
+                }
+            }
+            Deadline::RunLimit(run) => self.cancel(run, CancelCause::TimeLimit, true),
+            Deadline::CloseOverdue(run) => {
+                if self.run(run).is_some_and(|run| matches!(run.phase, Phase::Closing(_))) {
+                    self.end(run);
+                }
+            }
+            Deadline::Forget(run) => {
+                if self.run(run).is_some_and(crate::state::Run::has_ended) {
+                    self.record(Event::RunForgotten { run });
+                }
+            }
+            // Whatever became possible is found when the step settles.
+            Deadline::RetryDue(_) | Deadline::Rebalance => {}
+        }
+    }
+}

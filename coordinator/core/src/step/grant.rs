@@ -1,0 +1,58 @@
+//! Slots that ask are served, in the order in which they asked.
+
+use super::Turn;
+use crate::agenda::Deadline;
+use crate::effect::{Grant, GrantedWork, ToWorker};
+use crate::event::{Event, Work};
+use crate::state::{Phase, Run};
+use regatta_domain::limits::LEASES_PER_SLOT;
+use regatta_domain::{RunId, SlotIx, TestIx, WorkerId};
+
+impl Turn<'_> {
+    /// Serves as many of the slots that ask as there is work for.
+    pub(super) fn serve(&mut self) {
+        while let Some(&(worker, slot)) = self.core.presence.asks.front() {
+            if self.held(worker, slot) >= LEASES_PER_SLOT {
+                self.core.presence.asks.pop_front();
+                continue;
+            }
+            let Some(run) = self.next_run() else { break };
+            let Some(work) = self.cut(run) else { break };
+            self.core.presence.asks.pop_front();
+            self.lease(run, worker, slot, work);
+        }
+    }
+
+    /// The run that is served next: the one that holds the fewest slots, the oldest of those.
+    fn next_run(&self) -> Option<RunId> {
+        let live = self.core.state.runs.values();
+        live.filter(|run| run.phase == Phase::Running && self.has_work(run))
+            .min_by_key(|run| (run.leases.len(), run.submitted, run.id))
+            .map(|run| run.id)
+    }
+
+    fn has_work(&self, run: &Run) -> bool {
+        self.due(run).is_some() || run.suites.iter().any(|suite| !suite.queue.is_empty())
+    }
+
+    /// The retry that may be leased by now.
+    pub(super) fn due(&self, run: &Run) -> Option<TestIx> {
+        run.delayed.first().filter(|&&(at, _)| at <= self.now).map(|&(_, test)| test)
+    }
+
+    fn lease(&mut self, run: RunId, worker: WorkerId, slot: SlotIx, work: Work) {
+        let token = self.core.state.last_token.next();
+        let suite = work.suite();
+        let granted = match &work {
+            Work::Discover(_) => GrantedWork::Discover,
+            Work::List(_, files) => GrantedWork::List(files.clone()),
+            Work::Run(_, tests) => GrantedWork::Run(self.granted(run, tests.iter().copied())),
+        };
+        self.record(Event::ShardLeased { at: self.now, run, token, worker, slot, work });
+        match self.core.state.runs[&run].delayed.first() {
+            Some(&(at, _)) => self.core.agenda.set(Deadline::RetryDue(run), at.max(self.now)),
+            None => self.core.agenda.clear(Deadline::RetryDue(run)),
+        }
+        self.send(worker, ToWorker::Grant(Grant { run, token, slot, suite, work: granted }));
+    }
+}

@@ -1,0 +1,151 @@
+//! What workers collect: the files of a suite, the tests of a file. What is there wins over what was remembered.
+
+use super::Turn;
+use crate::effect::ToWorker;
+use crate::event::Event;
+use crate::state::{Discovery, Listed, Place, Run};
+use regatta_domain::limits::{FILES_PER_RUN, TESTS_PER_FILE, TESTS_PER_RUN};
+use regatta_domain::result::{RunError, RunErrorKind};
+use regatta_domain::submission::{FileDraft, TestDraft};
+use regatta_domain::{FileIx, RunId, SuiteIx, TestIx, Token, WorkerId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// After so many leases in a row of which nothing came, a suite is not tried any more.
+const FRUITLESS_LEASES: u16 = 16;
+
+impl Turn<'_> {
+    pub(super) fn discovered(&mut self, worker: WorkerId, token: Token, files: Vec<FileDraft>) {
+        let Some(lease) = self.lease_of(worker, token) else { return };
+        if !lease.discovering {
+            return;
+        }
+        let (run, suite) = (lease.run, lease.work.suite());
+        let plan = &self.core.state.runs[&run];
+        if plan.files.len() + files.len() > FILES_PER_RUN {
+            return self.too_large(run, suite, format!("the run would hold more than {FILES_PER_RUN} files"));
+        }
+        let there: BTreeSet<&Arc<str>> = files.iter().map(|file| &file.path).collect();
+        let ours = || (0..plan.files.len()).map(FileIx::nth).filter(|&file| plan.file(file).suite == suite);
+        let gone: Vec<FileIx> = ours()
+            .filter(|&file| !there.contains(&plan.file(file).path))
+            .filter(|&file| matches!(plan.file(file).listed, Listed::Waiting | Listed::Remembered(_)))
+            .collect();
+        let known: BTreeSet<Arc<str>> = ours().map(|file| Arc::clone(&plan.file(file).path)).collect();
+        let files = files.into_iter().filter(|file| !known.contains(&file.path)).collect();
+        self.record(Event::SuiteDiscovered { run, suite, files, gone });
+    }
+
+    pub(super) fn listed(&mut self, worker: WorkerId, token: Token, file: FileIx, tests: Vec<TestDraft>) {
+        let Some(run) = self.run_of(worker, token) else { return };
+        let plan = &self.core.state.runs[&run];
+        let Some(found) = plan.files.get(file.at()) else { return };
+        if tests.len() > TESTS_PER_FILE || plan.tests.len() + tests.len() > TESTS_PER_RUN {
+            let message = format!("{} lists {} tests; a file may hold {TESTS_PER_FILE}", found.path, tests.len());
+            return self.too_large(run, found.suite, message);
+        }
+        let there: BTreeSet<&Arc<str>> = tests.iter().map(|test| &test.name).collect();
+        let known: BTreeMap<Arc<str>, TestIx> =
+            found.tests.iter().map(|&test| (Arc::clone(&plan.test(test).name), test)).collect();
+        // Two workers may collect a file at the same time. The first listing stands; where the second differs, the tests
+        // that its worker cannot find come back as missing.
+        let gone = if found.listed == Listed::Collected {
+            Vec::new()
+        } else {
+            let gone = known.iter().filter(|(name, _)| !there.contains(name)).map(|(_, &test)| test);
+            gone.filter(|&test| may_leave(plan, test, token)).collect()
+        };
+        let names_new = !tests.iter().all(|test| known.contains_key(&test.name));
+        if found.listed != Listed::Collected || names_new {
+            let tests = tests.into_iter().filter(|test| !known.contains_key(&test.name)).collect();
+            self.record(Event::FileListed { run, token, file, tests, gone });
+        }
+        self.number(worker, token, file);
+    }
+
+    /// Tells the worker which tests of a file that it listed it holds.
+    fn number(&mut self, worker: WorkerId, token: Token, file: FileIx) {
+        let Some(lease) = self.lease_of(worker, token) else { return };
+        let plan = &self.core.state.runs[&lease.run];
+        let mine = lease.tests.iter().copied().filter(|&test| {
+            let found = plan.test(test);
+            found.file == file && found.place == Place::Leased(token)
+        });
+        let tests = self.granted(lease.run, mine);
+        self.send(worker, ToWorker::Numbered { token, file, tests });
+    }
+
+    pub(super) fn erred(&mut self, worker: WorkerId, token: Token, file: Option<FileIx>, error: RunError) {
+        let Some(lease) = self.lease_of(worker, token) else { return };
+        let (run, suite) = (lease.run, lease.work.suite());
+        let plan = &self.core.state.runs[&run];
+        if let Some(file) = file.filter(|file| file.at() < plan.files.len()) {
+            if plan.file(file).listed == Listed::Failed {
+                return;
+            }
+            let tests = plan.file(file).tests.iter().copied();
+            let gone = tests.filter(|&test| may_leave(plan, test, token)).collect();
+            return self.record(Event::FileFailed { run, token, file, gone, error });
+        }
+        let terminal = matches!(error.kind, RunErrorKind::Build | RunErrorKind::Runner)
+            || (lease.discovering && error.kind == RunErrorKind::Collection);
+        // Every slot may meet the same obstacle; it is told once.
+        if plan.errors.contains(&error) && (!terminal || plan.suite(suite).failed) {
+            return;
+        }
+        self.record(Event::RunErred { run, suite: terminal.then_some(suite), error });
+    }
+
+    /// A suite, or a file, that brings nothing but lost workers and empty leases is given up, with a reason.
+    pub(super) fn give_up_hopeless(&mut self, run: RunId) {
+        let Some(plan) = self.run(run).filter(|run| run.cancelled.is_none()) else { return };
+        let most = plan.policy.max_losses;
+        let suites = (0..plan.suites.len()).map(SuiteIx::nth).filter(|&suite| !plan.suite(suite).failed);
+        let hopeless: Vec<(SuiteIx, Arc<str>)> = suites
+            .filter_map(|suite| {
+                let found = plan.suite(suite);
+                let name = &found.suite.name;
+                if found.fruitless >= FRUITLESS_LEASES {
+                    Some((suite, format!("{FRUITLESS_LEASES} shards of suite {name} in a row came to nothing").into()))
+                } else if found.discovery == Discovery::Waiting && found.losses > most {
+                    let losses = found.losses;
+                    Some((suite, format!("{losses} workers were lost while they looked for the files of {name}").into()))
+                } else {
+                    None
+                }
+            })
+            .collect();
+        let doomed = (0..plan.files.len()).map(FileIx::nth);
+        let doomed: Vec<(SuiteIx, FileIx, Arc<str>)> = doomed
+            .filter(|&file| plan.file(file).losses > most && plan.file(file).listed == Listed::Waiting)
+            .map(|file| (plan.file(file).suite, file, Arc::clone(&plan.file(file).path)))
+            .collect();
+        for (suite, message) in hopeless {
+            let place = Arc::clone(&self.core.state.runs[&run].suite(suite).suite.name);
+            let error = RunError { kind: RunErrorKind::Infrastructure, place, message };
+            self.record(Event::RunErred { run, suite: Some(suite), error });
+        }
+        for (_, file, path) in doomed {
+            let message = format!("{} workers were lost while they listed {path}", most + 1).into();
+            let error = RunError { kind: RunErrorKind::Infrastructure, place: path, message };
+            let token = self.core.state.last_token;
+            self.record(Event::FileFailed { run, token, file, gone: Vec::new(), error });
+        }
+    }
+
+    fn too_large(&mut self, run: RunId, suite: SuiteIx, message: String) {
+        let place = Arc::clone(&self.core.state.runs[&run].suite(suite).suite.name);
+        let error = RunError { kind: RunErrorKind::Collection, place, message: message.into() };
+        self.record(Event::RunErred { run, suite: Some(suite), error });
+    }
+}
+
+/// Whether a test that was remembered may leave the plan on the word of this lease: nobody else runs it, and it has no
+/// verdict yet.
+fn may_leave(run: &Run, test: TestIx, token: Token) -> bool {
+    match run.test(test).place {
+        Place::Waiting | Place::Delayed(_) => true,
+        Place::Leased(holder) => holder == token,
+        Place::Done(_) | Place::Gone => false,
+    }
+}

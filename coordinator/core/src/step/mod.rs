@@ -1,0 +1,153 @@
+//! The step: a moment, chance and a command go in; events and effects come out. One file a kind of command.
+
+mod cut;
+mod deadline;
+mod end;
+mod grant;
+mod listing;
+mod report;
+mod result;
+mod session;
+mod steal;
+mod submit;
+
+use crate::agenda::{Agenda, Deadline};
+use crate::command::{Command, ReplyTo, Tuning};
+use crate::effect::{Effect, ToWorker};
+use crate::entropy::Entropy;
+use crate::event::Event;
+use crate::presence::Presence;
+use crate::state::{Phase, Run, State};
+use crate::Refusal;
+use regatta_domain::{RunId, Time, WorkerId};
+
+/// The state machine: durable state, volatile presence, and the deadlines that follow from both.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Core {
+    state: State,
+    presence: Presence,
+    agenda: Agenda,
+    tuning: Tuning,
+}
+
+/// What comes of a command: facts to be made durable, and wishes to be performed after that.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[must_use]
+pub struct Step {
+    /// The facts, already folded into the core's own state.
+    pub events: Vec<Event>,
+    /// The wishes, in order.
+    pub effects: Vec<Effect>,
+}
+
+impl Core {
+    /// A core that knows of nothing.
+    #[must_use]
+    pub fn new(tuning: Tuning) -> Self {
+        Self::resume(State::default(), tuning, Time::default())
+    }
+
+    /// A core that goes on from a replayed state. Every leased shard has one lease time of grace in which its worker
+    /// may come back.
+    #[must_use]
+    pub fn resume(state: State, tuning: Tuning, now: Time) -> Self {
+        let mut agenda = Agenda::default();
+        for lease in state.leases.values() {
+            agenda.set(Deadline::WorkerSilent(lease.worker), now + tuning.lease);
+        }
+        for run in state.runs.values() {
+            match run.phase {
+                Phase::Running => {
+                    if let Some(limit) = run.policy.timeout {
+                        agenda.set(Deadline::RunLimit(run.id), run.submitted + limit);
+                    }
+                    if let Some(&(at, _)) = run.delayed.first() {
+                        agenda.set(Deadline::RetryDue(run.id), at);
+                    }
+                }
+                Phase::Closing(_) => agenda.set(Deadline::CloseOverdue(run.id), now + tuning.close),
+                Phase::Ended(_) => agenda.set(Deadline::Forget(run.id), now + tuning.keep),
+            }
+        }
+        Self { state, presence: Presence::default(), agenda, tuning }
+    }
+
+    /// Takes a command.
+    pub fn step(&mut self, now: Time, entropy: &mut Entropy, command: Command) -> Step {
+        let mut turn = Turn { core: self, now, entropy, out: Step::default() };
+        turn.take(command);
+        turn.settle();
+        turn.out
+    }
+
+    /// The durable state.
+    #[must_use]
+    pub const fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Who is there.
+    #[must_use]
+    pub const fn presence(&self) -> &Presence {
+        &self.presence
+    }
+
+    /// When the next [`Command::Tick`] is due.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.agenda.next()
+    }
+}
+
+/// One step in the making.
+struct Turn<'a> {
+    core: &'a mut Core,
+    now: Time,
+    entropy: &'a mut Entropy,
+    out: Step,
+}
+
+impl Turn<'_> {
+    fn take(&mut self, command: Command) {
+        match command {
+            Command::Submit { submission, reply } => self.submit(submission, reply),
+            Command::Cancel { run, cause, kill, reply } => {
+                let known = self.run(run).is_some();
+                self.cancel(run, cause, kill);
+                self.reply(reply, if known { Ok(()) } else { Err(Refusal::UnknownRun) });
+            }
+            Command::Attach { worker, session, slots, holds } => self.attach(worker, session, slots, &holds),
+            Command::Detach { worker, session } => self.detach(worker, session),
+            Command::Ask { worker, session, slot } => self.ask(worker, session, slot),
+            Command::Report { worker, session, seq, entries } => self.report(worker, session, seq, entries),
+            Command::Tick => self.tick(),
+        }
+    }
+
+    /// What follows from the new state, whatever brought it about: runs move on, slots that ask are served.
+    fn settle(&mut self) {
+        self.end_runs();
+        self.serve();
+        self.steal();
+    }
+
+    /// Records a fact: folds it at once, so that what follows in this step sees it.
+    fn record(&mut self, event: Event) {
+        self.core.state.fold(&event);
+        self.out.events.push(event);
+    }
+
+    fn send(&mut self, worker: WorkerId, message: ToWorker) {
+        if let Some(session) = self.core.presence.session(worker) {
+            self.out.effects.push(Effect::Send { worker, session, message });
+        }
+    }
+
+    fn reply(&mut self, reply: ReplyTo, answer: Result<(), Refusal>) {
+        self.out.effects.push(Effect::Reply { reply, answer });
+    }
+
+    fn run(&self, run: RunId) -> Option<&Run> {
+        self.core.state.runs.get(&run)
+    }
+}

@@ -1,0 +1,96 @@
+//! A worker tells what happened. Everything is checked against the fencing token under which it is told; what comes
+//! under a token that is not current is late, and dropped.
+
+use super::Turn;
+use crate::command::{Entry, SessionId};
+use crate::effect::ToWorker;
+use crate::event::{Event, LeaseEnd};
+use crate::presence::Progress;
+use crate::state::{Lease, Place};
+use regatta_domain::{RunId, TestIx, Token, WorkerId};
+
+impl Turn<'_> {
+    pub(super) fn report(&mut self, worker: WorkerId, session: SessionId, seq: u64, entries: Vec<Entry>) {
+        if !self.core.presence.is_current(worker, session) {
+            return;
+        }
+        self.heard(worker);
+        let mut entries = entries.into_iter().peekable();
+        while let Some(entry) = entries.next() {
+            match entry {
+                Entry::Discovered { token, files } => self.discovered(worker, token, files),
+                Entry::Listed { token, file, tests } => self.listed(worker, token, file, tests),
+                Entry::Erred { token, file, error } => self.erred(worker, token, file, error),
+                Entry::Started { token, test } => self.started(worker, token, test),
+                Entry::Finished { token, result } => {
+                    let mut results = vec![result];
+                    while let Some(Entry::Finished { result, .. }) =
+                        entries.next_if(|next| matches!(next, Entry::Finished { token: also, .. } if *also == token))
+                    {
+                        results.push(result);
+                    }
+                    self.finished(worker, token, results);
+                }
+                Entry::GaveBack { token, tests } => self.gave_back(worker, token, tests),
+                Entry::Released { token } => {
+                    if self.lease_of(worker, token).is_some() {
+                        self.end_lease(token, LeaseEnd::Released);
+                    }
+                }
+                Entry::Closed { run, errors } => self.closed(worker, run, errors),
+                Entry::Draining => {
+                    if let Some(session) = self.core.presence.workers.get_mut(&worker) {
+                        session.draining = true;
+                    }
+                    self.core.presence.unask(worker);
+                }
+            }
+        }
+        if seq > 0 {
+            self.send(worker, ToWorker::Ack { seq });
+        }
+    }
+
+    /// The lease, where it is live and the worker's own: the fence that every write passes.
+    pub(super) fn lease_of(&self, worker: WorkerId, token: Token) -> Option<&Lease> {
+        self.core.state.leases.get(&token).filter(|lease| lease.worker == worker)
+    }
+
+    fn started(&mut self, worker: WorkerId, token: Token, test: TestIx) {
+        let Some(lease) = self.lease_of(worker, token) else { return };
+        let run = &self.core.state.runs[&lease.run];
+        if run.tests.get(test.at()).is_none_or(|found| found.place != Place::Leased(token)) {
+            return;
+        }
+        let policy = run.policy_of(test);
+        let overdue = self.now + policy.timeout + policy.grace + self.core.tuning.overdue;
+        self.core.agenda.set(crate::agenda::Deadline::TestOverdue(token), overdue);
+        let now = self.now;
+        self.progress(token).running = Some((test, now));
+    }
+
+    fn gave_back(&mut self, worker: WorkerId, token: Token, tests: Vec<TestIx>) {
+        let Some(lease) = self.lease_of(worker, token) else { return };
+        let run = lease.run;
+        let plan = &self.core.state.runs[&run].tests;
+        let tests: Vec<TestIx> = tests
+            .into_iter()
+            .filter(|test| plan.get(test.at()).is_some_and(|found| found.place == Place::Leased(token)))
+            .collect();
+        let progress = self.progress(token);
+        progress.stealing.clear();
+        progress.barren = tests.is_empty();
+        if !tests.is_empty() {
+            self.record(Event::TestsGivenBack { run, token, tests });
+        }
+    }
+
+    pub(super) fn progress(&mut self, token: Token) -> &mut Progress {
+        self.core.presence.progress.entry(token).or_default()
+    }
+
+    /// The run and its leases' worker, for messages that concern a file of it.
+    pub(super) fn run_of(&self, worker: WorkerId, token: Token) -> Option<RunId> {
+        self.lease_of(worker, token).map(|lease| lease.run)
+    }
+}

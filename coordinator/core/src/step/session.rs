@@ -1,0 +1,127 @@
+//! A worker connects, connects again, goes away, asks.
+
+use super::Turn;
+use crate::agenda::Deadline;
+use crate::command::SessionId;
+use crate::effect::{GrantedTest, ToWorker};
+use crate::event::{LeaseEnd, Work};
+use crate::presence::Session;
+use crate::state::{Listed, Phase, Place};
+use regatta_domain::limits::{LEASES_PER_SLOT, SLOTS_PER_WORKER};
+use regatta_domain::{FileIx, RunId, SlotIx, TestIx, Token, WorkerId};
+use std::collections::{BTreeMap, BTreeSet};
+
+impl Turn<'_> {
+    /// The worker's inventory and the core's are brought together: what the worker does not hold was never received and
+    /// is free again; what the core does not know is stopped; what both know goes on.
+    pub(super) fn attach(&mut self, worker: WorkerId, session: SessionId, slots: u16, holds: &[Token]) {
+        let slots = slots.min(u16::try_from(SLOTS_PER_WORKER).unwrap_or(u16::MAX));
+        self.core.presence.unask(worker);
+        self.core.presence.workers.insert(worker, Session { id: session, slots, draining: false });
+        self.heard(worker);
+        self.send(worker, ToWorker::Attached);
+
+        let holds: BTreeSet<Token> = holds.iter().copied().collect();
+        let ours: Vec<Token> =
+            self.core.state.leases.iter().filter(|(_, lease)| lease.worker == worker).map(|(&t, _)| t).collect();
+        for &token in &ours {
+            if holds.contains(&token) {
+                self.go_on(worker, token);
+            } else {
+                self.end_lease(token, LeaseEnd::Unreceived);
+            }
+        }
+        for &token in holds.iter().filter(|token| ours.binary_search(token).is_err()) {
+            self.send(worker, ToWorker::Stop { token, kill: true });
+        }
+        let closing: Vec<RunId> = self
+            .core
+            .state
+            .runs
+            .values()
+            .filter(|run| matches!(&run.phase, Phase::Closing(waiting) if waiting.contains(&worker)))
+            .map(|run| run.id)
+            .collect();
+        for run in closing {
+            self.send(worker, ToWorker::Close { run });
+        }
+    }
+
+    /// Repeats what a worker may have missed about a lease that it still holds.
+    fn go_on(&mut self, worker: WorkerId, token: Token) {
+        if let Some(progress) = self.core.presence.progress.get_mut(&token) {
+            progress.stealing.clear();
+        }
+        let lease = &self.core.state.leases[&token];
+        let run = &self.core.state.runs[&lease.run];
+        if run.cancelled.is_some() {
+            let kill = run.kill;
+            return self.send(worker, ToWorker::Stop { token, kill });
+        }
+        let mut numbered: BTreeMap<FileIx, Vec<GrantedTest>> = BTreeMap::new();
+        if let Work::List(_, files) = &lease.work {
+            let listed = files.iter().filter(|file| !lease.files.contains(file));
+            numbered.extend(listed.map(|&file| (file, Vec::new())));
+        }
+        for &test in &lease.tests {
+            let file = run.test(test).file;
+            if run.file(file).listed == Listed::Collected && run.test(test).place == Place::Leased(token) {
+                let granted = GrantedTest { test, attempt: run.test(test).attempt() };
+                numbered.entry(file).or_default().push(granted);
+            }
+        }
+        for (file, tests) in numbered {
+            self.send(worker, ToWorker::Numbered { token, file, tests });
+        }
+    }
+
+    /// The connection broke: the worker has a short while to come back before it loses its leases.
+    pub(super) fn detach(&mut self, worker: WorkerId, session: SessionId) {
+        if !self.core.presence.is_current(worker, session) {
+            return;
+        }
+        self.core.presence.workers.remove(&worker);
+        self.core.presence.unask(worker);
+        self.core.agenda.set(Deadline::WorkerSilent(worker), self.now + self.core.tuning.reconnect);
+    }
+
+    /// Any word of a worker is a sign of life.
+    pub(super) fn heard(&mut self, worker: WorkerId) {
+        self.core.agenda.set(Deadline::WorkerSilent(worker), self.now + self.core.tuning.lease);
+    }
+
+    /// The worker is given up: its leases end, and the tests that were running are charged with it.
+    pub(super) fn lose(&mut self, worker: WorkerId) {
+        self.core.agenda.clear(Deadline::WorkerSilent(worker));
+        self.core.presence.workers.remove(&worker);
+        self.core.presence.unask(worker);
+        let leases: Vec<Token> =
+            self.core.state.leases.iter().filter(|(_, lease)| lease.worker == worker).map(|(&t, _)| t).collect();
+        for token in leases {
+            self.end_lease(token, LeaseEnd::WorkerLost);
+        }
+        self.stop_waiting_for(worker);
+    }
+
+    pub(super) fn ask(&mut self, worker: WorkerId, session: SessionId, slot: SlotIx) {
+        if !self.core.presence.is_current(worker, session) {
+            return;
+        }
+        self.heard(worker);
+        let offered = &self.core.presence.workers[&worker];
+        if slot.0 < offered.slots && !offered.draining && self.held(worker, slot) < LEASES_PER_SLOT {
+            self.core.presence.ask(worker, slot);
+        }
+    }
+
+    /// How many leases the slot holds.
+    pub(super) fn held(&self, worker: WorkerId, slot: SlotIx) -> usize {
+        self.core.state.slots.get(&(worker, slot)).copied().unwrap_or(0)
+    }
+
+    /// Numbers tests for a worker.
+    pub(super) fn granted(&self, run: RunId, tests: impl IntoIterator<Item = TestIx>) -> Vec<GrantedTest> {
+        let run = &self.core.state.runs[&run];
+        tests.into_iter().map(|test| GrantedTest { test, attempt: run.test(test).attempt() }).collect()
+    }
+}
