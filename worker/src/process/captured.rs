@@ -1,0 +1,98 @@
+//! What a process printed, bounded: the head and the tail are kept, and what was cut between them is said.
+
+use regatta_domain::limits::{OUTPUT_HEAD_BYTES, OUTPUT_TAIL_BYTES};
+
+/// What a process printed. Holds at most the head and the tail that `limits.rs` allows, however much is pushed.
+#[derive(Clone, Debug, Default)]
+pub struct Captured {
+    head: Vec<u8>,
+    /// The tail, as a ring once it is full.
+    tail: Vec<u8>,
+    /// Where the oldest byte of the ring lies.
+    oldest: usize,
+    /// How many bytes the ring has lost.
+    cut: u64,
+}
+
+impl Captured {
+    /// Adds what was printed next.
+    pub fn push(&mut self, bytes: &[u8]) {
+        let (head, rest) = bytes.split_at(bytes.len().min(OUTPUT_HEAD_BYTES - self.head.len()));
+        self.head.extend_from_slice(head);
+        let (grow, mut rest) = rest.split_at(rest.len().min(OUTPUT_TAIL_BYTES - self.tail.len()));
+        self.tail.extend_from_slice(grow);
+        self.cut += rest.len() as u64;
+        if rest.len() > OUTPUT_TAIL_BYTES {
+            rest = &rest[rest.len() - OUTPUT_TAIL_BYTES..];
+        }
+        while !rest.is_empty() {
+            let room = (OUTPUT_TAIL_BYTES - self.oldest).min(rest.len());
+            self.tail[self.oldest..self.oldest + room].copy_from_slice(&rest[..room]);
+            self.oldest = (self.oldest + room) % OUTPUT_TAIL_BYTES;
+            rest = &rest[room..];
+        }
+    }
+
+    /// Whether nothing was printed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.head.is_empty()
+    }
+
+    /// How many bytes were printed in all.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        (self.head.len() + self.tail.len()) as u64 + self.cut
+    }
+
+    /// Head and tail, with a line between them that says what was cut.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        let mut bytes = self.head;
+        if self.cut > 0 {
+            let line = format!("\n[... {} bytes cut ...]\n", self.cut);
+            bytes.extend_from_slice(line.as_bytes());
+        }
+        bytes.extend_from_slice(&self.tail[self.oldest..]);
+        bytes.extend_from_slice(&self.tail[..self.oldest]);
+        bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pushed(total: usize, step: usize) -> Captured {
+        let all: Vec<u8> = (0..total).map(|at| (at % 251) as u8).collect();
+        let mut captured = Captured::default();
+        for part in all.chunks(step) {
+            captured.push(part);
+        }
+        captured
+    }
+
+    #[test]
+    fn what_fits_is_kept_whole() {
+        for total in [0, 1, OUTPUT_HEAD_BYTES, OUTPUT_HEAD_BYTES + 1, OUTPUT_HEAD_BYTES + OUTPUT_TAIL_BYTES] {
+            let captured = pushed(total, 1_000);
+            assert_eq!(captured.total(), total as u64);
+            let expected: Vec<u8> = (0..total).map(|at| (at % 251) as u8).collect();
+            assert_eq!(captured.into_bytes(), expected);
+        }
+    }
+
+    #[test]
+    fn of_what_does_not_fit_head_and_tail_are_kept_and_the_cut_is_said() {
+        for step in [1, 777, 65_536, 1_000_000] {
+            let total = 1_000_000;
+            let bytes = pushed(total, step).into_bytes();
+            let cut = total - OUTPUT_HEAD_BYTES - OUTPUT_TAIL_BYTES;
+            let line = format!("\n[... {cut} bytes cut ...]\n");
+            let middle = &bytes[OUTPUT_HEAD_BYTES..bytes.len() - OUTPUT_TAIL_BYTES];
+            assert_eq!(String::from_utf8_lossy(middle), line, "pushed {step} at a time");
+            let tail: Vec<u8> = (total - OUTPUT_TAIL_BYTES..total).map(|at| (at % 251) as u8).collect();
+            assert_eq!(bytes[bytes.len() - OUTPUT_TAIL_BYTES..], tail, "pushed {step} at a time");
+        }
+    }
+}

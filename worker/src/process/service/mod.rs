@@ -1,0 +1,158 @@
+//! The spawner process: single-threaded, waits for requests and for the ends of children, and owns nothing else.
+//!
+//! It must stay small, since what it starts is forked from it, and must outlive the worker by as long as it takes to
+//! kill every process. So it ignores the signals that a terminal or a service manager sends to everybody, and goes
+//! when its socket closes.
+
+pub(super) mod cgroup;
+mod family;
+mod orphans;
+mod reap;
+mod start;
+
+use super::protocol::{self, Containment, Inbox, Reply, Request};
+use cgroup::Leaf;
+use family::Family;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// The whole life of a spawner. Its standard input is the socket; `arguments` are those after `spawner`.
+#[must_use]
+pub fn spawner_main(arguments: impl IntoIterator<Item = String>) -> ExitCode {
+    let without_cgroup = arguments.into_iter().any(|argument| argument == "--without-cgroup");
+    match Service::open(without_cgroup).and_then(Service::run) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("regatta spawner: {error} (it is started by a worker, not by hand)");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+struct Service {
+    socket: OwnedFd,
+    signals: SignalFd,
+    inbox: Inbox,
+    family: Family,
+}
+
+impl Service {
+    fn open(without_cgroup: bool) -> io::Result<Self> {
+        let socket = io::stdin().as_fd().try_clone_to_owned()?;
+        nix::unistd::dup2_stdin(File::open("/dev/null")?)?;
+        nix::sys::prctl::set_child_subreaper(true)?;
+        let mut mask = SigSet::empty();
+        for signal in [Signal::SIGCHLD, Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT] {
+            mask.add(signal);
+        }
+        // Blocked rather than ignored: what is ignored stays so in children, what is blocked is reset by their spawn.
+        mask.thread_block()?;
+        let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+        let leaf = if without_cgroup { Err("it was told to do without a cgroup".to_owned()) } else { Leaf::enter() };
+        let (leaf, containment) = match leaf {
+            Ok(leaf) => {
+                let path = leaf.path().to_owned();
+                (Some(leaf), Containment::Cgroup(path))
+            }
+            Err(reason) => (None, Containment::SubReaper(reason)),
+        };
+        let service = Self { socket, signals, inbox: Inbox::default(), family: Family::new(leaf) };
+        service.say(&Reply::Hello(containment))?;
+        Ok(service)
+    }
+
+    fn run(mut self) -> io::Result<()> {
+        let served = self.serve();
+        let Self { signals, family, .. } = &mut self;
+        family.kill_all(|timeout| {
+            let [_ended] = wait(&[signals.as_fd()], Some(timeout))?;
+            see(signals);
+            Ok(())
+        });
+        match served {
+            // The worker is gone: nobody to tell.
+            Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => Ok(()),
+            served => served,
+        }
+    }
+
+    /// Serves until the worker's end of the socket closes.
+    fn serve(&mut self) -> io::Result<()> {
+        loop {
+            let timeout = self.family.deadline().map(|at| at.saturating_duration_since(Instant::now()));
+            let [asked, signalled] = wait(&[self.socket.as_fd(), self.signals.as_fd()], timeout)?;
+            if signalled {
+                see(&self.signals);
+            }
+            for ended in self.family.tend(Instant::now()) {
+                self.say(&ended)?;
+            }
+            if asked && !self.inbox.receive(self.socket.as_fd())? {
+                return Ok(());
+            }
+            while let Some(request) = self.inbox.next()? {
+                self.answer(request)?;
+            }
+        }
+    }
+
+    fn answer(&mut self, request: Request) -> io::Result<()> {
+        match request {
+            Request::Spawn(spawn) => {
+                let started = Instant::now();
+                let reply = match start::start(&spawn, &mut self.inbox)? {
+                    Ok(pid) => {
+                        self.family.add(spawn.id, pid, started);
+                        Reply::Started { id: spawn.id, pid: pid.as_raw() }
+                    }
+                    Err(error) => {
+                        Reply::Refused { id: spawn.id, errno: error.raw_os_error().unwrap_or(Errno::EINVAL as i32) }
+                    }
+                };
+                self.say(&reply)
+            }
+            Request::Kill { id, grace } => {
+                self.family.kill(id, Instant::now(), grace);
+                Ok(())
+            }
+            Request::Signal { id, signal } => {
+                self.family.signal(id, signal);
+                Ok(())
+            }
+        }
+    }
+
+    fn say(&self, reply: &Reply) -> io::Result<()> {
+        let bytes = protocol::encode(reply);
+        let mut at = 0;
+        while at < bytes.len() {
+            at += protocol::send(self.socket.as_fd(), &bytes[at..], &[])?;
+        }
+        Ok(())
+    }
+}
+
+/// Only that there were signals matters: whoever ended is asked for, and the other signals are ignored.
+fn see(signals: &SignalFd) {
+    while let Ok(Some(_)) = signals.read_signal() {}
+}
+
+/// Waits until one of `fds` is readable or the time is up, and says which are.
+fn wait<const N: usize>(fds: &[std::os::fd::BorrowedFd<'_>; N], timeout: Option<Duration>) -> io::Result<[bool; N]> {
+    // Rounded up, or the last millisecond before a deadline would be spent spinning.
+    let timeout = timeout.map_or(PollTimeout::NONE, |left| {
+        PollTimeout::try_from(left + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX)
+    });
+    let mut polled = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+    match poll(&mut polled, timeout) {
+        Ok(_) | Err(Errno::EINTR) => Ok(polled.map(|fd| fd.any().unwrap_or(false))),
+        Err(error) => Err(error.into()),
+    }
+}
