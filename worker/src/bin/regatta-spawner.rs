@@ -4,5 +4,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    regatta_worker::process::spawner_main(std::env::args().skip(1))
+    regatta_worker::process::spawner_main(std::env::args_os().skip(1))
 }

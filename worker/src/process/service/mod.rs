@@ -17,6 +17,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -25,7 +26,7 @@ use std::time::{Duration, Instant};
 
 /// The whole life of a spawner. Its standard input is the socket; `arguments` are those after `spawner`.
 #[must_use]
-pub fn spawner_main(arguments: impl IntoIterator<Item = String>) -> ExitCode {
+pub fn spawner_main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let without_cgroup = arguments.into_iter().any(|argument| argument == "--without-cgroup");
     match Service::open(without_cgroup).and_then(Service::run) {
         Ok(()) => ExitCode::SUCCESS,
