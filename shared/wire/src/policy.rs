@@ -1,0 +1,67 @@
+//! The rules of tests and runs on the wire.
+
+use crate::invalid::u16_from;
+use crate::{Invalid, Why, v1};
+use regatta_domain::Micros;
+use regatta_domain::policy::{RunPolicy, TestPolicy};
+
+impl TryFrom<v1::TestPolicy> for TestPolicy {
+    type Error = Invalid;
+
+    fn try_from(policy: v1::TestPolicy) -> Result<Self, Invalid> {
+        if policy.timeout == 0 {
+            return Err(Invalid::new("timeout", Why::OutOfRange { found: 0, least: 1, most: u64::MAX }));
+        }
+        Ok(Self {
+            timeout: Micros(policy.timeout),
+            grace: Micros(policy.grace),
+            slow: Micros(policy.slow),
+            retries: u16_from("retries", policy.retries, 0)?,
+            backoff: Micros(policy.backoff),
+            exponential: policy.exponential,
+            jitter: policy.jitter,
+        })
+    }
+}
+
+impl From<&TestPolicy> for v1::TestPolicy {
+    fn from(policy: &TestPolicy) -> Self {
+        Self {
+            timeout: policy.timeout.0,
+            grace: policy.grace.0,
+            slow: policy.slow.0,
+            retries: u32::from(policy.retries),
+            backoff: policy.backoff.0,
+            exponential: policy.exponential,
+            jitter: policy.jitter,
+        }
+    }
+}
+
+impl TryFrom<v1::RunPolicy> for RunPolicy {
+    type Error = Invalid;
+
+    fn try_from(policy: v1::RunPolicy) -> Result<Self, Invalid> {
+        Ok(Self {
+            timeout: policy.timeout.map(Micros),
+            max_failures: policy.max_failures,
+            max_losses: u16_from("max_losses", policy.max_losses, 0)?,
+            max_retries: policy.max_retries,
+            flaky_fails: policy.flaky_fails,
+            shuffle: policy.shuffle,
+        })
+    }
+}
+
+impl From<&RunPolicy> for v1::RunPolicy {
+    fn from(policy: &RunPolicy) -> Self {
+        Self {
+            timeout: policy.timeout.map(|timeout| timeout.0),
+            max_failures: policy.max_failures,
+            max_losses: u32::from(policy.max_losses),
+            max_retries: policy.max_retries,
+            flaky_fails: policy.flaky_fails,
+            shuffle: policy.shuffle,
+        }
+    }
+}
