@@ -15,6 +15,14 @@ pub enum Effect {
         /// What.
         message: ToWorker,
     },
+    /// Cut a connection that does not count any more, if it still stands: its worker dials again and says what it holds.
+    /// Without it, a worker that was given up while its connection stood would talk to nobody for ever.
+    Hangup {
+        /// Whose.
+        worker: WorkerId,
+        /// Which.
+        session: SessionId,
+    },
     /// Answer a client that waits.
     Reply {
         /// Which.

@@ -12,7 +12,7 @@ mod steal;
 mod submit;
 
 use crate::agenda::{Agenda, Deadline};
-use crate::command::{Command, ReplyTo, Tuning};
+use crate::command::{Command, ReplyTo, SessionId, Tuning};
 use crate::effect::{Effect, ToWorker};
 use crate::entropy::Entropy;
 use crate::event::Event;
@@ -141,6 +141,10 @@ impl Turn<'_> {
         if let Some(session) = self.core.presence.session(worker) {
             self.out.effects.push(Effect::Send { worker, session, message });
         }
+    }
+
+    fn hang_up(&mut self, worker: WorkerId, session: SessionId) {
+        self.out.effects.push(Effect::Hangup { worker, session });
     }
 
     fn reply(&mut self, reply: ReplyTo, answer: Result<(), Refusal>) {

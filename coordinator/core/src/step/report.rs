@@ -12,7 +12,7 @@ use regatta_domain::{RunId, TestIx, Token, WorkerId};
 impl Turn<'_> {
     pub(super) fn report(&mut self, worker: WorkerId, session: SessionId, seq: u64, entries: Vec<Entry>) {
         if !self.core.presence.is_current(worker, session) {
-            return;
+            return self.hang_up(worker, session);
         }
         self.heard(worker);
         let mut entries = entries.into_iter().peekable();

@@ -17,7 +17,10 @@ impl Turn<'_> {
     pub(super) fn attach(&mut self, worker: WorkerId, session: SessionId, slots: u16, holds: &[Token]) {
         let slots = slots.min(u16::try_from(SLOTS_PER_WORKER).unwrap_or(u16::MAX));
         self.core.presence.unask(worker);
-        self.core.presence.workers.insert(worker, Session { id: session, slots, draining: false });
+        let before = self.core.presence.workers.insert(worker, Session { id: session, slots, draining: false });
+        if let Some(before) = before.filter(|before| before.id != session) {
+            self.hang_up(worker, before.id);
+        }
         self.heard(worker);
         self.send(worker, ToWorker::Attached);
 
@@ -93,7 +96,9 @@ impl Turn<'_> {
     /// The worker is given up: its leases end, and the tests that were running are charged with it.
     pub(super) fn lose(&mut self, worker: WorkerId) {
         self.core.agenda.clear(Deadline::WorkerSilent(worker));
-        self.core.presence.workers.remove(&worker);
+        if let Some(session) = self.core.presence.workers.remove(&worker) {
+            self.hang_up(worker, session.id);
+        }
         self.core.presence.unask(worker);
         let leases: Vec<Token> =
             self.core.state.leases.iter().filter(|(_, lease)| lease.worker == worker).map(|(&t, _)| t).collect();
@@ -105,7 +110,7 @@ impl Turn<'_> {
 
     pub(super) fn ask(&mut self, worker: WorkerId, session: SessionId, slot: SlotIx) {
         if !self.core.presence.is_current(worker, session) {
-            return;
+            return self.hang_up(worker, session);
         }
         self.heard(worker);
         let offered = &self.core.presence.workers[&worker];
