@@ -3,8 +3,19 @@
 //! - [`process`] starts test processes through a small spawner of its own, bounds what they may print and how long they
 //!   may live, and leaves none behind.
 //! - [`runner`] knows the test frameworks, one folder each.
+//! - `slot` works through shards, `desk` knows what the slots hold and what they said, `outbox` keeps what is not
+//!   acknowledged, `session` carries it over one stream after the other.
 //!
 //! It leaves every decision about what runs where to the coordinator.
 
+mod desk;
+mod outbox;
 pub mod process;
 pub mod runner;
+mod serve;
+mod session;
+mod slot;
+mod translate;
+
+pub use serve::{Config, serve};
+pub use session::Error;

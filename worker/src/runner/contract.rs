@@ -67,8 +67,9 @@ pub struct FileWork {
     pub key: FileKey,
     /// See [`ListedFile::locator`].
     pub locator: Arc<str>,
-    /// The digest ([`listing_digest`](crate::runner::contract::listing_digest)) of the listing that is remembered.
-    /// When the file turns out to hold other tests, the runner tells [`Tell::Listed`] anew before it runs any.
+    /// The digest ([`regatta_wire::listing::digest`]) of the listing that is remembered.
+    /// When the file turns out to hold other tests, the runner tells [`Tell::Listed`] anew before it runs any, and waits for
+    /// [`Control::Numbered`], which then names what is to run of the file.
     /// Zero when the file has been collected in this very run, and what is not found is [`Outcome::Missing`].
     pub remembered: u64,
     /// The tests to run, in order; `None` to list the file first, tell it, and wait for [`Control::Numbered`].
@@ -186,24 +187,11 @@ impl Sink {
 
 /// The adapter for a test framework, on one slot, for one suite of one run.
 #[async_trait]
-pub trait Runner: Send {
+pub trait Runner: Send + Sync {
     /// Works through a shard until everything in it was told of (finished, given back, in error), or it was stopped.
     /// Afterwards, tests of it that were neither finished nor given back were not begun.
     async fn work(&mut self, shard: Shard, control: &mut mpsc::Receiver<Control>, sink: &Sink);
 
     /// Tears down what is kept warm, and tells what went wrong in that. Called once, when the run is over.
     async fn close(&mut self, sink: &Sink);
-}
-
-/// The digest of a listing, by which a worker and the coordinator know that they mean the same tests: independent of
-/// order, since some frameworks shuffle. Never zero.
-#[must_use]
-pub fn listing_digest<'a>(names: impl Iterator<Item = &'a str>) -> u64 {
-    let mut sum = 1_u64;
-    for name in names {
-        let hash = blake3::hash(name.as_bytes());
-        let head: [u8; 8] = hash.as_bytes()[..8].try_into().expect("a hash has 32 bytes");
-        sum = sum.wrapping_add(u64::from_le_bytes(head));
-    }
-    sum.max(1)
 }

@@ -1,0 +1,76 @@
+//! A worker from its start to its end.
+
+use crate::desk::Desk;
+use crate::process::Spawner;
+use crate::runner::Place;
+use crate::session::{Error, Session};
+use crate::slot::Slot;
+use regatta_domain::{SlotIx, WorkerId};
+use regatta_runtime::shutdown::Asked;
+use regatta_wire::limits::MESSAGE_BYTES;
+use regatta_wire::v1::fleet_client::FleetClient;
+use std::path::PathBuf;
+use tokio::sync::{mpsc, watch};
+use tonic::transport::Channel;
+
+/// What one slot may be told before it listens: two grants, an answer for each file of them, a steal and a stop each,
+/// and the end of a hundred runs.
+const TO_SLOT: usize = 4_096;
+
+/// What all slots together may have said before the session listens.
+const FROM_SLOTS: usize = 1_024;
+
+/// How a worker is set up.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Its id: a new one for every process.
+    pub worker: WorkerId,
+    /// What people call it.
+    pub name: String,
+    /// How many slots it offers.
+    pub slots: u16,
+    /// The `regatta` binary, which is also the spawner of test processes.
+    pub exe: PathBuf,
+    /// How often the first connection is tried before the worker gives up; `None` for ever.
+    pub patience: Option<u32>,
+}
+
+/// Serves until `shutdown` asks to stop and everything is handed back and acknowledged.
+///
+/// # Errors
+/// When the coordinator refuses the worker, or cannot be reached within its patience.
+///
+/// # Panics
+/// When no spawner can be started: the machine has no process left to give.
+pub async fn serve(config: Config, channel: Channel, shutdown: watch::Receiver<Asked>) -> Result<(), Error> {
+    let scratch = tempfile::Builder::new().prefix("regatta-").tempdir().map_err(|error| {
+        Error::Setup(format!("no directory for sockets and lists in {}: {error}", std::env::temp_dir().display()))
+    })?;
+    let (out, from_slots) = mpsc::channel(FROM_SLOTS);
+    let mut senders = Vec::with_capacity(config.slots.into());
+    let mut slots = tokio::task::JoinSet::new();
+    for slot in (0..config.slots).map(SlotIx) {
+        let (to, inbox) = mpsc::channel(TO_SLOT);
+        senders.push(to);
+        let place = scratch.path().join(format!("slot-{slot}"));
+        std::fs::create_dir(&place)
+            .map_err(|error| Error::Setup(format!("cannot make {}: {error}", place.display())))?;
+        let spawner = Spawner::start(&config.exe).await;
+        let spawner = spawner
+            .map_err(|error| Error::Setup(format!("cannot start {} as a spawner: {error}", config.exe.display())))?;
+        let place = Place { worker: config.worker, slot, spawner, scratch: place };
+        slots.spawn(Slot::new(place, inbox, out.clone()).run());
+    }
+    drop(out);
+    let client =
+        FleetClient::new(channel).max_decoding_message_size(MESSAGE_BYTES).max_encoding_message_size(MESSAGE_BYTES);
+    let desk = Desk::new(config.worker, config.name, senders);
+    // The desk ends with the session, the slots' inboxes close with the desk, and the slots tear down what is warm.
+    let ended = Session { desk, from_slots, client, shutdown, patience: config.patience }.run().await;
+    while let Some(slot) = slots.join_next().await {
+        if let Err(panic) = slot {
+            tracing::error!(%panic, "a slot did not end well");
+        }
+    }
+    ended
+}
