@@ -9,16 +9,14 @@ use regatta_domain::limits::LEASES_PER_SLOT;
 use regatta_domain::{RunId, SlotIx, TestIx, WorkerId};
 
 impl Turn<'_> {
-    /// Serves as many of the slots that ask as there is work for.
+    /// Serves as many of the slots that ask as there is work for. A question may overtake the word that a lease is over;
+    /// it stands until that word has come, since nobody asks twice.
     pub(super) fn serve(&mut self) {
-        while let Some(&(worker, slot)) = self.core.presence.asks.front() {
-            if self.held(worker, slot) >= LEASES_PER_SLOT {
-                self.core.presence.asks.pop_front();
-                continue;
-            }
-            let Some(run) = self.next_run() else { break };
+        while let Some(run) = self.next_run() {
+            let mut asks = self.core.presence.asks.iter();
+            let Some(at) = asks.position(|&(worker, slot)| self.held(worker, slot) < LEASES_PER_SLOT) else { break };
             let Some(work) = self.cut(run) else { break };
-            self.core.presence.asks.pop_front();
+            let (worker, slot) = self.core.presence.asks.remove(at).expect("the position was just found");
             self.lease(run, worker, slot, work);
         }
     }

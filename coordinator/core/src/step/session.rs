@@ -7,7 +7,7 @@ use crate::effect::{GrantedTest, ToWorker};
 use crate::event::{LeaseEnd, Work};
 use crate::presence::Session;
 use crate::state::{Listed, Phase, Place};
-use regatta_domain::limits::{LEASES_PER_SLOT, SLOTS_PER_WORKER};
+use regatta_domain::limits::SLOTS_PER_WORKER;
 use regatta_domain::{FileIx, RunId, SlotIx, TestIx, Token, WorkerId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -114,7 +114,7 @@ impl Turn<'_> {
         }
         self.heard(worker);
         let offered = &self.core.presence.workers[&worker];
-        if slot.0 < offered.slots && !offered.draining && self.held(worker, slot) < LEASES_PER_SLOT {
+        if slot.0 < offered.slots && !offered.draining {
             self.core.presence.ask(worker, slot);
         }
     }
