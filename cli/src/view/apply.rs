@@ -1,0 +1,239 @@
+//! The fold: one event in, what is new about it out.
+
+use super::{Attempt, ErrorAt, File, LeaseAt, Running, Suite, Test, View};
+use regatta_domain::listing::ListedFile;
+use regatta_domain::report::{CancelCause, RunOutcome};
+use regatta_domain::result::{RunError, TestResult};
+use regatta_domain::{FileIx, Micros, SuiteIx, TestIx, Time, Verdict};
+use regatta_wire::Invalid;
+use regatta_wire::verdict::Closed as _;
+use regatta_wire::v1::{self, run_event::Event};
+
+/// What is new about a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum News {
+    /// It was handed in.
+    Submitted,
+    /// Files or tests joined or left the plan.
+    Planned,
+    /// A shard was leased.
+    Leased(u64),
+    /// A test began.
+    Started(TestIx),
+    /// A test did not pass, and runs once more: its last attempt says why.
+    Retried(TestIx),
+    /// A test has its verdict.
+    Verdict(TestIx, Verdict),
+    /// A worker was lost, and the test that it ran is run again.
+    Lost(TestIx),
+    /// Something went wrong beside the tests: the index of the error.
+    Erred(usize),
+    /// Work that takes long says how far it is.
+    Note(String),
+    /// It is being ended before its time.
+    Cancelled(CancelCause),
+    /// All verdicts are in.
+    Closing,
+    /// It ended.
+    Ended(RunOutcome),
+}
+
+impl View {
+    /// Takes an event in.
+    ///
+    /// # Errors
+    /// When the event makes no sense: the coordinator speaks another language.
+    pub(crate) fn apply(&mut self, event: v1::RunEvent) -> Result<Vec<News>, Invalid> {
+        if event.seq > 0 {
+            self.seq = event.seq;
+        }
+        let at = Time(event.at);
+        let mut news = Vec::new();
+        match event.event {
+            Some(Event::RunSubmitted(submitted)) => {
+                self.submitted = at;
+                self.project = submitted.project;
+                let named = submitted.suites.into_iter().zip(submitted.runners).zip(submitted.roots);
+                self.suites = named.map(|((name, runner), root)| Suite { name, runner, root }).collect();
+                news.push(News::Submitted);
+            }
+            Some(Event::FilesPlanned(planned)) => {
+                self.files_planned(planned)?;
+                news.push(News::Planned);
+            }
+            Some(Event::TestsPlanned(planned)) => {
+                self.tests_planned(planned);
+                news.push(News::Planned);
+            }
+            Some(Event::ShardLeased(leased)) => {
+                self.first_lease.get_or_insert(at);
+                self.slots.entry((leased.worker.clone(), leased.slot)).or_default();
+                let lease = LeaseAt { worker: leased.worker, slot: leased.slot, discovers: leased.discover };
+                self.leases.insert(leased.token, lease);
+                news.push(News::Leased(leased.token));
+            }
+            Some(Event::TestsStarted(started)) => {
+                for test in started.tests.into_iter().map(TestIx).filter(|test| test.at() < self.tests.len()) {
+                    let running = Running { since: at, worker: started.worker.clone(), slot: started.slot };
+                    if self.test(test).verdict.is_none() {
+                        self.running.insert(test, running);
+                        news.push(News::Started(test));
+                    }
+                }
+            }
+            Some(Event::ResultsAccepted(accepted)) => self.accepted(accepted, &mut news)?,
+            Some(Event::LeaseEnded(ended)) => self.lease_ended(&ended, &mut news)?,
+            Some(Event::VerdictsGiven(given)) => {
+                if let Some(verdict) = verdict(given.verdict)? {
+                    for test in given.tests.into_iter().map(TestIx) {
+                        self.give(test, verdict);
+                        news.push(News::Verdict(test, verdict));
+                    }
+                }
+            }
+            Some(Event::RunErred(erred)) => {
+                if let Some(error) = erred.error {
+                    let file = erred.file.map(FileIx);
+                    if let Some(file) = file.and_then(|file| self.files.get_mut(file.at())) {
+                        file.listed = true;
+                    }
+                    self.errors.push(ErrorAt { error: RunError::try_from(error)?, file });
+                    news.push(News::Erred(self.errors.len() - 1));
+                }
+            }
+            Some(Event::RunCancelled(cancelled)) => {
+                let cause = CancelCause::field("cause", cancelled.cause)?;
+                self.cancelled.get_or_insert(cause);
+                news.push(News::Cancelled(cause));
+            }
+            Some(Event::RunClosing(_)) => {
+                self.closing = true;
+                news.push(News::Closing);
+            }
+            Some(Event::RunEnded(ended)) => {
+                let outcome = RunOutcome::field("outcome", ended.outcome)?;
+                self.ended = Some(at);
+                self.outcome = Some(outcome);
+                self.running.clear();
+                news.push(News::Ended(outcome));
+            }
+            Some(Event::Note(note)) => news.push(News::Note(note.text)),
+            Some(Event::TestsGivenBack(_)) | None => {}
+        }
+        Ok(news)
+    }
+
+    fn files_planned(&mut self, planned: v1::FilesPlanned) -> Result<(), Invalid> {
+        let suite = SuiteIx(u16::try_from(planned.suite).unwrap_or(u16::MAX));
+        for file in planned.gone {
+            if let Some(file) = self.files.get_mut(file as usize) {
+                file.listed = true;
+            }
+        }
+        for file in planned.files {
+            let file = ListedFile::try_from(file)?;
+            self.files.push(File { suite, path: file.path, listed: false });
+        }
+        Ok(())
+    }
+
+    fn tests_planned(&mut self, planned: v1::TestsPlanned) {
+        let file = FileIx(planned.file);
+        for test in planned.gone.into_iter().map(TestIx) {
+            if let Some(test) = self.tests.get_mut(test.at()) {
+                test.gone = true;
+                self.left = self.left.saturating_sub(test.estimate);
+            }
+            self.running.remove(&test);
+        }
+        if let Some(file) = self.files.get_mut(file.at()) {
+            file.listed = true;
+        }
+        for test in planned.tests {
+            let ix = TestIx::nth(self.tests.len());
+            self.left += Micros(test.estimate);
+            self.tests.push(Test {
+                file,
+                name: test.name.into(),
+                group: test.group,
+                estimate: Micros(test.estimate),
+                known: test.known,
+                verdict: None,
+                attempts: Vec::new(),
+                losses: 0,
+                gone: false,
+            });
+            if test.ignored {
+                self.give(ix, Verdict::Skipped);
+            }
+        }
+    }
+
+    fn accepted(&mut self, accepted: v1::ResultsAccepted, news: &mut Vec<News>) -> Result<(), Invalid> {
+        let slot = self.leases.get(&accepted.token).map(|lease| (lease.worker.clone(), lease.slot));
+        for accepted in accepted.results {
+            let Some(result) = accepted.result else { continue };
+            let result = TestResult::try_from(result)?;
+            let verdict = verdict(accepted.verdict)?;
+            let ix = result.test;
+            self.running.remove(&ix);
+            if let Some(busy) = slot.as_ref().and_then(|slot| self.slots.get_mut(slot)) {
+                *busy += result.duration;
+            }
+            let Some(test) = self.tests.get_mut(ix.at()) else { continue };
+            test.attempts.push(Attempt {
+                number: result.attempt,
+                outcome: result.outcome,
+                nuance: result.nuance,
+                started: result.started,
+                duration: result.duration,
+                reason: result.reason,
+                output: result.output,
+                slot: slot.clone(),
+            });
+            match verdict {
+                Some(verdict) => {
+                    self.give(ix, verdict);
+                    news.push(News::Verdict(ix, verdict));
+                }
+                None => news.push(News::Retried(ix)),
+            }
+        }
+        Ok(())
+    }
+
+    fn lease_ended(&mut self, ended: &v1::LeaseEnded, news: &mut Vec<News>) -> Result<(), Invalid> {
+        let lease = self.leases.remove(&ended.token);
+        let cause = ended.cause();
+        if matches!(cause, v1::LeaseEnd::WorkerLost | v1::LeaseEnd::Overdue) {
+            self.lost += 1;
+            if let Some(lease) = lease {
+                self.running.retain(|_, running| running.worker != lease.worker || running.slot != lease.slot);
+            }
+        }
+        let Some(blamed) = ended.blamed.map(TestIx).filter(|test| test.at() < self.tests.len()) else { return Ok(()) };
+        self.tests[blamed.at()].losses += 1;
+        match verdict(ended.verdict)? {
+            Some(verdict) => {
+                self.give(blamed, verdict);
+                news.push(News::Verdict(blamed, verdict));
+            }
+            None => news.push(News::Lost(blamed)),
+        }
+        Ok(())
+    }
+
+    fn give(&mut self, test: TestIx, verdict: Verdict) {
+        self.running.remove(&test);
+        if let Some(test) = self.tests.get_mut(test.at()).filter(|test| test.verdict.is_none()) {
+            test.verdict = Some(verdict);
+            self.left = self.left.saturating_sub(test.estimate);
+            self.counts.add(verdict);
+        }
+    }
+}
+
+/// A verdict on the wire, where one was reached.
+fn verdict(value: i32) -> Result<Option<Verdict>, Invalid> {
+    if value == 0 { Ok(None) } else { Verdict::field("verdict", value).map(Some) }
+}

@@ -1,0 +1,229 @@
+//! A run as a client sees it: folded from the events that the coordinator sends, and from nothing else.
+//!
+//! Progress lines, reports and exit codes are all drawn from this one picture. It leaves every decision to the core.
+
+mod apply;
+mod summary;
+
+pub(crate) use apply::News;
+pub(crate) use summary::{HeldBack, Summary, Tally};
+
+use regatta_domain::report::{CancelCause, Counts, RunOutcome};
+use regatta_domain::result::{OutputRef, RunError};
+use regatta_domain::{FileIx, Micros, Nuance, Outcome, RunId, SuiteIx, TestIx, Time, Verdict, listing};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A run, as far as its events have been seen.
+#[derive(Debug)]
+pub(crate) struct View {
+    /// The run.
+    pub(crate) run: RunId,
+    /// The namespace of its history.
+    pub(crate) project: String,
+    /// When it was handed in, by the coordinator's clock.
+    pub(crate) submitted: Time,
+    /// When it ended.
+    pub(crate) ended: Option<Time>,
+    /// When its first shard was leased.
+    pub(crate) first_lease: Option<Time>,
+    /// Its suites.
+    pub(crate) suites: Vec<Suite>,
+    /// Its files.
+    pub(crate) files: Vec<File>,
+    /// Its tests.
+    pub(crate) tests: Vec<Test>,
+    /// The verdicts so far.
+    pub(crate) counts: Counts,
+    /// What runs right now, as far as one was told.
+    pub(crate) running: BTreeMap<TestIx, Running>,
+    /// What went wrong beside the tests.
+    pub(crate) errors: Vec<ErrorAt>,
+    /// Why it was ended before its time.
+    pub(crate) cancelled: Option<CancelCause>,
+    /// How it ended.
+    pub(crate) outcome: Option<RunOutcome>,
+    /// Whether all verdicts are in, and fixtures are torn down.
+    pub(crate) closing: bool,
+    /// The slots that were ever granted a shard, by worker and number, with the time they worked.
+    pub(crate) slots: BTreeMap<(String, u32), Micros>,
+    /// The leases that stand.
+    pub(crate) leases: BTreeMap<u64, LeaseAt>,
+    /// Leases that were lost with their worker.
+    pub(crate) lost: u32,
+    /// The last event of the record that was seen.
+    pub(crate) seq: u64,
+    /// How long the tests without a verdict may take together.
+    pub(crate) left: Micros,
+}
+
+/// A suite.
+#[derive(Clone, Debug)]
+pub(crate) struct Suite {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its runner.
+    pub(crate) runner: String,
+    /// Where it runs.
+    pub(crate) root: String,
+}
+
+/// A file.
+#[derive(Clone, Debug)]
+pub(crate) struct File {
+    /// Its suite.
+    pub(crate) suite: SuiteIx,
+    /// Its path.
+    pub(crate) path: Arc<str>,
+    /// Whether its tests are known.
+    pub(crate) listed: bool,
+}
+
+/// A test.
+#[derive(Clone, Debug)]
+pub(crate) struct Test {
+    /// The file it stands in.
+    pub(crate) file: FileIx,
+    /// Its name within the file.
+    pub(crate) name: Arc<str>,
+    /// Its group.
+    pub(crate) group: u32,
+    /// How long it was thought to take.
+    pub(crate) estimate: Micros,
+    /// Whether that came from its own history.
+    pub(crate) known: bool,
+    /// Its verdict, once it has one.
+    pub(crate) verdict: Option<Verdict>,
+    /// Its accepted attempts, in order.
+    pub(crate) attempts: Vec<Attempt>,
+    /// Attempts lost with their worker.
+    pub(crate) losses: u32,
+    /// It left the plan.
+    pub(crate) gone: bool,
+}
+
+/// An accepted attempt.
+#[derive(Clone, Debug)]
+pub(crate) struct Attempt {
+    /// Its number, from 1.
+    pub(crate) number: u16,
+    /// How it ended.
+    pub(crate) outcome: Outcome,
+    /// What the framework told beyond that.
+    pub(crate) nuance: Nuance,
+    /// When it began, by the worker's clock.
+    pub(crate) started: Time,
+    /// How long it took.
+    pub(crate) duration: Micros,
+    /// Why it did not pass.
+    pub(crate) reason: Option<Arc<str>>,
+    /// Where its output lies.
+    pub(crate) output: Option<OutputRef>,
+    /// On which slot.
+    pub(crate) slot: Option<(String, u32)>,
+}
+
+/// A test that runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Running {
+    /// Since when.
+    pub(crate) since: Time,
+    /// On which worker.
+    pub(crate) worker: String,
+    /// On which slot of it.
+    pub(crate) slot: u32,
+}
+
+/// A lease.
+#[derive(Clone, Debug)]
+pub(crate) struct LeaseAt {
+    /// On which worker.
+    pub(crate) worker: String,
+    /// On which slot of it.
+    pub(crate) slot: u32,
+    /// Whether it looks for the files of a suite.
+    pub(crate) discovers: bool,
+}
+
+/// Something that went wrong beside the tests.
+#[derive(Clone, Debug)]
+pub(crate) struct ErrorAt {
+    /// What.
+    pub(crate) error: RunError,
+    /// The file it concerns.
+    pub(crate) file: Option<FileIx>,
+}
+
+impl View {
+    /// A run of which nothing is known yet.
+    pub(crate) fn new(run: RunId) -> Self {
+        Self {
+            run,
+            project: String::new(),
+            submitted: Time::default(),
+            ended: None,
+            first_lease: None,
+            suites: Vec::new(),
+            files: Vec::new(),
+            tests: Vec::new(),
+            counts: Counts::default(),
+            running: BTreeMap::new(),
+            errors: Vec::new(),
+            cancelled: None,
+            outcome: None,
+            closing: false,
+            slots: BTreeMap::new(),
+            leases: BTreeMap::new(),
+            lost: 0,
+            seq: 0,
+            left: Micros::ZERO,
+        }
+    }
+
+    /// The test.
+    pub(crate) fn test(&self, test: TestIx) -> &Test {
+        &self.tests[test.at()]
+    }
+
+    /// The file a test stands in.
+    pub(crate) fn file_of(&self, test: TestIx) -> &File {
+        &self.files[self.test(test).file.at()]
+    }
+
+    /// The suite a test belongs to.
+    pub(crate) fn suite_of(&self, test: TestIx) -> &Suite {
+        &self.suites[self.file_of(test).suite.at()]
+    }
+
+    /// The id of a test: what selects it, and what people paste back.
+    pub(crate) fn id(&self, test: TestIx) -> String {
+        listing::test_id(&self.file_of(test).path, &self.test(test).name)
+    }
+
+    /// The tests that are planned: those that left the plan are not.
+    pub(crate) fn planned(&self) -> impl Iterator<Item = (TestIx, &Test)> {
+        self.tests.iter().enumerate().filter(|(_, test)| !test.gone).map(|(at, test)| (TestIx::nth(at), test))
+    }
+
+    /// How many tests are planned, as far as is known.
+    pub(crate) fn planned_count(&self) -> usize {
+        self.planned().count()
+    }
+
+    /// Whether files are still to be found or listed, so that the plan may grow.
+    pub(crate) fn may_grow(&self) -> bool {
+        self.leases.values().any(|lease| lease.discovers) || self.files.iter().any(|file| !file.listed)
+    }
+}
+
+impl Test {
+    /// Its last accepted attempt.
+    pub(crate) fn last(&self) -> Option<&Attempt> {
+        self.attempts.last()
+    }
+
+    /// How long its accepted attempts took together.
+    pub(crate) fn duration(&self) -> Micros {
+        self.attempts.iter().map(|attempt| attempt.duration).sum()
+    }
+}
