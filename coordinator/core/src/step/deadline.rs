@@ -35,8 +35,9 @@ impl Turn<'_> {
                     self.record(Event::RunForgotten { run });
                 }
             }
+            Deadline::RetryDue(run) => self.await_retry(run),
             // Whatever became possible is found when the step settles.
-            Deadline::RetryDue(_) | Deadline::Rebalance => {}
+            Deadline::Rebalance => {}
         }
     }
 }

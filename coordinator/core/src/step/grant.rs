@@ -6,7 +6,7 @@ use crate::effect::{Grant, GrantedWork, ToWorker};
 use crate::event::{Event, Work};
 use crate::state::{Phase, Run};
 use regatta_domain::limits::LEASES_PER_SLOT;
-use regatta_domain::{RunId, SlotIx, TestIx, WorkerId};
+use regatta_domain::{Micros, RunId, SlotIx, TestIx, WorkerId};
 
 impl Turn<'_> {
     /// Serves as many of the slots that ask as there is work for. A question may overtake the word that a lease is over;
@@ -47,10 +47,17 @@ impl Turn<'_> {
             Work::Run(_, tests) => GrantedWork::Run(self.granted(run, tests.iter().copied())),
         };
         self.record(Event::ShardLeased { at: self.now, run, token, worker, slot, work });
-        match self.core.state.runs[&run].delayed.first() {
-            Some(&(at, _)) => self.core.agenda.set(Deadline::RetryDue(run), at.max(self.now)),
+        self.await_retry(run);
+        self.send(worker, ToWorker::Grant(Grant { run, token, slot, suite, work: granted }));
+    }
+
+    /// Sets the clock to the next retry that is not due yet. Those that are due wait for a slot, not for a moment.
+    pub(super) fn await_retry(&mut self, run: RunId) {
+        let Some(found) = self.run(run) else { return };
+        let later = (self.now + Micros(1), TestIx(0));
+        match found.delayed.range(later..).next() {
+            Some(&(at, _)) => self.core.agenda.set(Deadline::RetryDue(run), at),
             None => self.core.agenda.clear(Deadline::RetryDue(run)),
         }
-        self.send(worker, ToWorker::Grant(Grant { run, token, slot, suite, work: granted }));
     }
 }

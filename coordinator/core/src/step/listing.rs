@@ -109,7 +109,10 @@ impl Turn<'_> {
                     Some((suite, format!("{FRUITLESS_LEASES} shards of suite {name} in a row came to nothing").into()))
                 } else if found.discovery == Discovery::Waiting && found.losses > most {
                     let losses = found.losses;
-                    Some((suite, format!("{losses} workers were lost while they looked for the files of {name}").into()))
+                    Some((
+                        suite,
+                        format!("{losses} workers were lost while they looked for the files of {name}").into(),
+                    ))
                 } else {
                     None
                 }

@@ -11,6 +11,7 @@ mod session;
 mod steal;
 mod submit;
 
+use crate::Refusal;
 use crate::agenda::{Agenda, Deadline};
 use crate::command::{Command, ReplyTo, SessionId, Tuning};
 use crate::effect::{Effect, ToWorker};
@@ -18,7 +19,6 @@ use crate::entropy::Entropy;
 use crate::event::Event;
 use crate::presence::Presence;
 use crate::state::{Phase, Run, State};
-use crate::Refusal;
 use regatta_domain::{RunId, Time, WorkerId};
 
 /// The state machine: durable state, volatile presence, and the deadlines that follow from both.

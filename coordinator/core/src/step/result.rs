@@ -43,11 +43,10 @@ impl Turn<'_> {
     fn after_verdicts(&mut self, run: RunId) {
         let found = &self.core.state.runs[&run];
         let enough = found.policy.max_failures.is_some_and(|most| found.counts.red() >= most.max(1));
-        let delayed = found.delayed.first().map(|&(at, _)| at);
         if enough {
             self.cancel(run, CancelCause::FailFast, false);
-        } else if let Some(at) = delayed {
-            self.core.agenda.set(Deadline::RetryDue(run), at);
+        } else {
+            self.await_retry(run);
         }
     }
 

@@ -1,12 +1,12 @@
 //! A client hands in a run, or ends one.
 
 use super::Turn;
+use crate::Refusal;
 use crate::agenda::Deadline;
 use crate::command::{ReplyTo, refuse};
 use crate::effect::ToWorker;
 use crate::event::Event;
 use crate::state::Phase;
-use crate::Refusal;
 use regatta_domain::RunId;
 use regatta_domain::report::CancelCause;
 use regatta_domain::submission::Submission;
