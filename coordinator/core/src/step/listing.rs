@@ -22,9 +22,6 @@ impl Turn<'_> {
         }
         let (run, suite) = (lease.run, lease.work.suite());
         let plan = &self.core.state.runs[&run];
-        if plan.files.len() + files.len() > FILES_PER_RUN {
-            return self.too_large(run, suite, format!("the run would hold more than {FILES_PER_RUN} files"));
-        }
         let there: BTreeSet<&Arc<str>> = files.iter().map(|file| &file.path).collect();
         let ours = || (0..plan.files.len()).map(FileIx::nth).filter(|&file| plan.file(file).suite == suite);
         let gone: Vec<FileIx> = ours()
@@ -32,7 +29,10 @@ impl Turn<'_> {
             .filter(|&file| matches!(plan.file(file).listed, Listed::Waiting | Listed::Remembered(_)))
             .collect();
         let known: BTreeSet<Arc<str>> = ours().map(|file| Arc::clone(&plan.file(file).path)).collect();
-        let files = files.into_iter().filter(|file| !known.contains(&file.path)).collect();
+        let files: Vec<FileDraft> = files.into_iter().filter(|file| !known.contains(&file.path)).collect();
+        if plan.files.len() + files.len() > FILES_PER_RUN {
+            return self.too_large(run, suite, format!("the run would hold more than {FILES_PER_RUN} files"));
+        }
         self.record(Event::SuiteDiscovered { run, suite, files, gone });
     }
 
@@ -40,13 +40,15 @@ impl Turn<'_> {
         let Some(run) = self.run_of(worker, token) else { return };
         let plan = &self.core.state.runs[&run];
         let Some(found) = plan.files.get(file.at()) else { return };
-        if tests.len() > TESTS_PER_FILE || plan.tests.len() + tests.len() > TESTS_PER_RUN {
+        if tests.len() > TESTS_PER_FILE {
             let message = format!("{} lists {} tests; a file may hold {TESTS_PER_FILE}", found.path, tests.len());
             return self.too_large(run, found.suite, message);
         }
         let there: BTreeSet<&Arc<str>> = tests.iter().map(|test| &test.name).collect();
+        // A test that left the plan joins it again as a new one, where a worker finds it after all.
+        let planned = found.tests.iter().filter(|&&test| plan.test(test).place != Place::Gone);
         let known: BTreeMap<Arc<str>, TestIx> =
-            found.tests.iter().map(|&test| (Arc::clone(&plan.test(test).name), test)).collect();
+            planned.map(|&test| (Arc::clone(&plan.test(test).name), test)).collect();
         // Two workers may collect a file at the same time. The first listing stands; where the second differs, the tests
         // that its worker cannot find come back as missing.
         let gone = if found.listed == Listed::Collected {
@@ -55,9 +57,12 @@ impl Turn<'_> {
             let gone = known.iter().filter(|(name, _)| !there.contains(name)).map(|(_, &test)| test);
             gone.filter(|&test| may_leave(plan, test, token)).collect()
         };
-        let names_new = !tests.iter().all(|test| known.contains_key(&test.name));
-        if found.listed != Listed::Collected || names_new {
-            let tests = tests.into_iter().filter(|test| !known.contains_key(&test.name)).collect();
+        let tests: Vec<TestDraft> = tests.into_iter().filter(|test| !known.contains_key(&test.name)).collect();
+        if plan.tests.len() + tests.len() > TESTS_PER_RUN {
+            let message = format!("with {}, the run would hold more than {TESTS_PER_RUN} tests", found.path);
+            return self.too_large(run, found.suite, message);
+        }
+        if found.listed != Listed::Collected || !tests.is_empty() {
             self.record(Event::FileListed { run, token, file, tests, gone });
         }
         self.number(worker, token, file);
