@@ -1,1 +1,3 @@
 //! The coordinator: driver, store, gRPC.
+
+pub mod store;

@@ -1,0 +1,128 @@
+//! Why a store refuses, by what an operator can do about it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Why a store refuses.
+#[derive(Debug)]
+pub enum Error {
+    /// A newer version of Regatta wrote the file.
+    Newer {
+        /// The file.
+        file: PathBuf,
+        /// Its version.
+        found: i64,
+        /// The newest version this program knows.
+        known: i64,
+    },
+    /// The disk is full, or a quota or file size limit is reached.
+    Full {
+        /// The file that could not grow.
+        file: PathBuf,
+        /// What the system said.
+        source: Option<rusqlite::Error>,
+    },
+    /// What is in the file is not what was written.
+    Corrupt {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Another coordinator works in the directory.
+    Held {
+        /// The directory.
+        directory: PathBuf,
+        /// Its process id, where it said so.
+        pid: Option<u32>,
+    },
+    /// The file system refuses.
+    Io {
+        /// What could not be read or written.
+        file: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// SQLite refuses for another reason.
+    Database {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: rusqlite::Error,
+    },
+}
+
+impl Error {
+    /// Sorts what SQLite says of `file`.
+    pub(super) fn sorted(file: &Path, error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, DiskFull, NotADatabase, SystemIoFailure};
+        let file = file.to_owned();
+        match error.sqlite_error_code() {
+            Some(DiskFull) => Self::Full { file, source: Some(error) },
+            // A limit on the size of files, and a quota, arrive as plain failures to write.
+            Some(SystemIoFailure) if is_write(&error) => Self::Full { file, source: Some(error) },
+            Some(DatabaseCorrupt | NotADatabase) => Self::Corrupt { file, why: error.to_string() },
+            _ => Self::Database { file, source: error },
+        }
+    }
+
+    pub(super) fn io(file: &Path, source: std::io::Error) -> Self {
+        let full = [std::io::ErrorKind::StorageFull, std::io::ErrorKind::QuotaExceeded];
+        if full.contains(&source.kind()) {
+            return Self::Full { file: file.to_owned(), source: None };
+        }
+        Self::Io { file: file.to_owned(), source }
+    }
+}
+
+fn is_write(error: &rusqlite::Error) -> bool {
+    use rusqlite::ffi::{SQLITE_IOERR_FSYNC, SQLITE_IOERR_SHMSIZE, SQLITE_IOERR_TRUNCATE, SQLITE_IOERR_WRITE};
+    let writes = [SQLITE_IOERR_WRITE, SQLITE_IOERR_FSYNC, SQLITE_IOERR_TRUNCATE, SQLITE_IOERR_SHMSIZE];
+    error.sqlite_error().is_some_and(|error| writes.contains(&error.extended_code))
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Newer { file, found, known } => write!(
+                f,
+                "{} was written by a newer Regatta (its version is {found}, this one knows up to {known}); \
+                 use that Regatta, or another data directory",
+                file.display()
+            ),
+            Self::Full { file, .. } => write!(
+                f,
+                "the disk is full, or a limit is reached: {} cannot grow; free some space and start again, \
+                 nothing that was acknowledged is lost",
+                file.display()
+            ),
+            Self::Corrupt { file, why } => write!(
+                f,
+                "{} is damaged: {why}; restore it from a backup, or move it away to start afresh",
+                file.display()
+            ),
+            Self::Held { directory, pid: Some(pid) } => write!(
+                f,
+                "process {pid} is a coordinator that works in {}; stop it, or use another data directory",
+                directory.display()
+            ),
+            Self::Held { directory, pid: None } => write!(
+                f,
+                "another coordinator works in {}; stop it, or use another data directory",
+                directory.display()
+            ),
+            Self::Io { file, source } => write!(f, "{}: {source}", file.display()),
+            Self::Database { file, source } => write!(f, "{}: {source}", file.display()),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io { source, .. } => Some(source),
+            Self::Database { source, .. } | Self::Full { source: Some(source), .. } => Some(source),
+            Self::Newer { .. } | Self::Full { .. } | Self::Corrupt { .. } | Self::Held { .. } => None,
+        }
+    }
+}
