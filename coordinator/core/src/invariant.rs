@@ -114,7 +114,11 @@ fn check_queues(run: &Run) -> Result<(), String> {
         let mine = |file: &&File| file.suite == ix;
         let waiting = |file: &File| file.listed == Listed::Waiting;
         waits.extend(
-            run.files.iter().enumerate().filter(|(_, f)| mine(f) && waiting(f)).map(|(f, _)| Entry::File(FileIx::nth(f))),
+            run.files
+                .iter()
+                .enumerate()
+                .filter(|(_, f)| mine(f) && waiting(f))
+                .map(|(f, _)| Entry::File(FileIx::nth(f))),
         );
         for (g, group) in run.groups.iter().enumerate().filter(|(_, group)| run.file(group.file).suite == ix) {
             let tests = group.tests.iter().filter(|&&test| run.test(test).place == Place::Waiting);

@@ -1,11 +1,11 @@
 //! The fold: one function an event. It decides nothing; what an event means was chosen when it was recorded.
 
+use super::State;
 use super::file::{File, Listed};
 use super::lease::Lease;
 use super::queue::{Entry, Queue, Rank, Waiting};
 use super::run::{Discovery, Group, Phase, Run, Suite};
 use super::test::{Place, Test};
-use super::State;
 use crate::event::{Accepted, Event, LeaseEnd, Then, Work};
 use regatta_domain::limits::ERRORS_PER_RUN;
 use regatta_domain::report::Counts;
@@ -152,11 +152,14 @@ fn listed(state: &mut State, run: RunId, token: Token, file: FileIx, tests: &[Te
 
 fn file_failed(state: &mut State, run: RunId, token: Token, file: FileIx, gone: &[TestIx], error: &RunError) {
     let (run, leases) = live(state, run);
+    let known = run.file(file).listed == Listed::Failed;
     finish_listing(run, leases, token, file, Listed::Failed);
     for &test in gone {
         shift(run, leases, test, Place::Gone);
     }
-    keep_error(run, error);
+    if !known {
+        keep_error(run, error);
+    }
 }
 
 fn erred(state: &mut State, run: RunId, suite: Option<SuiteIx>, error: &RunError) {
@@ -498,13 +501,7 @@ fn waiting_file(run: &Run, file: FileIx) -> Waiting {
 }
 
 const fn waiting_discovery(suite: SuiteIx) -> Waiting {
-    Waiting {
-        rank: Rank::FIRST,
-        entry: Entry::Discover(suite),
-        file: None,
-        estimate: Micros::ZERO,
-        known: false,
-    }
+    Waiting { rank: Rank::FIRST, entry: Entry::Discover(suite), file: None, estimate: Micros::ZERO, known: false }
 }
 
 fn queue_discovery(run: &mut Run, suite: SuiteIx) {

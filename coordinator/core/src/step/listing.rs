@@ -85,11 +85,11 @@ impl Turn<'_> {
         let (run, suite) = (lease.run, lease.work.suite());
         let plan = &self.core.state.runs[&run];
         if let Some(file) = file.filter(|file| file.at() < plan.files.len()) {
-            if plan.file(file).listed == Listed::Failed {
+            let tests = plan.file(file).tests.iter().copied();
+            let gone: Vec<TestIx> = tests.filter(|&test| may_leave(plan, test, token)).collect();
+            if plan.file(file).listed == Listed::Failed && gone.is_empty() {
                 return;
             }
-            let tests = plan.file(file).tests.iter().copied();
-            let gone = tests.filter(|&test| may_leave(plan, test, token)).collect();
             return self.record(Event::FileFailed { run, token, file, gone, error });
         }
         let terminal = matches!(error.kind, RunErrorKind::Build | RunErrorKind::Runner)
