@@ -241,8 +241,8 @@ fn accepted(state: &mut State, run: RunId, token: Token, results: &[Accepted]) {
 fn given_back(state: &mut State, run: RunId, token: Token, tests: &[TestIx]) {
     let (run, leases) = live(state, run);
     for &test in tests {
-        let over = run.is_over(run.file(run.test(test).file).suite);
-        shift(run, leases, test, if over { Place::Done(Verdict::NotRun) } else { Place::Waiting });
+        let back = back(run, test);
+        shift(run, leases, test, back);
     }
     if let Some(lease) = leases.get_mut(&token) {
         lease.fruitful = true;
@@ -260,9 +260,9 @@ fn lease_ended(state: &mut State, run: RunId, token: Token, cause: LeaseEnd, bla
     let lease = leases.get(&token).expect("a lease ends once").clone();
     let suite = lease.work.suite();
     let lost = u16::from(matches!(cause, LeaseEnd::WorkerLost | LeaseEnd::Overdue));
-    let back = if run.is_over(suite) { Place::Done(Verdict::NotRun) } else { Place::Waiting };
     for &test in &lease.tests {
         if run.test(test).place == Place::Leased(token) {
+            let back = back(run, test);
             shift(run, leases, test, back);
         }
     }
@@ -286,6 +286,16 @@ fn lease_ended(state: &mut State, run: RunId, token: Token, cause: LeaseEnd, bla
     *held -= 1;
     if *held == 0 {
         state.slots.remove(&slot);
+    }
+}
+
+/// Where a test goes that comes back from a lease.
+fn back(run: &Run, test: TestIx) -> Place {
+    let file = run.file(run.test(test).file);
+    match file.listed {
+        _ if run.is_over(file.suite) => Place::Done(Verdict::NotRun),
+        Listed::Gone => Place::Gone,
+        _ => Place::Waiting,
     }
 }
 
