@@ -194,7 +194,7 @@ pub enum Then {
 pub enum LeaseEnd {
     /// The worker said that it is over.
     Released,
-    /// The worker never received it.
+    /// The worker never took it up: it did not receive it, or it is leaving and hands it back.
     Unreceived,
     /// The worker went silent, or its connection broke and it did not come back.
     WorkerLost,

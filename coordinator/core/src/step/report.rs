@@ -34,7 +34,9 @@ impl Turn<'_> {
                 Entry::GaveBack { token, tests } => self.gave_back(worker, token, tests),
                 Entry::Released { token } => {
                     if self.lease_of(worker, token).is_some() {
-                        self.end_lease(token, LeaseEnd::Released);
+                        // What a leaving worker hands back says nothing about the suite.
+                        let leaving = self.core.presence.workers.get(&worker).is_some_and(|session| session.draining);
+                        self.end_lease(token, if leaving { LeaseEnd::Unreceived } else { LeaseEnd::Released });
                     }
                 }
                 Entry::Closed { run, errors } => self.closed(worker, run, errors),
