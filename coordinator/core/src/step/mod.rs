@@ -20,6 +20,7 @@ use crate::event::Event;
 use crate::presence::Presence;
 use crate::state::{Phase, Run, State};
 use regatta_domain::{RunId, Time, WorkerId};
+use std::collections::BTreeSet;
 
 /// The state machine: durable state, volatile presence, and the deadlines that follow from both.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -47,8 +48,8 @@ impl Core {
         Self::resume(State::default(), tuning, Time::default())
     }
 
-    /// A core that goes on from a replayed state. Every leased shard has one lease time of grace in which its worker
-    /// may come back.
+    /// A core that goes on from a replayed state. Every worker that holds something of a live run, or keeps something warm
+    /// for it, has one lease time of grace in which it may come back.
     #[must_use]
     pub fn resume(state: State, tuning: Tuning, now: Time) -> Self {
         let mut agenda = Agenda::default();
@@ -56,6 +57,14 @@ impl Core {
             agenda.set(Deadline::WorkerSilent(lease.worker), now + tuning.lease);
         }
         for run in state.runs.values() {
+            let expected = match &run.phase {
+                Phase::Running => &run.served,
+                Phase::Closing(waiting) => waiting,
+                Phase::Ended(_) => &BTreeSet::new(),
+            };
+            for &worker in expected {
+                agenda.set(Deadline::WorkerSilent(worker), now + tuning.lease);
+            }
             match run.phase {
                 Phase::Running => {
                     if let Some(limit) = run.policy.timeout {

@@ -6,7 +6,7 @@ use crate::command::SessionId;
 use crate::effect::{GrantedTest, ToWorker};
 use crate::event::{LeaseEnd, Work};
 use crate::presence::Session;
-use crate::state::{Listed, Phase, Place};
+use crate::state::{Listed, Phase, Place, Run};
 use regatta_domain::limits::SLOTS_PER_WORKER;
 use regatta_domain::{FileIx, RunId, SlotIx, TestIx, Token, WorkerId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,15 +37,10 @@ impl Turn<'_> {
         for &token in holds.iter().filter(|token| ours.binary_search(token).is_err()) {
             self.send(worker, ToWorker::Stop { token, kill: true });
         }
-        let closing: Vec<RunId> = self
-            .core
-            .state
-            .runs
-            .values()
-            .filter(|run| matches!(&run.phase, Phase::Closing(waiting) if waiting.contains(&worker)))
-            .map(|run| run.id)
-            .collect();
-        for run in closing {
+        // A worker that was away when a run closed may still keep something warm for it.
+        let over = |run: &&Run| run.phase != Phase::Running && run.served.contains(&worker);
+        let over: Vec<RunId> = self.core.state.runs.values().filter(over).map(|run| run.id).collect();
+        for run in over {
             self.send(worker, ToWorker::Close { run });
         }
     }
