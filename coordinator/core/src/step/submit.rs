@@ -35,7 +35,10 @@ impl Turn<'_> {
         }
         let leases: Vec<_> = found.leases.iter().copied().collect();
         self.record(Event::RunCancelled { at: self.now, run, cause, kill });
-        self.core.agenda.clear(Deadline::RunLimit(run));
+        if kill {
+            // A gentle end waits for what runs, and the run's own limit still bounds that.
+            self.core.agenda.clear(Deadline::RunLimit(run));
+        }
         self.core.agenda.clear(Deadline::RetryDue(run));
         for token in leases {
             let worker = self.core.state.leases[&token].worker;
