@@ -1,34 +1,42 @@
 //! Idle slots take back what busy ones have not begun.
 //!
-//! A steal is a question: the worker answers with the tests, or with none. Until the answer, nothing has changed.
+//! A steal is a question: the worker answers with the tests, or with none. Until the answer, nothing has changed. The
+//! test that a slot is at, begun or about to, stays with it: else two idle slots could take one test from each other for
+//! as long as their frameworks take to start.
 
 use super::Turn;
 use crate::agenda::Deadline;
 use crate::effect::ToWorker;
 use crate::state::{Lease, Place, Run};
-use regatta_domain::{GroupIx, Micros, SlotIx, TestIx, Token, WorkerId};
+use regatta_domain::{GroupIx, Micros, TestIx, Token};
+use std::collections::BTreeMap;
 
 /// How soon idle slots look again: what is not worth taking from a slot now may be, once its running test has taken long.
 const LOOK_AGAIN: Micros = Micros::from_ms(100);
 
+/// With more leases than this, idle slots look only when [`LOOK_AGAIN`] has passed: a look visits every lease (about
+/// 0.1 µs each), and must not be part of every step of a large fleet.
+const FEW: usize = 256;
+
 impl Turn<'_> {
-    /// For every slot that has nothing at all and asks in vain, asks the slot with most to do for half of what it has not
+    /// For every slot that has nothing at all and asks in vain, asks a slot with much to do for half of what it has not
     /// begun.
     pub(super) fn steal(&mut self) {
         let idle = self.idle();
-        if idle == 0 {
+        if idle == 0 || self.core.state.leases.is_empty() {
             return self.core.agenda.clear(Deadline::Rebalance);
         }
+        let waits = self.core.agenda.has(Deadline::Rebalance);
+        if waits && self.core.state.leases.len() > FEW {
+            return;
+        }
         let asked = self.core.presence.progress.values().filter(|progress| !progress.stealing.is_empty()).count();
-        for _ in asked..idle {
-            let Some((token, tests)) = self.loot() else { break };
+        for (token, tests) in self.loot(idle.saturating_sub(asked)) {
             let worker = self.core.state.leases[&token].worker;
             self.progress(token).stealing.clone_from(&tests);
             self.send(worker, ToWorker::Steal { token, tests });
         }
-        if self.core.state.leases.is_empty() {
-            self.core.agenda.clear(Deadline::Rebalance);
-        } else if !self.core.agenda.has(Deadline::Rebalance) {
+        if !waits {
             self.core.agenda.set(Deadline::Rebalance, self.now + LOOK_AGAIN);
         }
     }
@@ -38,73 +46,90 @@ impl Turn<'_> {
         self.core.presence.asks.iter().filter(|&&(worker, slot)| self.held(worker, slot) == 0).count()
     }
 
-    /// The best lease to take from, and what to take: the tail of it, in whole groups.
-    fn loot(&self) -> Option<(Token, Vec<TestIx>)> {
-        let leases = self.core.state.leases.iter();
-        let worth = leases.filter_map(|(&token, lease)| {
-            let run = &self.core.state.runs[&lease.run];
-            let progress = self.core.presence.progress.get(&token);
-            let barren = progress.is_some_and(|progress| progress.barren || !progress.stealing.is_empty());
-            let connected = self.core.presence.workers.contains_key(&lease.worker);
-            if barren || !connected || run.is_over(lease.work.suite()) {
-                return None;
+    /// The best leases to take from, at most so many, and what to take: the tail of each, in whole groups.
+    fn loot(&self, most: usize) -> Vec<(Token, Vec<TestIx>)> {
+        if most == 0 {
+            return Vec::new();
+        }
+        let mut at_work = BTreeMap::new();
+        let mut worth = Vec::new();
+        for (&token, lease) in &self.core.state.leases {
+            // Leases of a slot come in the order in which it works through them.
+            let first = *at_work.entry((lease.worker, lease.slot)).or_insert(token);
+            let victim =
+                Victim { run: &self.core.state.runs[&lease.run], lease, token, at: self.at(lease, token, first) };
+            if self.may_be_asked(&victim) && self.is_worth_it(&victim, first) {
+                worth.push((victim.waiting(), token, victim));
             }
-            let running = progress.and_then(|progress| progress.running);
-            let begun = running.map_or(Micros::ZERO, |(test, _)| run.test(test).estimate);
-            let unstarted = u32::from(running.is_some());
-            let waiting = lease.left.saturating_sub(begun);
-            if lease.open <= unstarted || !self.is_worth_it(lease, token, waiting) {
-                return None;
-            }
-            Some((waiting, token))
-        });
-        let (_, token) = worth.max()?;
-        let lease = &self.core.state.leases[&token];
-        let tests = self.tail(&self.core.state.runs[&lease.run], lease, token);
-        (!tests.is_empty()).then_some((token, tests))
+        }
+        worth.sort_by_key(|&(waiting, token, _)| std::cmp::Reverse((waiting, token)));
+        let loot = worth.into_iter().map(|(_, token, victim)| (token, victim.tail()));
+        loot.filter(|(_, tests)| !tests.is_empty()).take(most).collect()
+    }
+
+    /// The test that the slot is at under the lease: the one that runs, or the next, where no other lease goes first.
+    fn at(&self, lease: &Lease, token: Token, first: Token) -> Option<TestIx> {
+        if first != token {
+            return None;
+        }
+        let run = &self.core.state.runs[&lease.run];
+        let running = self.core.presence.progress.get(&token).and_then(|progress| progress.running);
+        let mut open = lease.tests.iter().copied().filter(|&test| run.test(test).place == Place::Leased(token));
+        running.map(|(test, _)| test).or_else(|| open.next())
+    }
+
+    fn may_be_asked(&self, victim: &Victim<'_>) -> bool {
+        let Victim { run, lease, token, at } = victim;
+        let progress = self.core.presence.progress.get(token);
+        let busy = progress.is_some_and(|progress| progress.barren || !progress.stealing.is_empty());
+        let connected = self.core.presence.workers.contains_key(&lease.worker);
+        !busy && connected && !run.is_over(lease.work.suite()) && lease.open > u32::from(at.is_some())
     }
 
     /// Taking work over costs the other slot a file; it must win more than that. Behind a test that takes long, or in a
     /// shard that its slot has not come to, everything waits longer than estimated.
-    fn is_worth_it(&self, lease: &Lease, token: Token, waiting: Micros) -> bool {
+    fn is_worth_it(&self, victim: &Victim<'_>, first: Token) -> bool {
         let cost = self.core.tuning.file_cost;
-        let running = self.core.presence.progress.get(&token).and_then(|progress| progress.running);
-        let held_up = match running {
-            Some((_, since)) => self.now.since(since) > cost * 4,
-            None => self.is_behind(lease.worker, lease.slot, token),
-        };
-        waiting > cost * 2 || held_up
+        let running = self.core.presence.progress.get(&first).and_then(|progress| progress.running);
+        let held_up = running.is_some_and(|(_, since)| self.now.since(since) > cost * 4);
+        victim.waiting() > cost * 2 || held_up
+    }
+}
+
+/// A lease that may be taken from.
+struct Victim<'a> {
+    run: &'a Run,
+    lease: &'a Lease,
+    token: Token,
+    /// The test that its slot is at.
+    at: Option<TestIx>,
+}
+
+impl Victim<'_> {
+    /// How long what is behind the test at work may take.
+    fn waiting(&self) -> Micros {
+        let at = self.at.map_or(Micros::ZERO, |test| self.run.test(test).estimate);
+        self.lease.left.saturating_sub(at)
     }
 
-    /// Whether the slot works on another lease first, and has done so for a while.
-    fn is_behind(&self, worker: WorkerId, slot: SlotIx, token: Token) -> bool {
-        let others = self.core.state.leases.range(..token).filter(|(_, l)| l.worker == worker && l.slot == slot);
-        others.map(|(other, _)| self.core.presence.progress.get(other)).any(|progress| {
-            let since = progress.and_then(|progress| progress.running).map(|(_, since)| since);
-            since.is_some_and(|since| self.now.since(since) > self.core.tuning.file_cost * 4)
-        })
-    }
-
-    /// Whole groups from the end of a lease, about half of what has not begun, and at least one.
-    fn tail(&self, run: &Run, lease: &Lease, token: Token) -> Vec<TestIx> {
-        let progress = self.core.presence.progress.get(&token);
-        let running = progress.and_then(|progress| progress.running).map(|(test, _)| test);
-        let waits = |&&test: &&TestIx| run.test(test).place == Place::Leased(token) && Some(test) != running;
-        let whole: Micros = lease.tests.iter().filter(waits).map(|&test| run.test(test).estimate).sum();
-        let started = |group: GroupIx| running.is_some_and(|test| run.test(test).group == group);
+    /// Whole groups from the end of the lease, about half of what waits, and at least one. The group at work is split
+    /// where there is no other.
+    fn tail(&self) -> Vec<TestIx> {
+        let waits = |&&test: &&TestIx| self.run.test(test).place == Place::Leased(self.token) && Some(test) != self.at;
+        let whole: Micros = self.lease.tests.iter().filter(waits).map(|&test| self.run.test(test).estimate).sum();
+        let at_work = |group: GroupIx| self.at.is_some_and(|test| self.run.test(test).group == group);
         let mut taken = Micros::ZERO;
         let mut last = None;
         let mut tests = Vec::new();
-        for &test in lease.tests.iter().rev().filter(waits) {
-            let group = run.test(test).group;
-            if taken * 2 >= whole && last.is_some() && last != Some(group) {
-                break;
-            }
-            if started(group) && run.group(group).shared && tests.len() + 1 < lease.open as usize && last.is_some() {
+        for &test in self.lease.tests.iter().rev().filter(waits) {
+            let group = self.run.test(test).group;
+            let other = last.is_some_and(|last| last != group);
+            let enough = taken * 2 >= whole && (other || (last.is_some() && at_work(group)));
+            if enough || (other && at_work(group)) {
                 break;
             }
             last = Some(group);
-            taken += run.test(test).estimate;
+            taken += self.run.test(test).estimate;
             tests.push(test);
         }
         tests.reverse();
