@@ -59,11 +59,16 @@ impl Turn<'_> {
     }
 
     fn started(&mut self, worker: WorkerId, token: Token, test: TestIx) {
-        let Some(lease) = self.lease_of(worker, token) else { return };
-        let run = &self.core.state.runs[&lease.run];
-        if run.tests.get(test.at()).is_none_or(|found| found.place != Place::Leased(token)) {
+        let Some(run) = self.run_of(worker, token) else { return };
+        let found = &self.core.state.runs[&run];
+        if found.tests.get(test.at()).is_none_or(|found| found.place != Place::Leased(token)) {
             return;
         }
+        if self.progress(token).running.is_some_and(|(running, _)| running == test) {
+            // Told once more after a reconnect: its time goes on.
+            return;
+        }
+        let run = &self.core.state.runs[&run];
         let policy = run.policy_of(test);
         let overdue = self.now + policy.timeout + policy.grace + self.core.tuning.overdue;
         self.core.agenda.set(crate::agenda::Deadline::TestOverdue(token), overdue);
@@ -75,13 +80,14 @@ impl Turn<'_> {
         let Some(lease) = self.lease_of(worker, token) else { return };
         let run = lease.run;
         let plan = &self.core.state.runs[&run].tests;
+        let in_vain = tests.is_empty();
         let tests: Vec<TestIx> = tests
             .into_iter()
             .filter(|test| plan.get(test.at()).is_some_and(|found| found.place == Place::Leased(token)))
             .collect();
         let progress = self.progress(token);
         progress.stealing.clear();
-        progress.barren = tests.is_empty();
+        progress.barren = in_vain;
         if !tests.is_empty() {
             self.record(Event::TestsGivenBack { run, token, tests });
         }
