@@ -112,16 +112,17 @@ impl Filling<'_> {
         self.tests.len() < TESTS_PER_SHARD
     }
 
-    /// Takes what waits of a group: all of it, unless the group alone is far more than a shard should hold.
+    /// Takes what waits of a group: all of it, unless the group alone is far more than a shard should hold, or the shard
+    /// has no room for all of it.
     fn take(&mut self, group: GroupIx) {
         let Group { tests, estimate, .. } = self.run.group(group);
-        let split = *estimate > self.size.time * 2 || tests.len() > TESTS_PER_SHARD;
+        let large = *estimate > self.size.time * 2;
         for &test in tests {
             let found = self.run.test(test);
             if found.place != Place::Waiting {
                 continue;
             }
-            if split && !self.tests.is_empty() && (self.time >= self.size.time || !self.has_room()) {
+            if !self.has_room() || (large && !self.tests.is_empty() && self.time >= self.size.time) {
                 break;
             }
             self.tests.push(test);

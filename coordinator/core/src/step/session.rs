@@ -63,9 +63,11 @@ impl Turn<'_> {
         }
         for &test in &lease.tests {
             let file = run.test(test).file;
-            if run.file(file).listed == Listed::Collected && run.test(test).place == Place::Leased(token) {
-                let granted = GrantedTest { test, attempt: run.test(test).attempt() };
-                numbered.entry(file).or_default().push(granted);
+            if run.file(file).listed == Listed::Collected {
+                let numbered = numbered.entry(file).or_default();
+                if run.test(test).place == Place::Leased(token) {
+                    numbered.push(GrantedTest { test, attempt: run.test(test).attempt() });
+                }
             }
         }
         for (file, tests) in numbered {
