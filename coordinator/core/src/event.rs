@@ -41,7 +41,7 @@ pub enum Event {
         /// The vanished ones.
         gone: Vec<TestIx>,
     },
-    /// A file could not be listed: the tests remembered of it that nobody else runs left the plan. Recorded once more for
+    /// A file could not be listed, or takes its workers down: the tests remembered of it that nobody else runs left the plan. Recorded once more for
     /// each lease that meets the same obstacle with tests of its own; what went wrong counts once.
     FileFailed {
         /// The run.

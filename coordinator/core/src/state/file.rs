@@ -24,7 +24,7 @@ pub struct File {
     pub tests: Vec<TestIx>,
     /// Its groups that have a key.
     pub groups: BTreeMap<Arc<str>, GroupIx>,
-    /// How often a worker was lost while it was being listed.
+    /// How often in a row a worker was lost on it while none of its tests ran.
     pub losses: u16,
 }
 

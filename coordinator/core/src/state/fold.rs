@@ -229,6 +229,8 @@ fn accepted(state: &mut State, run: RunId, token: Token, results: &[Accepted]) {
         if !result.outcome.is_ok() {
             run.tests[result.test.at()].failures += 1;
         }
+        let file = run.test(result.test).file;
+        run.files[file.at()].losses = 0;
         follow(run, leases, result.test, *then);
     }
     if let Some(lease) = leases.get_mut(&token) {
@@ -252,26 +254,35 @@ fn given_back(state: &mut State, run: RunId, token: Token, tests: &[TestIx]) {
 }
 
 fn lease_ended(state: &mut State, run: RunId, token: Token, cause: LeaseEnd, blamed: Option<(TestIx, Then)>) {
-    let (run, leases) = live(state, run);
+    let State { runs, leases, slots, .. } = state;
+    let run = runs.get_mut(&run).expect("events of a run follow its submission");
     if let Some((test, then)) = blamed {
         run.tests[test.at()].losses += 1;
         follow(run, leases, test, then);
     }
     let lease = leases.get(&token).expect("a lease ends once").clone();
-    let suite = lease.work.suite();
-    let lost = u16::from(matches!(cause, LeaseEnd::WorkerLost | LeaseEnd::Overdue));
+    let (suite, slot) = (lease.work.suite(), (lease.worker, lease.slot));
+    let lost = matches!(cause, LeaseEnd::WorkerLost | LeaseEnd::Overdue);
+    // A worker may be lost with no test running: while it lists a file, or because its framework takes it down on the way
+    // to a test. What the slot was at is charged, so that it cannot do so for ever; a lease that waits behind another of
+    // its slot (they end in reverse order) is not.
+    let at_work = slots.get(&slot) == Some(&1);
+    let charged = lost && at_work && blamed.is_none();
+    let at = run.at(&lease, token).filter(|_| charged);
     for &test in &lease.tests {
         if run.test(test).place == Place::Leased(token) {
             let back = back(run, test);
             shift(run, leases, test, back);
         }
     }
+    if let Some(file) = at {
+        run.files[file.at()].losses += 1;
+    }
     for &file in &lease.files {
-        run.files[file.at()].losses += lost;
         reopen_file(run, file);
     }
     if lease.discovering {
-        run.suites[suite.at()].losses += lost;
+        run.suites[suite.at()].losses += u16::from(charged);
         reopen_discovery(run, suite);
     }
     run.suites[suite.at()].fruitless = match cause {
@@ -281,11 +292,10 @@ fn lease_ended(state: &mut State, run: RunId, token: Token, cause: LeaseEnd, bla
     };
     run.leases.remove(&token);
     leases.remove(&token);
-    let slot = (lease.worker, lease.slot);
-    let held = state.slots.get_mut(&slot).expect("a lease is counted on its slot");
+    let held = slots.get_mut(&slot).expect("a lease is counted on its slot");
     *held -= 1;
     if *held == 0 {
-        state.slots.remove(&slot);
+        slots.remove(&slot);
     }
 }
 
@@ -432,6 +442,7 @@ fn finish_listing(run: &mut Run, leases: &mut Leases, token: Token, file: FileIx
         run.unlisted -= 1;
     }
     let holder = if let Listed::Leased(holder) = run.file(file).listed { holder } else { token };
+    run.files[file.at()].losses = 0;
     run.files[file.at()].listed = to;
     if let Some(lease) = leases.get_mut(&holder) {
         lease.files.retain(|&listing| listing != file);

@@ -1,8 +1,9 @@
 //! A run: its plan, and how far it is.
 
 use super::file::File;
+use super::lease::Lease;
 use super::queue::Queue;
-use super::test::Test;
+use super::test::{Place, Test};
 use regatta_domain::plan::PlannedSuite;
 use regatta_domain::policy::{RunPolicy, TestPolicy};
 use regatta_domain::report::{CancelCause, Counts, RunOutcome};
@@ -141,6 +142,13 @@ impl Run {
     #[must_use]
     pub fn group(&self, group: GroupIx) -> &Group {
         &self.groups[group.at()]
+    }
+
+    /// The file that comes next under a lease: of its tests that are to run, or of those that it has to list.
+    #[must_use]
+    pub fn at(&self, lease: &Lease, token: Token) -> Option<FileIx> {
+        let next = lease.tests.iter().find(|&&test| self.test(test).place == Place::Leased(token));
+        next.map(|&test| self.test(test).file).or_else(|| lease.files.first().copied())
     }
 
     /// Whether nothing of the suite is to be started any more.

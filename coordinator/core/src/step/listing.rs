@@ -101,8 +101,9 @@ impl Turn<'_> {
         self.record(Event::RunErred { run, suite: terminal.then_some(suite), error });
     }
 
-    /// A suite, or a file, that brings nothing but lost workers and empty leases is given up, with a reason.
-    pub(super) fn give_up_hopeless(&mut self, run: RunId) {
+    /// A suite, or the file that a lease was at, is given up with a reason when it brings nothing but lost workers and
+    /// empty leases.
+    pub(super) fn give_up_hopeless(&mut self, run: RunId, file: Option<FileIx>) {
         let Some(plan) = self.run(run).filter(|run| run.cancelled.is_none()) else { return };
         let most = plan.policy.max_losses;
         let suites = (0..plan.suites.len()).map(SuiteIx::nth).filter(|&suite| !plan.suite(suite).failed);
@@ -114,30 +115,29 @@ impl Turn<'_> {
                     Some((suite, format!("{FRUITLESS_LEASES} shards of suite {name} in a row came to nothing").into()))
                 } else if found.discovery == Discovery::Waiting && found.losses > most {
                     let losses = found.losses;
-                    Some((
-                        suite,
-                        format!("{losses} workers were lost while they looked for the files of {name}").into(),
-                    ))
+                    Some((suite, format!("{losses} workers were lost in finding the files of suite {name}").into()))
                 } else {
                     None
                 }
             })
             .collect();
-        let doomed = (0..plan.files.len()).map(FileIx::nth);
-        let doomed: Vec<(SuiteIx, FileIx, Arc<str>)> = doomed
-            .filter(|&file| plan.file(file).losses > most && plan.file(file).listed == Listed::Waiting)
-            .map(|file| (plan.file(file).suite, file, Arc::clone(&plan.file(file).path)))
-            .collect();
+        let doomed = file.filter(|&file| plan.file(file).losses > most);
         for (suite, message) in hopeless {
             let place = Arc::clone(&self.core.state.runs[&run].suite(suite).suite.name);
             let error = RunError { kind: RunErrorKind::Infrastructure, place, message };
             self.record(Event::RunErred { run, suite: Some(suite), error });
         }
-        for (_, file, path) in doomed {
-            let message = format!("{} workers were lost while they listed {path}", most + 1).into();
-            let error = RunError { kind: RunErrorKind::Infrastructure, place: path, message };
-            let token = self.core.state.last_token;
-            self.record(Event::FileFailed { run, token, file, gone: Vec::new(), error });
+        if let Some(file) = doomed {
+            let plan = &self.core.state.runs[&run];
+            let found = plan.file(file);
+            let tests = found.tests.iter().copied();
+            let gone =
+                tests.filter(|&test| matches!(plan.test(test).place, Place::Waiting | Place::Delayed(_))).collect();
+            let message = format!("{} workers in a row were lost on {} with no test running", found.losses, found.path);
+            let place = Arc::clone(&found.path);
+            let error = RunError { kind: RunErrorKind::Infrastructure, place, message: message.into() };
+            // Under no lease: tokens begin at 1.
+            self.record(Event::FileFailed { run, token: Token::default(), file, gone, error });
         }
     }
 

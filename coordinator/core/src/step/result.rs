@@ -73,9 +73,9 @@ impl Turn<'_> {
     /// Ends a lease. What was unfinished waits again at no cost, but for the test that was running when the worker was
     /// lost: it is charged, so that a test which takes its worker down cannot do so for ever.
     pub(super) fn end_lease(&mut self, token: Token, cause: LeaseEnd) {
+        let progress = self.core.presence.progress.remove(&token).unwrap_or_default();
         let Some(lease) = self.core.state.leases.get(&token) else { return };
         let run = lease.run;
-        let progress = self.core.presence.progress.remove(&token).unwrap_or_default();
         let plan = &self.core.state.runs[&run];
         let blamed = match cause {
             LeaseEnd::WorkerLost | LeaseEnd::Overdue => progress
@@ -85,9 +85,10 @@ impl Turn<'_> {
                 .map(|test| (test, after_loss(plan, test, cause, self.now))),
             LeaseEnd::Released | LeaseEnd::Unreceived => None,
         };
+        let file = plan.at(lease, token);
         self.core.agenda.clear(Deadline::TestOverdue(token));
         self.record(Event::LeaseEnded { at: self.now, run, token, cause, blamed });
-        self.give_up_hopeless(run);
+        self.give_up_hopeless(run, file);
         self.after_verdicts(run);
     }
 }

@@ -99,7 +99,8 @@ impl Turn<'_> {
         self.core.presence.unask(worker);
         let leases: Vec<Token> =
             self.core.state.leases.iter().filter(|(_, lease)| lease.worker == worker).map(|(&t, _)| t).collect();
-        for token in leases {
+        // In reverse, so that what waits behind another lease of its slot is known to have waited.
+        for token in leases.into_iter().rev() {
             self.end_lease(token, LeaseEnd::WorkerLost);
         }
         self.stop_waiting_for(worker);
