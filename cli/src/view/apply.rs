@@ -2,12 +2,13 @@
 
 use super::{Attempt, ErrorAt, File, LeaseAt, Running, Suite, Test, View};
 use regatta_domain::listing::ListedFile;
+use regatta_domain::policy::{RunPolicy, TestPolicy};
 use regatta_domain::report::{CancelCause, RunOutcome};
 use regatta_domain::result::{RunError, TestResult};
-use regatta_domain::{FileIx, Micros, SuiteIx, TestIx, Time, Verdict};
-use regatta_wire::Invalid;
+use regatta_domain::{FileIx, Micros, PolicyIx, SuiteIx, TestIx, Time, Verdict};
 use regatta_wire::verdict::Closed as _;
 use regatta_wire::v1::{self, run_event::Event};
+use regatta_wire::{Invalid, test_key};
 
 /// What is new about a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub(crate) enum News {
     Submitted,
     /// Files or tests joined or left the plan.
     Planned,
+    /// A test left the plan: its file no longer holds it.
+    Gone(TestIx),
     /// A shard was leased.
     Leased(u64),
     /// A test began.
@@ -48,6 +51,7 @@ impl View {
             self.seq = event.seq;
         }
         let at = Time(event.at);
+        self.at = at;
         let mut news = Vec::new();
         match event.event {
             Some(Event::RunSubmitted(submitted)) => {
@@ -55,6 +59,8 @@ impl View {
                 self.project = submitted.project;
                 let named = submitted.suites.into_iter().zip(submitted.runners).zip(submitted.roots);
                 self.suites = named.map(|((name, runner), root)| Suite { name, runner, root }).collect();
+                self.policies = submitted.policies.into_iter().map(TestPolicy::try_from).collect::<Result<_, _>>()?;
+                self.policy = submitted.policy.map(RunPolicy::try_from).transpose()?.unwrap_or_default();
                 news.push(News::Submitted);
             }
             Some(Event::FilesPlanned(planned)) => {
@@ -62,7 +68,7 @@ impl View {
                 news.push(News::Planned);
             }
             Some(Event::TestsPlanned(planned)) => {
-                self.tests_planned(planned);
+                self.tests_planned(planned, &mut news)?;
                 news.push(News::Planned);
             }
             Some(Event::ShardLeased(leased)) => {
@@ -137,14 +143,17 @@ impl View {
         Ok(())
     }
 
-    fn tests_planned(&mut self, planned: v1::TestsPlanned) {
+    fn tests_planned(&mut self, planned: v1::TestsPlanned, news: &mut Vec<News>) -> Result<(), Invalid> {
         let file = FileIx(planned.file);
-        for test in planned.gone.into_iter().map(TestIx) {
-            if let Some(test) = self.tests.get_mut(test.at()) {
+        for ix in planned.gone.into_iter().map(TestIx) {
+            if let Some(test) = self.tests.get_mut(ix.at()).filter(|test| !test.gone) {
                 test.gone = true;
+                self.gone += 1;
+                self.estimated = self.estimated.saturating_sub(test.estimate);
                 self.left = self.left.saturating_sub(test.estimate);
+                news.push(News::Gone(ix));
             }
-            self.running.remove(&test);
+            self.running.remove(&ix);
         }
         if let Some(file) = self.files.get_mut(file.at()) {
             file.listed = true;
@@ -152,9 +161,12 @@ impl View {
         for test in planned.tests {
             let ix = TestIx::nth(self.tests.len());
             self.left += Micros(test.estimate);
+            self.estimated += Micros(test.estimate);
             self.tests.push(Test {
                 file,
                 name: test.name.into(),
+                key: test_key("key", &test.key)?,
+                policy: PolicyIx(u16::try_from(test.policy).unwrap_or(u16::MAX)),
                 group: test.group,
                 estimate: Micros(test.estimate),
                 known: test.known,
@@ -167,6 +179,7 @@ impl View {
                 self.give(ix, Verdict::Skipped);
             }
         }
+        Ok(())
     }
 
     fn accepted(&mut self, accepted: v1::ResultsAccepted, news: &mut Vec<News>) -> Result<(), Invalid> {

@@ -8,9 +8,12 @@ mod summary;
 pub(crate) use apply::News;
 pub(crate) use summary::{HeldBack, Summary, Tally};
 
+use regatta_domain::policy::{RunPolicy, TestPolicy};
 use regatta_domain::report::{CancelCause, Counts, RunOutcome};
 use regatta_domain::result::{OutputRef, RunError};
-use regatta_domain::{FileIx, Micros, Nuance, Outcome, RunId, SuiteIx, TestIx, Time, Verdict, listing};
+use regatta_domain::{
+    FileIx, Micros, Nuance, Outcome, PolicyIx, RunId, SuiteIx, TestIx, TestKey, Time, Verdict, listing,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -21,12 +24,18 @@ pub(crate) struct View {
     pub(crate) run: RunId,
     /// The namespace of its history.
     pub(crate) project: String,
+    /// When the last event happened, by the coordinator's clock.
+    pub(crate) at: Time,
     /// When it was handed in, by the coordinator's clock.
     pub(crate) submitted: Time,
     /// When it ended.
     pub(crate) ended: Option<Time>,
     /// When its first shard was leased.
     pub(crate) first_lease: Option<Time>,
+    /// Its rules.
+    pub(crate) policy: RunPolicy,
+    /// The rules that its tests point at.
+    pub(crate) policies: Vec<TestPolicy>,
     /// Its suites.
     pub(crate) suites: Vec<Suite>,
     /// Its files.
@@ -53,8 +62,12 @@ pub(crate) struct View {
     pub(crate) lost: u32,
     /// The last event of the record that was seen.
     pub(crate) seq: u64,
+    /// How long the planned tests may take together.
+    pub(crate) estimated: Micros,
     /// How long the tests without a verdict may take together.
     pub(crate) left: Micros,
+    /// How many tests left the plan.
+    pub(crate) gone: usize,
 }
 
 /// A suite.
@@ -86,6 +99,10 @@ pub(crate) struct Test {
     pub(crate) file: FileIx,
     /// Its name within the file.
     pub(crate) name: Arc<str>,
+    /// What its history hangs on.
+    pub(crate) key: TestKey,
+    /// Its rules.
+    pub(crate) policy: PolicyIx,
     /// Its group.
     pub(crate) group: u32,
     /// How long it was thought to take.
@@ -160,9 +177,12 @@ impl View {
         Self {
             run,
             project: String::new(),
+            at: Time::default(),
             submitted: Time::default(),
             ended: None,
             first_lease: None,
+            policy: RunPolicy::default(),
+            policies: Vec::new(),
             suites: Vec::new(),
             files: Vec::new(),
             tests: Vec::new(),
@@ -176,7 +196,9 @@ impl View {
             leases: BTreeMap::new(),
             lost: 0,
             seq: 0,
+            estimated: Micros::ZERO,
             left: Micros::ZERO,
+            gone: 0,
         }
     }
 
@@ -207,7 +229,17 @@ impl View {
 
     /// How many tests are planned, as far as is known.
     pub(crate) fn planned_count(&self) -> usize {
-        self.planned().count()
+        self.tests.len() - self.gone
+    }
+
+    /// The rules of a test.
+    pub(crate) fn policy_of(&self, test: TestIx) -> Option<&TestPolicy> {
+        self.policies.get(self.test(test).policy.at())
+    }
+
+    /// How many files are planned whose tests are not known yet.
+    pub(crate) fn files_to_list(&self) -> usize {
+        self.files.iter().filter(|file| !file.listed).count()
     }
 
     /// Whether files are still to be found or listed, so that the plan may grow.
