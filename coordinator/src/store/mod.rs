@@ -7,6 +7,7 @@ mod database;
 mod error;
 pub mod journal;
 pub mod lock;
+pub mod projection;
 
 pub use error::Error;
 pub use journal::{Base, Batch, Commit, Journal, Reader};
