@@ -44,7 +44,7 @@ impl Turn<'_> {
         });
         let tuning = &self.core.tuning;
         Size {
-            time: Micros((left / (ROUNDS * slots)).0.clamp(tuning.shard_min.0, tuning.shard_max.0)),
+            time: Micros((left / (ROUNDS * slots)).0.max(tuning.shard_min.0).min(tuning.shard_max.0)),
             guesses: (unknown / (UNKNOWN_ROUNDS * slots)).max(1),
         }
     }

@@ -33,10 +33,11 @@ impl Turn<'_> {
                 }
                 Entry::GaveBack { token, tests } => self.gave_back(worker, token, tests),
                 Entry::Released { token } => {
-                    if self.lease_of(worker, token).is_some() {
-                        // What a leaving worker hands back says nothing about the suite.
+                    if let Some(lease) = self.lease_of(worker, token) {
+                        // What a leaving worker hands back untouched says nothing about the suite.
                         let leaving = self.core.presence.workers.get(&worker).is_some_and(|session| session.draining);
-                        self.end_lease(token, if leaving { LeaseEnd::Unreceived } else { LeaseEnd::Released });
+                        let untouched = leaving && !lease.fruitful;
+                        self.end_lease(token, if untouched { LeaseEnd::Unreceived } else { LeaseEnd::Released });
                     }
                 }
                 Entry::Closed { run, errors } => self.closed(worker, run, errors),
