@@ -16,6 +16,8 @@ pub mod invariant;
 pub mod presence;
 pub mod state;
 mod step;
+#[cfg(test)]
+mod tests;
 
 pub use command::{Command, Entry, Refusal, ReplyTo, SessionId, Tuning};
 pub use effect::{Effect, Grant, GrantedTest, GrantedWork, ToWorker};

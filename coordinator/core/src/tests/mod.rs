@@ -89,12 +89,6 @@ impl Scene {
         self.now = self.now + span;
     }
 
-    /// Time passes up to the next deadline, and the core is told.
-    pub(crate) fn next(&mut self) -> Step {
-        self.now = self.core.next_deadline().expect("a deadline stands").max(self.now);
-        self.take(Command::Tick)
-    }
-
     /// Time passes, and the core is told at each deadline on the way.
     pub(crate) fn pass(&mut self, span: Micros) -> Vec<String> {
         let end = self.now + span;

@@ -39,8 +39,10 @@ fn event(event: &Event, now: Time) -> String {
             format!("leased {token} to {}{slot}: {}", name(*worker), self::work(work))
         }
         Event::ResultsAccepted { token, results, .. } => {
-            let results: Vec<String> =
-                results.iter().map(|accepted| format!("{} {}", accepted.result.test, then(accepted.then, now))).collect();
+            let results: Vec<String> = results
+                .iter()
+                .map(|accepted| format!("{} {}", accepted.result.test, then(accepted.then, now)))
+                .collect();
             format!("accepted under {token}: {}", results.join(", "))
         }
         Event::TestsGivenBack { token, tests, .. } => format!("given back under {token}: {}", list(tests)),
