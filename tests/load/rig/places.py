@@ -1,7 +1,6 @@
 """Where things are, and the environment that measured processes get."""
 
 import os
-import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -10,8 +9,6 @@ PROJECTS = CACHE / "projects"
 GENERATED = CACHE / "generated"
 LOAD = ROOT / "tests" / "load"
 SETUP = ROOT / "tests" / "setup"
-
-sys.path.insert(0, str(ROOT / "tests" / "suites"))
 
 # Set by some images and shells: without compiled files every process compiles every module anew, which no user's machine
 # does, and which favours whoever starts fewer processes.
