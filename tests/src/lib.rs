@@ -1,1 +1,3 @@
 //! The test rig: model, simulation, store, wire, cluster, load.
+
+pub mod harness;
