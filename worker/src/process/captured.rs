@@ -1,10 +1,13 @@
 //! What a process printed, bounded: the head and the tail are kept, and what was cut between them is said.
 
+use super::limits::LIST_BYTES;
 use regatta_domain::limits::{OUTPUT_HEAD_BYTES, OUTPUT_TAIL_BYTES};
 
-/// What a process printed. Holds at most the head and the tail that `limits.rs` allows, however much is pushed.
-#[derive(Clone, Debug, Default)]
+/// What a process printed. Holds at most its bounds, however much is pushed.
+#[derive(Clone, Debug)]
 pub struct Captured {
+    /// How much of the head is kept, and how much of the tail.
+    bounds: (usize, usize),
     head: Vec<u8>,
     /// The tail, as a ring once it is full.
     tail: Vec<u8>,
@@ -14,21 +17,39 @@ pub struct Captured {
     cut: u64,
 }
 
+impl Default for Captured {
+    /// Keeps the head and the tail that `limits.rs` allows to an attempt.
+    fn default() -> Self {
+        Self::bounded(OUTPUT_HEAD_BYTES, OUTPUT_TAIL_BYTES)
+    }
+}
+
 impl Captured {
+    /// Keeps so many bytes of the head, and so many of the tail.
+    #[must_use]
+    pub fn bounded(head: usize, tail: usize) -> Self {
+        Self { bounds: (head, tail), head: Vec::new(), tail: Vec::new(), oldest: 0, cut: 0 }
+    }
+
+    /// Keeps a list whole, up to its bound.
+    #[must_use]
+    pub fn list() -> Self {
+        Self::bounded(LIST_BYTES, 0)
+    }
+
     /// Adds what was printed next.
     pub fn push(&mut self, bytes: &[u8]) {
-        let (head, rest) = bytes.split_at(bytes.len().min(OUTPUT_HEAD_BYTES - self.head.len()));
+        let (most_head, most_tail) = self.bounds;
+        let (head, rest) = bytes.split_at(bytes.len().min(most_head - self.head.len()));
         self.head.extend_from_slice(head);
-        let (grow, mut rest) = rest.split_at(rest.len().min(OUTPUT_TAIL_BYTES - self.tail.len()));
+        let (grow, rest) = rest.split_at(rest.len().min(most_tail - self.tail.len()));
         self.tail.extend_from_slice(grow);
         self.cut += rest.len() as u64;
-        if rest.len() > OUTPUT_TAIL_BYTES {
-            rest = &rest[rest.len() - OUTPUT_TAIL_BYTES..];
-        }
+        let mut rest = &rest[rest.len().saturating_sub(most_tail)..];
         while !rest.is_empty() {
-            let room = (OUTPUT_TAIL_BYTES - self.oldest).min(rest.len());
+            let room = (most_tail - self.oldest).min(rest.len());
             self.tail[self.oldest..self.oldest + room].copy_from_slice(&rest[..room]);
-            self.oldest = (self.oldest + room) % OUTPUT_TAIL_BYTES;
+            self.oldest = (self.oldest + room) % most_tail;
             rest = &rest[room..];
         }
     }
@@ -36,13 +57,19 @@ impl Captured {
     /// Whether nothing was printed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.head.is_empty()
+        self.head.is_empty() && self.tail.is_empty() && self.cut == 0
     }
 
     /// How many bytes were printed in all.
     #[must_use]
     pub fn total(&self) -> u64 {
         (self.head.len() + self.tail.len()) as u64 + self.cut
+    }
+
+    /// Whether some of it was cut.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.cut > 0
     }
 
     /// Head and tail, with a line between them that says what was cut.
@@ -80,6 +107,15 @@ mod tests {
             let expected: Vec<u8> = (0..total).map(|at| (at % 251) as u8).collect();
             assert_eq!(captured.into_bytes(), expected);
         }
+    }
+
+    #[test]
+    fn without_a_tail_only_the_head_is_kept() {
+        let mut captured = Captured::bounded(3, 0);
+        captured.push(b"ab");
+        captured.push(b"cde");
+        assert!(captured.is_cut());
+        assert_eq!(captured.into_bytes(), b"abc\n[... 2 bytes cut ...]\n");
     }
 
     #[test]

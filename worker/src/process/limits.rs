@@ -25,3 +25,6 @@ pub(super) const HELLO: Duration = Duration::from_secs(30);
 
 /// How much is read from a pipe at once: what a pipe holds.
 pub(super) const READ_BYTES: usize = 64 * 1024;
+
+/// The longest list that a process may print: 200,000 tests a file (`TESTS_PER_FILE`) at 300 bytes each.
+pub(super) const LIST_BYTES: usize = 64 * 1024 * 1024;

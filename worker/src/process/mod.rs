@@ -22,6 +22,6 @@ pub use captured::Captured;
 pub use command::{Command, Ending, Exit, Streams};
 pub use error::SpawnError;
 pub use protocol::Containment;
-pub use running::{Pipes, Process, Ran};
+pub use running::{Pipes, Printed, Process, Ran};
 pub use service::spawner_main;
 pub use spawner::Spawner;

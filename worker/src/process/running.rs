@@ -32,6 +32,16 @@ pub struct Pipes {
     /// Standard error, where it is apart.
     pub stderr: Option<Receiver>,
     kept: [Captured; 2],
+    buffer: Vec<u8>,
+}
+
+/// Something that was printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Printed<'a> {
+    /// On standard output, or on either stream where they are merged.
+    Stdout(&'a [u8]),
+    /// On standard error.
+    Stderr(&'a [u8]),
 }
 
 /// How a process ended that was waited for, and what it printed.
@@ -61,31 +71,54 @@ impl Pipes {
             Streams::Merged => None,
             Streams::Apart => Some(open()?),
         };
-        Ok((Self { stdout, stderr, kept: Default::default() }, ends))
+        Ok((Self { stdout, stderr, ..Self::default() }, ends))
     }
 
-    /// Reads until both have ended. Loses nothing when it is dropped while it waits.
+    /// What is printed next; `None` once both streams have ended. Loses nothing when it is dropped while it waits.
+    pub async fn next(&mut self) -> Option<Printed<'_>> {
+        Some(match self.read().await? {
+            (0, length) => Printed::Stdout(&self.buffer[..length]),
+            (_, length) => Printed::Stderr(&self.buffer[..length]),
+        })
+    }
+
+    /// Reads until both have ended, and keeps it. Loses nothing when it is dropped while it waits.
     async fn drain(&mut self) {
-        let [kept_out, kept_err] = &mut self.kept;
-        tokio::join!(drain(&mut self.stdout, kept_out), drain(&mut self.stderr, kept_err));
+        while let Some((stream, length)) = self.read().await {
+            self.kept[stream].push(&self.buffer[..length]);
+        }
+    }
+
+    /// Fills the buffer: from which stream, and how far.
+    async fn read(&mut self) -> Option<(usize, usize)> {
+        loop {
+            let stream = match (&self.stdout, &self.stderr) {
+                (None, None) => return None,
+                (stdout, stderr) => tokio::select! {
+                    () = readable(stdout) => 0,
+                    () = readable(stderr) => 1,
+                },
+            };
+            let pipe = if stream == 0 { &mut self.stdout } else { &mut self.stderr };
+            if self.buffer.is_empty() {
+                self.buffer = vec![0; READ_BYTES];
+            }
+            match pipe.as_ref()?.try_read(&mut self.buffer) {
+                Ok(0) => *pipe = None,
+                Ok(length) => return Some((stream, length)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => *pipe = None,
+            }
+        }
     }
 }
 
-async fn drain(pipe: &mut Option<Receiver>, kept: &mut Captured) {
-    let Some(open) = pipe else { return };
-    let mut buffer = Vec::new();
-    while open.readable().await.is_ok() {
-        if buffer.is_empty() {
-            buffer = vec![0; READ_BYTES];
-        }
-        match open.try_read(&mut buffer) {
-            Ok(0) => break,
-            Ok(length) => kept.push(&buffer[..length]),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => break,
-        }
+async fn readable(pipe: &Option<Receiver>) {
+    match pipe {
+        // A failure to wait shows when it is read.
+        Some(pipe) => drop(pipe.readable().await),
+        None => std::future::pending().await,
     }
-    *pipe = None;
 }
 
 impl Process {
@@ -144,6 +177,16 @@ impl Process {
         Ok((self.wait().await?, true))
     }
 
+    /// As [`Process::wait_until`], and hands over what it printed.
+    ///
+    /// # Errors
+    /// [`SpawnError::Gone`] when the spawner was killed.
+    pub async fn run_until(&mut self, deadline: Instant, grace: Duration) -> Result<Ran, SpawnError> {
+        let (exit, timed_out) = self.wait_until(deadline, grace).await?;
+        let [stdout, stderr] = self.take_output();
+        Ok(Ran { exit, timed_out, stdout, stderr })
+    }
+
     /// Terminates its group (SIGTERM) and, after `grace`, kills it with everything it started. Does not wait.
     pub fn kill(&self, grace: Duration) {
         self.spawner.say(Request::Kill { id: self.id, grace });
@@ -183,9 +226,18 @@ impl Spawner {
         grace: Duration,
     ) -> Result<Ran, SpawnError> {
         let deadline = Instant::now() + limit;
-        let mut process = self.spawn(command, streams).await?;
-        let (exit, timed_out) = process.wait_until(deadline, grace).await?;
-        let [stdout, stderr] = process.take_output();
-        Ok(Ran { exit, timed_out, stdout, stderr })
+        self.spawn(command, streams).await?.run_until(deadline, grace).await
+    }
+
+    /// Starts a process that prints a list, and keeps all of its standard output, apart from the other; the rest is as
+    /// in [`Spawner::run_to_end`].
+    ///
+    /// # Errors
+    /// When the process cannot be started, or the spawner was killed.
+    pub async fn list(&self, command: &Command, limit: Duration, grace: Duration) -> Result<Ran, SpawnError> {
+        let deadline = Instant::now() + limit;
+        let mut process = self.spawn(command, Streams::Apart).await?;
+        process.pipes.kept[0] = Captured::list();
+        process.run_until(deadline, grace).await
     }
 }

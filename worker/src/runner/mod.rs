@@ -4,14 +4,15 @@
 //! [`Shard`]s and tells a [`Sink`] everything that happens, in order. It decides nothing about retries, and never reports
 //! a test that it did not see end.
 
+mod agenda;
 mod contract;
 pub mod exec;
+mod exports;
 pub mod pytest;
+mod reason;
 pub mod rust;
 
-pub use contract::{
-    Brief, Control, Finished, FileWork, Numbered, Place, Runner, Shard, Sink, Tell, TestWork, Work,
-};
+pub use contract::{Brief, Control, FileWork, Finished, Numbered, Place, Runner, Shard, Sink, Tell, TestWork, Work};
 
 use regatta_domain::RunnerKind;
 use regatta_domain::result::RunError;

@@ -1,0 +1,123 @@
+//! A process per test: nothing to parse, a crash harms nobody else, and what it printed is its own.
+
+use super::Rust;
+use super::judge::judge;
+use super::listing;
+use super::locator::Binary;
+use crate::process::{Command, SpawnError, Streams};
+use crate::runner::agenda::{Agenda, Killed};
+use crate::runner::reason::one_line;
+use crate::runner::{FileWork, Finished, Tell, TestWork, exports};
+use regatta_domain::listing::test_id;
+use regatta_domain::result::{RunError, RunErrorKind};
+use regatta_domain::{Nuance, Outcome, Time};
+use std::time::{Duration, SystemTime};
+use tokio::time::Instant;
+
+impl Rust {
+    /// Runs `test` in a process of its own. `begun`: its start was told already.
+    pub(super) async fn alone(
+        &self,
+        agenda: &mut Agenda<'_>,
+        file: &FileWork,
+        binary: &Binary,
+        test: TestWork,
+        begun: bool,
+    ) -> Result<(), Killed> {
+        let sink = agenda.sink();
+        let command = self.command(file, binary, &test);
+        let started = now();
+        let deadline = Instant::now() + Duration::from(test.policy.timeout);
+        let spawned = agenda.attend(self.place.spawner.spawn(&command, Streams::Merged)).await?;
+        let mut process = match spawned {
+            Ok(process) => process,
+            Err(error) => return self.not_started(agenda, file, &test, begun, error).await,
+        };
+        if !begun {
+            sink.tell(Tell::Started { test: test.test, attempt: test.attempt }).await;
+        }
+        let grace = Duration::from(test.policy.grace);
+        let ended = agenda.attend(process.run_until(deadline, grace)).await;
+        let Ok(ended) = ended else {
+            process.kill(grace);
+            let _spawner_gone = process.wait().await;
+            return Err(Killed);
+        };
+        let finished = match ended {
+            Ok(ran) => {
+                let limit = ran.timed_out.then_some(test.policy.timeout);
+                let judged = judge(&test.name, &ran.exit, limit, ran.stdout.into_bytes());
+                Finished {
+                    outcome: judged.outcome,
+                    reason: judged.reason,
+                    output: judged.output,
+                    ..blank(&test, started, ran.exit.duration)
+                }
+            }
+            Err(error) => Finished {
+                outcome: Outcome::Crashed,
+                reason: Some(one_line(&error.to_string())),
+                ..blank(&test, started, Duration::ZERO)
+            },
+        };
+        sink.tell(Tell::Finished(finished)).await;
+        Ok(())
+    }
+
+    fn command(&self, file: &FileWork, binary: &Binary, test: &TestWork) -> Command {
+        let mut arguments = vec!["--exact".to_owned(), test.name.to_string(), "--nocapture".to_owned()];
+        arguments.extend(self.settings.ignored.argument().map(str::to_owned));
+        let mut command = listing::of_binary(&self.brief, &self.settings, &self.place, binary, arguments);
+        command.env.extend(exports::of_attempt(test_id(&file.path, &test.name), test.attempt));
+        command
+    }
+
+    /// The test was not begun. When the spawner is gone nothing else will be either, and the coordinator gives what is
+    /// left to others.
+    pub(super) async fn not_started(
+        &self,
+        agenda: &mut Agenda<'_>,
+        file: &FileWork,
+        test: &TestWork,
+        begun: bool,
+        error: SpawnError,
+    ) -> Result<(), Killed> {
+        let sink = agenda.sink();
+        if matches!(error, SpawnError::Gone) {
+            let message = error.to_string().into();
+            let error = RunError { kind: RunErrorKind::Infrastructure, place: file.path.clone(), message };
+            sink.tell(Tell::Error { file: None, error }).await;
+            return Err(Killed);
+        }
+        let outcome = match error {
+            SpawnError::NotFound { .. } | SpawnError::NoDirectory { .. } => Outcome::Missing,
+            _ => Outcome::Crashed,
+        };
+        if !begun {
+            sink.tell(Tell::Started { test: test.test, attempt: test.attempt }).await;
+        }
+        let reason = Some(one_line(&error.to_string()));
+        sink.tell(Tell::Finished(Finished { outcome, reason, ..blank(test, now(), Duration::ZERO) })).await;
+        Ok(())
+    }
+}
+
+/// A result of `test` to be filled in.
+pub(super) fn blank(test: &TestWork, started: Time, duration: Duration) -> Finished {
+    Finished {
+        test: test.test,
+        attempt: test.attempt,
+        outcome: Outcome::Passed,
+        nuance: Nuance::Plain,
+        started,
+        duration,
+        reason: None,
+        output: Vec::new(),
+    }
+}
+
+/// The time by the worker's clock.
+pub(super) fn now() -> Time {
+    let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    Time(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+}
