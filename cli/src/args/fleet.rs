@@ -1,0 +1,108 @@
+//! The commands around a coordinator: `watch`, `runs`, `workers`, `cancel`, `coordinator`, `worker`.
+
+use super::heading;
+use super::run::Display;
+use super::value::{RunRef, ServerUrl, TableFormat};
+use clap::{Args, ValueHint};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Follow a run on a coordinator
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  regatta watch latest --on http://build:7420")]
+pub(crate) struct WatchArgs {
+    /// The run: `latest`, or how its id begins
+    #[arg(value_name = "RUN", env = "REGATTA_RUN", default_value = "latest")]
+    pub(crate) run: RunRef,
+    /// The coordinator
+    #[arg(long, value_name = "URL", env = "REGATTA_ON", help_heading = heading::WHERE)]
+    pub(crate) on: ServerUrl,
+    /// What is shown.
+    #[command(flatten)]
+    pub(crate) display: Display,
+}
+
+/// List the runs that are known
+#[derive(Debug, Args)]
+pub(crate) struct RunsArgs {
+    /// The coordinator; this machine's own runs when left out
+    #[arg(long, value_name = "URL", env = "REGATTA_ON", help_heading = heading::WHERE)]
+    pub(crate) on: Option<ServerUrl>,
+    /// What standard output carries
+    #[arg(long, value_name = "FORMAT", env = "REGATTA_FORMAT", default_value = "human")]
+    pub(crate) format: TableFormat,
+    /// How many of the latest runs
+    #[arg(long, value_name = "N", env = "REGATTA_LIMIT", default_value = "20")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) limit: u16,
+}
+
+/// List the workers of a coordinator
+#[derive(Debug, Args)]
+pub(crate) struct WorkersArgs {
+    /// The coordinator
+    #[arg(long, value_name = "URL", env = "REGATTA_ON", help_heading = heading::WHERE)]
+    pub(crate) on: ServerUrl,
+    /// What standard output carries
+    #[arg(long, value_name = "FORMAT", env = "REGATTA_FORMAT", default_value = "human")]
+    pub(crate) format: TableFormat,
+}
+
+/// Stop a run
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Running tests may end; with --kill they are stopped, too.
+
+Example:
+  regatta cancel 4f1c --on http://build:7420")]
+pub(crate) struct CancelArgs {
+    /// The run: `latest`, or how its id begins
+    #[arg(value_name = "RUN", env = "REGATTA_RUN")]
+    pub(crate) run: RunRef,
+    /// The coordinator
+    #[arg(long, value_name = "URL", env = "REGATTA_ON", help_heading = heading::WHERE)]
+    pub(crate) on: ServerUrl,
+    /// Stop the running tests, too
+    #[arg(long, env = "REGATTA_KILL")]
+    pub(crate) kill: bool,
+}
+
+/// Serve as the coordinator of a fleet
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The data directory holds all that the coordinator must not forget. A coordinator that is killed and started again with the
+same directory goes on where it was, and so do its workers.
+
+Examples:
+  regatta coordinator
+  regatta coordinator --listen 0.0.0.0:7420 --data /var/lib/regatta")]
+pub(crate) struct CoordinatorArgs {
+    /// The address to listen on
+    #[arg(long, value_name = "ADDR", env = "REGATTA_LISTEN", default_value = "127.0.0.1:7420")]
+    pub(crate) listen: SocketAddr,
+    /// Where runs and history are kept
+    #[arg(long, value_name = "DIR", env = "REGATTA_DATA", default_value = ".regatta/coordinator")]
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub(crate) data: PathBuf,
+}
+
+/// Offer slots to a coordinator
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A worker keeps nothing: it can be stopped or killed at any time, and its unfinished tests run elsewhere. On SIGTERM it takes
+nothing new, lets running tests end, and leaves.
+
+Example:
+  regatta worker --on http://build:7420 --slots 8")]
+pub(crate) struct WorkerArgs {
+    /// The coordinator
+    #[arg(long, value_name = "URL", env = "REGATTA_ON", help_heading = heading::WHERE)]
+    pub(crate) on: ServerUrl,
+    /// How many tests run at once [default: one per processor]
+    #[arg(short = 'j', long, value_name = "N", env = "REGATTA_SLOTS")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) slots: Option<u16>,
+    /// How people know the worker [default: the name of the machine]
+    #[arg(long, value_name = "NAME", env = "REGATTA_NAME")]
+    pub(crate) name: Option<String>,
+}

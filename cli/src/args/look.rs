@@ -1,0 +1,102 @@
+//! The commands that look and do not run: `list`, `init`, `doctor`, `config`, `explain`, `schema`.
+
+use super::heading;
+use super::run::Selection;
+use super::value::{ServerUrl, TableFormat};
+use clap::{Args, Subcommand};
+
+/// Show which tests a selection holds
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  regatta list
+  regatta list api -E 'tag(db) - level(none)'
+  regatta list --format json | jq -r '.tests[].id'")]
+pub(crate) struct ListArgs {
+    /// Which tests.
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// What standard output carries
+    #[arg(long, value_name = "FORMAT", env = "REGATTA_FORMAT", default_value = "human", help_heading = heading::OUTPUT)]
+    pub(crate) format: TableFormat,
+}
+
+/// Write a regatta.toml for what is found here
+#[derive(Debug, Args)]
+#[command(after_help = "An existing file is never overwritten; `regatta config show` prints what would be written.")]
+pub(crate) struct InitArgs {}
+
+/// Check everything that a run needs
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Every line is ✓ or ✗; a ✗ says how to fix it. The exit code is 3 if there is one.
+
+Examples:
+  regatta doctor
+  regatta doctor --on http://build:7420 --json")]
+pub(crate) struct DoctorArgs {
+    /// The coordinator to reach
+    #[arg(long, value_name = "URL", env = "REGATTA_ON")]
+    pub(crate) on: Option<ServerUrl>,
+    /// Write one JSON document instead of lines
+    #[arg(long, env = "REGATTA_JSON")]
+    pub(crate) json: bool,
+}
+
+/// Show the configuration
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    /// What to do with it.
+    #[command(subcommand)]
+    pub(crate) command: ConfigCommand,
+}
+
+/// What to do with the configuration.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print every value that counts
+    #[command(after_help = "\
+Flags and variables of `run` count, too: what is shown is what such a run would use.
+
+Examples:
+  regatta config show --origin
+  REGATTA_SLOTS=2 regatta config show --profile ci --origin")]
+    Show {
+        /// Say where each value comes from
+        #[arg(long, env = "REGATTA_ORIGIN")]
+        origin: bool,
+        /// What standard output carries
+        #[arg(long, value_name = "FORMAT", env = "REGATTA_FORMAT", default_value = "human")]
+        format: TableFormat,
+        /// The profile to resolve, as `run` would.
+        #[command(flatten)]
+        selection: Selection,
+        /// Rules, as given to `run`.
+        #[command(flatten)]
+        rules: super::Rules,
+    },
+}
+
+/// Explain an exit code or a filter
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  regatta explain 4
+  regatta explain no-tests
+  regatta explain filter 'suite(api) & tag(db) - test(#*[sqlite*])'")]
+pub(crate) struct ExplainArgs {
+    /// An exit code, its name, or the word `filter`
+    #[arg(value_name = "CODE|filter")]
+    pub(crate) what: String,
+    /// The filter
+    #[arg(value_name = "FILTER", required_if_eq("what", "filter"))]
+    pub(crate) filter: Option<String>,
+}
+
+/// Print the JSON Schema of regatta.toml
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Editors check and complete regatta.toml with it. Write it to a file, and name that in the first line of regatta.toml:
+  regatta schema > regatta.schema.json
+  #:schema ./regatta.schema.json")]
+pub(crate) struct SchemaArgs {}

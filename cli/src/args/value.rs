@@ -1,0 +1,226 @@
+//! What single arguments may be.
+
+use crate::config::value::{FailFast, Shuffle};
+use clap::ValueEnum;
+use regatta_domain::{Micros, duration};
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// A run, as people name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum RunRef {
+    /// The latest one.
+    Latest,
+    /// The one whose id begins so.
+    Prefix(String),
+}
+
+impl FromStr for RunRef {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "latest" {
+            return Ok(Self::Latest);
+        }
+        let is_id = (1..=36).contains(&text.len()) && text.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
+        if is_id {
+            Ok(Self::Prefix(text.to_ascii_lowercase()))
+        } else {
+            Err("a run is `latest`, or how its id begins".to_owned())
+        }
+    }
+}
+
+/// The address of a coordinator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ServerUrl(String);
+
+impl ServerUrl {
+    /// The address, with its scheme.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Host and port, for a connection.
+    pub(crate) fn authority(&self) -> (&str, u16) {
+        let (scheme, rest) = self.0.split_once("://").expect("the scheme was checked");
+        match rest.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?))) {
+            Some((host, port)) => (host.trim_start_matches('[').trim_end_matches(']'), port),
+            None => (rest, if scheme == "https" { 443 } else { 80 }),
+        }
+    }
+}
+
+impl FromStr for ServerUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || "a coordinator is http://HOST:PORT or https://HOST:PORT".to_owned();
+        let text = text.trim_end_matches('/');
+        let text = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+        let uri: tonic::transport::Uri = text.parse().map_err(|_| wrong())?;
+        let scheme_is_known = matches!(uri.scheme_str(), Some("http" | "https"));
+        let is_bare = uri.path_and_query().is_none_or(|path| path.as_str() == "/");
+        let has_host = uri.host().is_some_and(|host| !host.is_empty()) && !text.contains('@');
+        // A scheme alone (`http://:7420`) or a port that is none (`:99999`) parses as a host, too.
+        let port_is_fine = uri.authority().is_some_and(|authority| {
+            let after_host = &authority.as_str()[uri.host().map_or(0, str::len)..];
+            after_host.is_empty() || uri.port_u16().is_some()
+        });
+        if scheme_is_known && is_bare && has_host && port_is_fine { Ok(Self(text)) } else { Err(wrong()) }
+    }
+}
+
+impl fmt::Display for ServerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A duration that limits something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LimitArg(pub(crate) Micros);
+
+impl FromStr for LimitArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match duration::parse(text) {
+            Ok(Micros::ZERO) => Err("the limit must be longer than nothing".to_owned()),
+            Ok(limit) => Ok(Self(limit)),
+            Err(error) => Err(format!("{error}; for example 30s or 1h30m")),
+        }
+    }
+}
+
+/// `FORMAT=PATH`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ReportArg {
+    /// The word for the format.
+    pub(crate) format: String,
+    /// The file.
+    pub(crate) path: PathBuf,
+}
+
+impl FromStr for ReportArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((format, path)) if !format.is_empty() && !path.is_empty() => {
+                Ok(Self { format: format.to_owned(), path: path.into() })
+            }
+            _ => Err("a report is FORMAT=PATH, for example junit=target/junit.xml".to_owned()),
+        }
+    }
+}
+
+/// Reads `--fail-fast`: a number of failures, or `never`.
+pub(super) fn fail_fast(text: &str) -> Result<FailFast, String> {
+    match text {
+        "never" | "false" => Ok(FailFast(None)),
+        "true" => Ok(FailFast(Some(1))),
+        _ => match text.parse() {
+            Ok(0) | Err(_) => Err("write a number of failures, or `never`".to_owned()),
+            Ok(failures) => Ok(FailFast(Some(failures))),
+        },
+    }
+}
+
+/// Reads `--shuffle`: a seed, `random`, or `off`.
+pub(super) fn shuffle(text: &str) -> Result<Shuffle, String> {
+    match text {
+        "random" | "true" => Ok(Shuffle::Drawn),
+        "off" | "false" => Ok(Shuffle::Off),
+        _ => text.parse().map(Shuffle::Seed).map_err(|_| "write a seed, `random`, or `off`".to_owned()),
+    }
+}
+
+/// What to do when the coordinator cannot be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Fallback {
+    /// Run on this machine.
+    Local,
+}
+
+/// What a run writes to standard output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StreamFormat {
+    /// Nothing; people read standard error.
+    #[default]
+    Human,
+    /// Events, one JSON object per line.
+    Ndjson,
+}
+
+/// What a listing writes to standard output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TableFormat {
+    /// Lines for people.
+    #[default]
+    Human,
+    /// One JSON document.
+    Json,
+}
+
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Progress {
+    /// A bar on a terminal, a counter elsewhere.
+    #[default]
+    Auto,
+    /// A bar, and the running tests.
+    Bar,
+    /// A counter in front of each line.
+    Counter,
+    /// A bar, and no lines for single tests.
+    Only,
+    /// No progress.
+    None,
+}
+
+/// Which tests get a line: each level includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum StatusLevel {
+    /// No lines.
+    None,
+    /// Tests that did not pass.
+    Fail,
+    /// And attempts that are retried.
+    Retry,
+    /// And slow tests.
+    Slow,
+    /// And tests that passed.
+    Pass,
+    /// And skipped tests.
+    Skip,
+    /// Everything.
+    All,
+}
+
+/// When the output of failed tests is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FailureOutput {
+    /// When they fail.
+    Immediate,
+    /// At the end of the run.
+    #[default]
+    Final,
+    /// Both.
+    ImmediateFinal,
+    /// Never.
+    Never,
+}
+
+/// What an empty selection is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum NoTests {
+    /// An error (exit code 4).
+    #[default]
+    Fail,
+    /// A success, with a warning.
+    Warn,
+    /// A success.
+    Pass,
+}
