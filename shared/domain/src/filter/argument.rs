@@ -39,6 +39,14 @@ impl Predicate {
         Ok(match name {
             "test" => Self::Test(matched(Contains)?),
             "id" => Self::Id(matched(Equals)?),
+            "under" => {
+                let path = matcher::unescape(raw).map_err(|span| (Problem::Escape, span))?;
+                let path = path.strip_suffix('/').unwrap_or(&path).to_owned();
+                if path.is_empty() {
+                    return Err((Problem::MissingArgument { predicate: name }, whole));
+                }
+                Self::Under(path)
+            }
             "file" => Self::File(matched(Glob)?),
             "suite" => Self::Suite(matched(Glob)?),
             "tag" => Self::Tag(matched(Glob)?),

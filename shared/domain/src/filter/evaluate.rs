@@ -1,5 +1,6 @@
 //! Evaluation: of a test, and of a file whose tests are not known yet.
 
+use super::predicate::is_under;
 use super::{Filter, Predicate, Subject};
 use crate::RunnerKind;
 
@@ -70,9 +71,21 @@ impl Known<'_> {
             Predicate::File(matcher) => self.file.map(|file| matcher.fits(file)),
             // An id begins with its file: a test of another file is not meant.
             Predicate::Id(super::Matcher::Equals(id)) => {
+                if is_under(id, self.file?, &["::"]) {
+                    None
+                } else {
+                    Some(false)
+                }
+            }
+            Predicate::Under(path) => {
                 let file = self.file?;
-                let here = id.strip_prefix(file).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
-                if here { None } else { Some(false) }
+                if is_under(file, path, &["/", "::", "["]) {
+                    Some(true)
+                } else if is_under(path, file, &["::", "["]) {
+                    None
+                } else {
+                    Some(false)
+                }
             }
             _ => None,
         }

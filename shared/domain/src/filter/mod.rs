@@ -74,6 +74,12 @@ impl Filter {
         Self::Is(Predicate::Id(Matcher::Equals(id.to_owned())))
     }
 
+    /// The tests whose id is this path, or lies below it.
+    #[must_use]
+    pub fn under(path: &str) -> Self {
+        Self::Is(Predicate::Under(path.strip_suffix('/').unwrap_or(path).to_owned()))
+    }
+
     /// The suite with exactly this name.
     #[must_use]
     pub fn suite(name: &str) -> Self {

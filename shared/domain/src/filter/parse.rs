@@ -150,6 +150,8 @@ impl<'a> Parser<'a> {
         let rest = self.rest();
         let value = match predicate {
             "marker" => rest.split_once('=').filter(|(name, _)| !name.contains(')'))?.1.trim_start(),
+            // A path may begin with a slash.
+            "under" => return None,
             _ => rest,
         };
         value.starts_with('/').then(|| self.text.len() - value.len())

@@ -12,6 +12,8 @@ pub enum Predicate {
     Test(Matcher),
     /// Its whole id fits.
     Id(Matcher),
+    /// Its id is this path, or lies below it: in that directory, file or class, or as one of its parameters.
+    Under(String),
     /// Its file fits.
     File(Matcher),
     /// Its suite fits.
@@ -61,9 +63,10 @@ pub enum Comparison {
 }
 
 /// The predicates as they are shown to people. The names are the words before the parentheses.
-pub const SIGNATURES: [&str; 17] = [
+pub const SIGNATURES: [&str; 18] = [
     "test(…)",
     "id(…)",
+    "under(…)",
     "file(…)",
     "suite(…)",
     "tag(…)",
@@ -95,6 +98,7 @@ pub(super) fn example(predicate: &str) -> &'static str {
     match predicate {
         "test" => "`test(login)`",
         "id" => "`id(tests/test_api.py::test_login)`",
+        "under" => "`under(tests/api)` or `under(tests/test_api.py::TestLogin)`",
         "file" => "`file(tests/api/*)`",
         "suite" => "`suite(api)`",
         "tag" => "`tag(db)`",
@@ -114,6 +118,7 @@ impl Predicate {
         match self {
             Self::Test(matcher) => matcher.fits(subject.name),
             Self::Id(matcher) => matcher.fits(subject.id),
+            Self::Under(path) => is_under(subject.id, path, &["/", "::", "["]),
             Self::File(matcher) => matcher.fits(subject.file),
             Self::Suite(matcher) => matcher.fits(subject.suite),
             Self::Tag(matcher) => subject.tags.iter().any(|tag| matcher.fits(tag)),
@@ -136,6 +141,11 @@ impl Predicate {
             Self::New => subject.is_new,
         }
     }
+}
+
+/// Whether `id` is `path`, or goes on behind it with one of `joints`.
+pub(super) fn is_under(id: &str, path: &str, joints: &[&str]) -> bool {
+    id.strip_prefix(path).is_some_and(|rest| rest.is_empty() || joints.iter().any(|joint| rest.starts_with(joint)))
 }
 
 /// Whether the predicate is written with empty parentheses.
@@ -176,6 +186,11 @@ impl fmt::Display for Predicate {
             Self::Tag(matcher) => ("tag", matcher, Glob),
             Self::Owner(matcher) => ("owner", matcher, Glob),
             Self::Group(matcher) => ("group", matcher, Glob),
+            Self::Under(path) => {
+                f.write_str("under(")?;
+                matcher::escape(f, path)?;
+                return f.write_str(")");
+            }
             Self::Marker { name, value } => {
                 f.write_str("marker(")?;
                 matcher::escape(f, name)?;

@@ -14,6 +14,8 @@ fn expressions_are_read_with_the_precedence_of_nextest() {
         ("test(#a*)", "test(#a*)"),
         (r"test(/^a(b|c)\/d$/)", r"test(/^a(b|c)\/d$/)"),
         ("id(t.py::a[x-1])", "id(t.py::a[x-1])"),
+        ("under( tests/ )", "under(tests)"),
+        ("under(/abs/a.py)", "under(/abs/a.py)"),
         ("file(tests/*)", "file(tests/*)"),
         ("suite(=api)", "suite(=api)"),
         ("marker(db)", "marker(db)"),
@@ -172,7 +174,8 @@ fn predicate(dice: &mut Dice) -> Predicate {
     let comparison = |dice: &mut Dice| {
         dice.pick(&[Comparison::Equal, Comparison::Less, Comparison::AtMost, Comparison::Greater, Comparison::AtLeast])
     };
-    match dice.roll(14) {
+    match dice.roll(15) {
+        14 => Predicate::Under(dice.pick(&["dir", "t.py", "t.py::a", "dir/t.py::ab", "a[0]", "=(x)"]).to_owned()),
         0 => Predicate::Test(text(dice)),
         1 => Predicate::Id(text(dice)),
         2 => Predicate::File(text(dice)),
@@ -317,6 +320,12 @@ fn predicates_hold_for_what_they_name() {
         ("test(=TestPay::test_refund[eur-1])", true),
         (r"test(/\[(eur|usd)-\d\]$/)", true),
         ("id(tests/api/test_pay.py::TestPay::test_refund[eur-1])", true),
+        ("under(tests/api)", true),
+        ("under(tests/ap)", false),
+        ("under(tests/api/test_pay.py)", true),
+        ("under(tests/api/test_pay.py::TestPay)", true),
+        ("under(tests/api/test_pay.py::TestPay::test_refund)", true),
+        ("under(tests/api/test_pay.py::TestPay::test)", false),
         ("file(tests/api/*)", true),
         ("file(tests)", false),
         ("file(tests/*.py)", true),
