@@ -141,6 +141,11 @@ impl Process {
         std::mem::take(&mut self.pipes)
     }
 
+    /// Keeps its standard output up to the bound of a list, where head and tail are not enough.
+    pub fn keep_list(&mut self) {
+        self.pipes.kept[0] = Captured::list();
+    }
+
     /// Waits for its end, and reads what it prints meanwhile. May be dropped and called again.
     ///
     /// # Errors
@@ -237,7 +242,7 @@ impl Spawner {
     pub async fn list(&self, command: &Command, limit: Duration, grace: Duration) -> Result<Ran, SpawnError> {
         let deadline = Instant::now() + limit;
         let mut process = self.spawn(command, Streams::Apart).await?;
-        process.pipes.kept[0] = Captured::list();
+        process.keep_list();
         process.run_until(deadline, grace).await
     }
 }

@@ -5,6 +5,7 @@
 //! a test that it did not see end.
 
 mod agenda;
+mod clock;
 mod contract;
 pub mod exec;
 mod exports;

@@ -6,12 +6,13 @@ use super::listing;
 use super::locator::Binary;
 use crate::process::{Command, SpawnError, Streams};
 use crate::runner::agenda::{Agenda, Killed};
+use crate::runner::clock::now;
 use crate::runner::reason::one_line;
 use crate::runner::{FileWork, Finished, Tell, TestWork, exports};
 use regatta_domain::listing::test_id;
 use regatta_domain::result::{RunError, RunErrorKind};
 use regatta_domain::{Nuance, Outcome, Time};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tokio::time::Instant;
 
 impl Rust {
@@ -114,10 +115,4 @@ pub(super) fn blank(test: &TestWork, started: Time, duration: Duration) -> Finis
         reason: None,
         output: Vec::new(),
     }
-}
-
-/// The time by the worker's clock.
-pub(super) fn now() -> Time {
-    let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-    Time(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
 }

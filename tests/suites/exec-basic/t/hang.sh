@@ -1,0 +1,2 @@
+#!/bin/sh
+[ -z "$FIXTURE_HANG" ] || sleep 1000

@@ -1,0 +1,2 @@
+#!/bin/sh
+echo "passing in $(basename "$PWD") as $REGATTA_TEST_ID"
