@@ -1,3 +1,211 @@
-//! The coordinator: driver, store, gRPC.
+//! The coordinator: the core's shell. It drives the core, keeps its journal, tells whoever watches, and serves clients and
+//! workers, over a network or within the process.
+//!
+//! - [`driver`]: the one thread that owns the core; nothing is said or done ahead of disk.
+//! - [`store`]: the journal and the projection, on SQLite; [`blobs`]: captured output.
+//! - [`projector`]: what events mean to those who watch, and to the tables.
+//! - `planner`: what is asked for, with what is remembered; `grpc`: the services.
+//!
+//! It leaves every decision about tests to `regatta-core`.
 
+pub mod blobs;
+pub mod driver;
+mod error;
+mod grpc;
+mod outage;
+mod planner;
+pub mod projector;
+mod server;
 pub mod store;
+#[cfg(test)]
+mod tests;
+
+pub use error::Error;
+pub use regatta_core::Tuning;
+pub use store::lock::WhenHeld;
+pub use store::projection::Keep;
+
+use blobs::Blobs;
+use driver::DriverHandle;
+use grpc::Parts;
+use outage::Outage;
+use planner::PlannerDesk;
+use regatta_domain::RunId;
+use regatta_domain::report::CancelCause;
+use server::Servers;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use store::lock::Lock;
+use store::{Journal, MemoryJournal, SqliteJournal, projection};
+use tokio::io::DuplexStream;
+use tokio::net::TcpListener;
+
+/// How a coordinator is to be started.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where it keeps everything; `None` for memory, which outlives nothing.
+    pub data: Option<PathBuf>,
+    /// Numbers that the core decides by.
+    pub tuning: Tuning,
+    /// How much is kept of runs that ended.
+    pub keep: Keep,
+    /// What to do when another coordinator works in the directory.
+    pub when_held: WhenHeld,
+    /// Whether runs that an earlier process left live are cancelled: their clients are gone with it.
+    pub abandon: bool,
+}
+
+impl Config {
+    /// Within a process that runs its own tests.
+    #[must_use]
+    pub const fn local(data: PathBuf) -> Self {
+        Self { data: Some(data), tuning: Tuning::LOCAL, keep: Keep::LOCAL, when_held: WhenHeld::Wait, abandon: true }
+    }
+
+    /// On a server.
+    #[must_use]
+    pub const fn cluster(data: PathBuf) -> Self {
+        Self {
+            data: Some(data),
+            tuning: Tuning::CLUSTER,
+            keep: Keep::CLUSTER,
+            when_held: WhenHeld::Refuse,
+            abandon: false,
+        }
+    }
+}
+
+/// A coordinator that runs. [`Coordinator::shutdown`] ends it in order; dropping it ends it as a kill would, and nothing
+/// that was acknowledged is lost by that.
+pub struct Coordinator {
+    parts: Parts,
+    outage: Outage,
+    servers: Servers,
+    driver: JoinHandle<()>,
+    _lock: Option<Lock>,
+}
+
+impl Coordinator {
+    /// Starts a coordinator: takes the directory, and goes on from what its journal says.
+    ///
+    /// # Errors
+    /// When the directory is held by another coordinator, or its store refuses.
+    pub async fn start(config: Config) -> Result<Self, Error> {
+        let opening = config.clone();
+        let opened = tokio::task::spawn_blocking(move || Opened::open(&opening)).await;
+        let opened = opened.map_err(|error| Error::Thread(Arc::new(error.into())))??;
+        Self::with(opened, &config).await
+    }
+
+    async fn with(opened: Opened, config: &Config) -> Result<Self, Error> {
+        let Opened { lock, journal, writer, projection, blobs } = opened;
+        let (outage, asked) = (Outage::default(), journal.reader()?);
+        let start = driver::start(journal, writer, blobs.clone(), config.tuning, &outage)?;
+        let driver::Started { handle, projector, thread } = start;
+        let planner = PlannerDesk::new(projection, asked, projector.clone());
+        let parts = Parts { driver: handle, planner, projector, blobs };
+        let coordinator = Self { parts, outage, servers: Servers::default(), driver: thread, _lock: lock };
+        if config.abandon {
+            coordinator.abandon().await;
+        }
+        Ok(coordinator)
+    }
+
+    /// Ends the runs that an earlier process left live.
+    async fn abandon(&self) {
+        let live = self.parts.driver.look(|core, _| {
+            let live = core.state().runs.values().filter(|run| !run.has_ended());
+            live.map(|run| run.id).collect::<Vec<RunId>>()
+        });
+        // A driver that is gone already says so to whoever asks next.
+        for run in live.await.unwrap_or_default() {
+            tracing::info!(%run, "an earlier process left this run live; it is cancelled");
+            let _gone = self.parts.driver.cancel(run, CancelCause::Abandoned, true).await;
+        }
+    }
+
+    /// How the driver is reached without a connection.
+    #[must_use]
+    pub const fn driver(&self) -> &DriverHandle {
+        &self.parts.driver
+    }
+
+    /// Takes an address.
+    ///
+    /// # Errors
+    /// When it is in use, or may not be used.
+    pub async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
+        let listening = TcpListener::bind(address).await;
+        listening.map_err(|source| Error::Listen { address, source: Arc::new(source) })
+    }
+
+    /// Serves clients and workers that connect to `listener`, until the coordinator is shut down or its store refuses.
+    ///
+    /// # Errors
+    /// When connections cannot be served, or the store refuses.
+    pub async fn serve(&self, listener: TcpListener) -> Result<(), Error> {
+        let served = self.servers.serve(grpc::routes(&self.parts), listener);
+        tokio::select! {
+            served = served => served.map_err(|error| Error::Serve(Arc::new(error))),
+            refused = self.outage.wait() => Err(Error::Store(refused)),
+        }
+    }
+
+    /// A connection within the process: the client's end of one, to be given to a connector.
+    #[must_use]
+    pub fn dial(&self) -> DuplexStream {
+        self.servers.dial(|| grpc::routes(&self.parts))
+    }
+
+    /// Waits until queries can see everything that happened so far.
+    pub async fn projected(&self) {
+        // A projector that is gone has stopped the coordinator, and the next question says so.
+        let _gone = self.parts.projector.written(self.parts.driver.committed()).await;
+    }
+
+    /// Waits until the store refuses: for ever, as a rule. The process should stop then; it comes back by replay.
+    pub async fn refused(&self) -> Error {
+        Error::Store(self.outage.wait().await)
+    }
+
+    /// Ends the coordinator in order: what was asked is durable and projected, workers and watchers are told, connections
+    /// are given a moment to end.
+    ///
+    /// # Errors
+    /// When the store has refused.
+    pub async fn shutdown(self) -> Result<(), Error> {
+        self.parts.driver.stop().await;
+        self.servers.stop().await;
+        let driver = self.driver;
+        // A driver that panicked has been heard of by now.
+        let _panicked = tokio::task::spawn_blocking(move || driver.join()).await;
+        self.outage.get().map_or(Ok(()), |refused| Err(Error::Store(refused)))
+    }
+}
+
+/// The stores of a coordinator, open.
+struct Opened {
+    lock: Option<Lock>,
+    journal: Box<dyn Journal>,
+    writer: projection::Writer,
+    projection: projection::Reader,
+    blobs: Blobs,
+}
+
+impl Opened {
+    fn open(config: &Config) -> Result<Self, Error> {
+        let Some(data) = &config.data else {
+            let (writer, projection) = projection::open(None, config.keep)?;
+            let journal = Box::new(MemoryJournal::default());
+            return Ok(Self { lock: None, journal, writer, projection, blobs: Blobs::in_memory() });
+        };
+        let lock = Lock::take(data, config.when_held)?;
+        let journal = SqliteJournal::open(&data.join("journal.db"))?;
+        let (writer, projection) = projection::open(Some(&data.join("projection.db")), config.keep)?;
+        let directory = data.join("blobs");
+        let blobs = Blobs::open(&directory).map_err(|source| Error::Blobs { directory, source: Arc::new(source) })?;
+        Ok(Self { lock: Some(lock), journal: Box::new(journal), writer, projection, blobs })
+    }
+}

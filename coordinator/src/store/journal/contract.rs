@@ -37,7 +37,7 @@ fn keeps_its_promises(mut open: impl FnMut() -> Box<dyn Journal>) {
     assert_eq!(reader.read(0, 1).unwrap(), [first]);
     assert_eq!(seqs(&mut *reader, 0, 100), [1, 2, 3, 4, 5]);
     assert_eq!(seqs(&mut *reader, 2, 2), [3, 4]);
-    assert_eq!(seqs(&mut *reader, 5, 2), []);
+    assert!(seqs(&mut *reader, 5, 2).is_empty());
     assert_eq!(reader.request(run(3)).unwrap(), Some(vec![3]));
     assert_eq!(reader.request(run(9)).unwrap(), None);
 

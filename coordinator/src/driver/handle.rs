@@ -1,0 +1,184 @@
+//! How the driver is reached.
+
+use super::Look;
+use super::sessions::Sessions;
+use crate::outage::Outage;
+use regatta_core::{Command, Core, Entry, Refusal, SessionId};
+use regatta_domain::report::CancelCause;
+use regatta_domain::submission::Submission;
+use regatta_domain::{RunId, SlotIx, Token, WorkerId};
+use regatta_wire::{Failure, v1};
+use std::fmt;
+use tokio::sync::{mpsc, oneshot, watch};
+use tonic::Status;
+
+/// What the driver is asked.
+pub(crate) enum Request {
+    Submit {
+        submission: Box<Submission>,
+        /// What the client said, word for word.
+        request: Vec<u8>,
+        answer: oneshot::Sender<Result<(), Refusal>>,
+    },
+    Cancel {
+        run: RunId,
+        cause: CancelCause,
+        kill: bool,
+        answer: oneshot::Sender<Result<(), Refusal>>,
+    },
+    Attach(Newcomer),
+    Detach {
+        worker: WorkerId,
+        session: SessionId,
+        /// What the worker is told, where it is the coordinator that ends it.
+        why: Option<Failure>,
+    },
+    Command(Command),
+    Look(Look),
+    Stop(oneshot::Sender<()>),
+}
+
+/// A worker that connects.
+pub(crate) struct Newcomer {
+    pub(crate) worker: WorkerId,
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) slots: u16,
+    pub(crate) holds: Vec<Token>,
+    /// Where it is told things.
+    pub(crate) outgoing: mpsc::Sender<Result<v1::ToWorker, Status>>,
+    /// Dropped when the session is closed: whoever listens to the worker may stop.
+    pub(crate) alive: oneshot::Sender<()>,
+    /// Who waits for the number of its session.
+    pub(crate) numbered: oneshot::Sender<SessionId>,
+}
+
+/// The driver has stopped: the process stops, or its store refuses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gone {
+    /// What the store refused, if that is why.
+    pub refused: Option<String>,
+}
+
+impl fmt::Display for Gone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.refused {
+            Some(why) => write!(f, "the coordinator has stopped: {why}"),
+            None => f.write_str("the coordinator is stopping"),
+        }
+    }
+}
+
+impl std::error::Error for Gone {}
+
+impl From<Gone> for Failure {
+    fn from(gone: Gone) -> Self {
+        Self::Unavailable(gone.to_string())
+    }
+}
+
+impl From<Gone> for Status {
+    fn from(gone: Gone) -> Self {
+        Failure::from(gone).into()
+    }
+}
+
+/// How the driver is reached. Clones reach the same one.
+#[derive(Clone)]
+pub struct DriverHandle {
+    to: mpsc::Sender<Request>,
+    committed: watch::Receiver<u64>,
+    outage: Outage,
+}
+
+impl DriverHandle {
+    pub(super) const fn new(to: mpsc::Sender<Request>, committed: watch::Receiver<u64>, outage: Outage) -> Self {
+        Self { to, committed, outage }
+    }
+
+    /// Hands in a run; `request` is what the client said. Answered once it is durable.
+    ///
+    /// # Errors
+    /// When the driver has stopped.
+    pub async fn submit(&self, submission: Box<Submission>, request: Vec<u8>) -> Result<Result<(), Refusal>, Gone> {
+        self.ask(|answer| Request::Submit { submission, request, answer }).await
+    }
+
+    /// Ends a run before its time.
+    ///
+    /// # Errors
+    /// When the driver has stopped.
+    pub async fn cancel(&self, run: RunId, cause: CancelCause, kill: bool) -> Result<Result<(), Refusal>, Gone> {
+        self.ask(|answer| Request::Cancel { run, cause, kill, answer }).await
+    }
+
+    /// The last commit that was made.
+    #[must_use]
+    pub fn committed(&self) -> u64 {
+        *self.committed.borrow()
+    }
+
+    /// A worker connects. The number of its session comes before anything that is told over it.
+    pub(crate) async fn attach(
+        &self,
+        newcomer: impl FnOnce(oneshot::Sender<SessionId>) -> Newcomer,
+    ) -> Result<SessionId, Gone> {
+        self.ask(|numbered| Request::Attach(newcomer(numbered))).await
+    }
+
+    /// A worker's connection broke, or is ended because of what it said.
+    pub(crate) async fn detach(&self, worker: WorkerId, session: SessionId, why: Option<Failure>) -> Result<(), Gone> {
+        self.send(Request::Detach { worker, session, why }).await
+    }
+
+    /// A slot has room.
+    pub(crate) async fn ask_for_work(&self, worker: WorkerId, session: SessionId, slot: SlotIx) -> Result<(), Gone> {
+        self.send(Request::Command(Command::Ask { worker, session, slot })).await
+    }
+
+    /// A worker tells what happened; with 0 and nothing, that it is alive.
+    pub(crate) async fn report(
+        &self,
+        worker: WorkerId,
+        session: SessionId,
+        seq: u64,
+        entries: Vec<Entry>,
+    ) -> Result<(), Gone> {
+        self.send(Request::Command(Command::Report { worker, session, seq, entries })).await
+    }
+
+    /// Looks at the core between two turns, so that everything seen is durable.
+    pub(crate) async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Core, &Sessions) -> T + Send + 'static,
+    ) -> Result<T, Gone> {
+        let looking = |seen: oneshot::Sender<T>| -> Look {
+            Box::new(move |core, sessions| {
+                // Whoever asked may have gone away.
+                let _gone = seen.send(look(core, sessions));
+            })
+        };
+        self.ask(|seen| Request::Look(looking(seen))).await
+    }
+
+    /// Stops the driver once everything before is durable, and waits until it has.
+    pub(crate) async fn stop(&self) {
+        // A driver that has stopped already needs no telling.
+        let _stopped = self.ask(Request::Stop).await;
+    }
+
+    async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, Gone> {
+        let (answer, answered) = oneshot::channel();
+        self.send(request(answer)).await?;
+        answered.await.map_err(|_| self.gone())
+    }
+
+    async fn send(&self, request: Request) -> Result<(), Gone> {
+        self.to.send(request).await.map_err(|_| self.gone())
+    }
+
+    /// Why it is gone, once it is.
+    pub(crate) fn gone(&self) -> Gone {
+        Gone { refused: self.outage.get().map(|error| error.to_string()) }
+    }
+}

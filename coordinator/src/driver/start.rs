@@ -1,0 +1,111 @@
+//! Starting the driver: the journal is replayed, and the core goes on from there.
+
+use super::handle::DriverHandle;
+use super::sessions::Sessions;
+use super::{Driver, WAITING};
+use crate::blobs::Blobs;
+use crate::outage::Outage;
+use crate::projector::{Desk, News, Projector};
+use crate::store::projection::Writer;
+use crate::store::{Error, Journal};
+use regatta_core::{Core, Entropy, Tuning};
+use regatta_domain::Time;
+use regatta_wire::Failure;
+use std::collections::{BTreeMap, VecDeque};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::io;
+use tokio::sync::{mpsc, watch};
+
+/// Why the driver did not start.
+#[derive(Debug)]
+pub(crate) enum NotStarted {
+    /// A store refuses.
+    Store(Error),
+    /// The system gives no thread.
+    Thread(io::Error),
+}
+
+impl From<Error> for NotStarted {
+    fn from(error: Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<io::Error> for NotStarted {
+    fn from(error: io::Error) -> Self {
+        Self::Thread(error)
+    }
+}
+
+/// What runs once the driver was started.
+pub(crate) struct Started {
+    pub(crate) handle: DriverHandle,
+    pub(crate) projector: Desk,
+    pub(crate) thread: std::thread::JoinHandle<()>,
+}
+
+/// Replays the journal, and starts the driver and the projector on threads of their own.
+pub(crate) fn start(
+    mut journal: Box<dyn Journal>,
+    writer: Writer,
+    blobs: Blobs,
+    tuning: Tuning,
+    outage: &Outage,
+) -> Result<Started, NotStarted> {
+    let base = journal.base()?;
+    let projector = Projector::catch_up(journal.reader()?, base.seq, writer, blobs)?;
+    let (last, at) = projector.end();
+    let now = at.max(Time(regatta_runtime::clock::now_us()));
+    let mut state = projector.state().clone();
+    state.last_token = state.last_token.max(base.token);
+    let beginnings = projector.beginnings();
+    tracing::debug!(commits = last - base.seq, runs = state.runs.len(), "replayed the journal");
+
+    let committed = watch::Sender::new(last);
+    let (desk, projecting) = projector.start(committed.subscribe(), outage.clone())?;
+    let (to, mut waiting) = mpsc::channel(WAITING);
+    let handle = DriverHandle::new(to, committed.subscribe(), outage.clone());
+    let mut driver = Driver {
+        core: Core::resume(state, tuning, now),
+        entropy: Entropy::from_seed(chance()),
+        now,
+        journal,
+        sessions: Sessions::new(tuning.lease),
+        replies: BTreeMap::new(),
+        next_reply: 0,
+        next: VecDeque::new(),
+        beginnings,
+        base,
+        committed,
+        projector: desk.clone(),
+        projecting: Some(projecting),
+        outage: outage.clone(),
+    };
+    let clock = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let thread = std::thread::Builder::new().name("driver".to_owned()).spawn(move || {
+        let driven = clock.block_on(driver.drive(&mut waiting));
+        let (asked, why) = match driven {
+            Ok(asked) => (asked, "the coordinator stops; dial again in a while"),
+            Err(error) => {
+                driver.outage.declare(error);
+                (Vec::new(), "the coordinator's store refuses; dial again in a while")
+            }
+        };
+        waiting.close();
+        driver.sessions.close_all(&Failure::Unavailable(why.to_owned()));
+        clock.block_on(driver.projector.tell_surely(News::Stop));
+        if let Err(error) = driver.finish() {
+            driver.outage.declare(error);
+        }
+        for done in asked {
+            // Whoever asked for the end may have gone away.
+            let _gone = done.send(());
+        }
+    })?;
+    Ok(Started { handle, projector: desk, thread })
+}
+
+/// Chance from the system: the keys of the standard library's hash maps are drawn from it, and jitter needs no better.
+fn chance() -> u64 {
+    RandomState::new().build_hasher().finish()
+}

@@ -1,0 +1,81 @@
+//! Why a coordinator does not start, or stops.
+
+use crate::driver::NotStarted;
+use crate::store;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Why a coordinator does not start, or stops.
+#[derive(Clone, Debug)]
+pub enum Error {
+    /// The store refuses.
+    Store(Arc<store::Error>),
+    /// Blobs cannot be kept.
+    Blobs {
+        /// Where.
+        directory: PathBuf,
+        /// Why.
+        source: Arc<io::Error>,
+    },
+    /// The address cannot be listened on.
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: Arc<io::Error>,
+    },
+    /// Connections cannot be served.
+    Serve(Arc<tonic::transport::Error>),
+    /// The system gives no thread.
+    Thread(Arc<io::Error>),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(error) => error.fmt(f),
+            Self::Blobs { directory, source } => {
+                write!(f, "outputs cannot be kept in {}: {source}", directory.display())
+            }
+            Self::Listen { address, source } if source.kind() == io::ErrorKind::AddrInUse => write!(
+                f,
+                "address {address} is in use by another process; stop it, or listen on another address (--listen)"
+            ),
+            Self::Listen { address, source } if source.kind() == io::ErrorKind::PermissionDenied => write!(
+                f,
+                "address {address} may not be listened on; choose a port above 1023 (--listen), or give the permission"
+            ),
+            Self::Listen { address, source } => write!(f, "address {address} cannot be listened on: {source}"),
+            Self::Serve(source) => write!(f, "connections cannot be served: {source}"),
+            Self::Thread(source) => write!(f, "the system gives the coordinator no thread: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Store(error) => Some(&**error),
+            Self::Blobs { source, .. } | Self::Listen { source, .. } | Self::Thread(source) => Some(&**source),
+            Self::Serve(source) => Some(&**source),
+        }
+    }
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        Self::Store(Arc::new(error))
+    }
+}
+
+impl From<NotStarted> for Error {
+    fn from(error: NotStarted) -> Self {
+        match error {
+            NotStarted::Store(error) => error.into(),
+            NotStarted::Thread(error) => Self::Thread(Arc::new(error)),
+        }
+    }
+}

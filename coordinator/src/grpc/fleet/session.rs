@@ -1,0 +1,143 @@
+//! One connection of a worker: listens to it, and passes on what it says, in order.
+//!
+//! It ends when the worker's stream does, or when the driver has closed the session; the core is told of the former.
+
+use super::super::Parts;
+use super::entries;
+use super::outputs::Outputs;
+use crate::driver::Gone;
+use crate::projector::News;
+use regatta_core::SessionId;
+use regatta_domain::{SlotIx, Time, WorkerId};
+use regatta_wire::limits::{ENTRIES_PER_REPORT, NOTE_BYTES};
+use regatta_wire::v1::from_worker::Message;
+use regatta_wire::{Failure, Invalid, Why, run_id, v1};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+use tonic::Streaming;
+
+/// A worker that says something small is alive; the core is told so this often at most.
+const SIGN_OF_LIFE: Duration = Duration::from_millis(500);
+
+/// A connection of a worker.
+pub(super) struct Session {
+    parts: Parts,
+    worker: WorkerId,
+    id: SessionId,
+    outputs: Outputs,
+    last_sign: Option<Instant>,
+}
+
+/// Why a connection ends.
+enum End {
+    /// The worker has gone, or the driver has closed the session.
+    Over,
+    /// The driver is gone.
+    Gone,
+    /// The worker says what no worker may say.
+    Refused(Failure),
+}
+
+impl From<Gone> for End {
+    fn from(_: Gone) -> Self {
+        Self::Gone
+    }
+}
+
+impl From<Failure> for End {
+    fn from(failure: Failure) -> Self {
+        Self::Refused(failure)
+    }
+}
+
+impl From<Invalid> for End {
+    fn from(invalid: Invalid) -> Self {
+        Self::Refused(invalid.into())
+    }
+}
+
+impl Session {
+    pub(super) fn new(parts: Parts, worker: WorkerId, id: SessionId) -> Self {
+        Self { parts, worker, id, outputs: Outputs::default(), last_sign: None }
+    }
+
+    /// Listens until the connection ends.
+    pub(super) async fn listen(mut self, mut incoming: Streaming<v1::FromWorker>, mut closed: oneshot::Receiver<()>) {
+        let end = loop {
+            let heard = tokio::select! {
+                _ = &mut closed => break End::Over,
+                heard = incoming.message() => heard,
+            };
+            let message = match heard {
+                Ok(Some(v1::FromWorker { message: Some(message) })) => message,
+                // A word that is not known here comes from a newer worker, which does not depend on it.
+                Ok(Some(v1::FromWorker { message: None })) => continue,
+                Ok(None) => break End::Over,
+                Err(status) => {
+                    tracing::debug!(worker = %self.worker, %status, "a worker's stream broke");
+                    break End::Over;
+                }
+            };
+            if let Err(end) = self.hear(message).await {
+                break end;
+            }
+        };
+        let refused = match end {
+            End::Over => None,
+            End::Gone => return,
+            End::Refused(failure) => Some(failure),
+        };
+        // A driver that is gone has closed every session.
+        let _gone = self.parts.driver.detach(self.worker, self.id, refused).await;
+    }
+
+    async fn hear(&mut self, message: Message) -> Result<(), End> {
+        match message {
+            Message::Hello(_) => {
+                Err(Failure::Unfit("a session has one hello, and this is the second".to_owned()).into())
+            }
+            Message::Ask(ask) => {
+                let most = u64::from(u16::MAX);
+                let found = u64::from(ask.slot);
+                let out_of_range = |_| Invalid::new("ask.slot", Why::OutOfRange { found, least: 0, most });
+                let slot = u16::try_from(ask.slot).map_err(out_of_range)?;
+                Ok(self.parts.driver.ask_for_work(self.worker, self.id, SlotIx(slot)).await?)
+            }
+            Message::Report(report) => self.report(report).await,
+            Message::Output(part) => {
+                self.outputs.add(part)?;
+                self.alive().await
+            }
+            Message::Alive(_) => {
+                self.last_sign = None;
+                self.alive().await
+            }
+            Message::Note(note) => {
+                let run = run_id("note.run", &note.run)?;
+                let text = note.text.chars().take(NOTE_BYTES / 4).collect();
+                let at = Time(regatta_runtime::clock::now_us());
+                self.parts.projector.tell(News::Note { run, at, text });
+                self.alive().await
+            }
+        }
+    }
+
+    async fn report(&mut self, report: v1::Report) -> Result<(), End> {
+        let v1::Report { seq, entries } = report;
+        if entries.len() > ENTRIES_PER_REPORT {
+            let why = Why::TooMany { most: ENTRIES_PER_REPORT, found: entries.len() };
+            return Err(Invalid::new("report.entries", why).into());
+        }
+        let entries = entries::read(&self.parts, entries, &mut self.outputs).await?;
+        self.last_sign = Some(Instant::now());
+        Ok(self.parts.driver.report(self.worker, self.id, seq, entries).await?)
+    }
+
+    async fn alive(&mut self) -> Result<(), End> {
+        if self.last_sign.is_some_and(|last| last.elapsed() < SIGN_OF_LIFE) {
+            return Ok(());
+        }
+        self.last_sign = Some(Instant::now());
+        Ok(self.parts.driver.report(self.worker, self.id, 0, Vec::new()).await?)
+    }
+}

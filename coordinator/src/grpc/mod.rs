@@ -1,0 +1,69 @@
+//! The services: what passes between clients or workers and the driver. They hold no state of their own.
+
+mod fleet;
+mod runs;
+mod watch;
+
+use crate::blobs::Blobs;
+use crate::driver::DriverHandle;
+use crate::planner::PlannerDesk;
+use crate::projector::Desk;
+use regatta_wire::Failure;
+use regatta_wire::limits::MESSAGE_BYTES;
+use regatta_wire::v1::fleet_server::FleetServer;
+use regatta_wire::v1::runs_server::RunsServer;
+use std::time::Duration;
+use tonic::service::Routes;
+use tonic::transport::Server;
+
+/// A connection that says nothing is asked whether it stands.
+const KEEPALIVE: Duration = Duration::from_secs(10);
+
+/// So long it may take to answer that.
+const KEEPALIVE_ANSWER: Duration = Duration::from_secs(10);
+
+/// What may be under way on one stream, and on one connection: a few messages of results, not a backlog.
+const STREAM_WINDOW: u32 = 2 * 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
+
+/// Calls at a time on one connection: a session, and what a client asks and watches.
+const STREAMS: u32 = 256;
+
+/// What the services are made of.
+#[derive(Clone)]
+pub(crate) struct Parts {
+    pub(crate) driver: DriverHandle,
+    pub(crate) planner: PlannerDesk,
+    pub(crate) projector: Desk,
+    pub(crate) blobs: Blobs,
+}
+
+/// The services, to be served.
+pub(crate) fn routes(parts: &Parts) -> Routes {
+    let runs = RunsServer::new(runs::Service::new(parts.clone()))
+        .max_decoding_message_size(MESSAGE_BYTES)
+        .max_encoding_message_size(MESSAGE_BYTES);
+    let fleet = FleetServer::new(fleet::Service::new(parts.clone()))
+        .max_decoding_message_size(MESSAGE_BYTES)
+        .max_encoding_message_size(MESSAGE_BYTES);
+    Routes::new(runs).add_service(fleet)
+}
+
+/// A server with the limits of this house.
+pub(crate) fn server() -> Server {
+    Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE_ANSWER))
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_concurrent_streams(STREAMS)
+        .tcp_nodelay(true)
+}
+
+/// Does something that waits for a disk.
+async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => Err(Failure::Broken(format!("the coordinator failed at it: {error}"))),
+    }
+}

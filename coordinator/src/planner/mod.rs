@@ -1,0 +1,161 @@
+//! The planner: from what a client asks for, with what is remembered, to what the core takes.
+//!
+//! A [`Planning`] is what was asked for a run, parsed; it makes drafts of files and tests, at the submission and whenever a
+//! worker finds or lists something later. It is pure; [`desk`] fetches what it needs and keeps the plannings of live runs.
+//! Its invariant: whatever is listed how often and by whom, a test of a run is selected or not, once and for all.
+
+mod desk;
+mod estimate;
+mod policies;
+mod selection;
+
+pub(crate) use desk::{Context, PlannerDesk, broken};
+
+use crate::store::projection::FileHistory;
+use estimate::Means;
+use policies::Policies;
+use regatta_domain::listing::{ListedFile, ListedTest};
+use regatta_domain::submission::{FileDraft, TestDraft};
+use regatta_domain::{Micros, SuiteIx, TestKey, Verdict};
+use regatta_wire::submission::Request;
+use regatta_wire::{Invalid, listing};
+use selection::Selection;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// What was asked for a run, parsed.
+#[derive(Debug)]
+pub(crate) struct Planning {
+    project: Arc<str>,
+    suites: Vec<SuitePlanning>,
+    selection: Selection,
+    policies: Policies,
+}
+
+/// What was asked for a suite.
+#[derive(Debug)]
+struct SuitePlanning {
+    name: Arc<str>,
+    runner: regatta_domain::RunnerKind,
+    tree_key: Arc<str>,
+    changed: HashSet<Arc<str>>,
+    means: Means,
+}
+
+impl Planning {
+    /// Parses a request. `rerun_of` are the verdicts of the run whose bad ends are to be run again.
+    pub(crate) fn new(request: &Request, rerun_of: Option<HashMap<TestKey, Verdict>>) -> Result<Self, Invalid> {
+        let suites = request.suites.iter().map(|asked| SuitePlanning {
+            name: Arc::clone(&asked.suite.name),
+            runner: asked.suite.runner,
+            tree_key: Arc::clone(&asked.tree_key),
+            changed: asked.changed.iter().cloned().collect(),
+            means: Means::default(),
+        });
+        Ok(Self {
+            project: Arc::clone(&request.project),
+            suites: suites.collect(),
+            selection: Selection::new(&request.filters, rerun_of)?,
+            policies: Policies::new(request.test_policy.clone(), &request.overrides)?,
+        })
+    }
+
+    /// Takes in what is known of a suite's files: unknown tests and files are expected to be like them.
+    fn learn<'a>(&mut self, suite: SuiteIx, histories: impl Iterator<Item = &'a FileHistory>) {
+        self.suites[suite.at()].means = Means::of(histories);
+    }
+
+    /// Whether any test of the suite may be selected.
+    fn may_select_suite(&self, suite: SuiteIx) -> bool {
+        let suite = &self.suites[suite.at()];
+        self.selection.may_select_suite(&suite.name, suite.runner)
+    }
+
+    /// The draft of a file; `None` where it is certain that nothing of it is selected.
+    fn file(
+        &self,
+        suite: SuiteIx,
+        file: &ListedFile,
+        remembered: Option<&[ListedTest]>,
+        history: &FileHistory,
+    ) -> Option<FileDraft> {
+        let asked = &self.suites[suite.at()];
+        let certain = || !self.selection.may_select_file(&asked.name, asked.runner, &file.path);
+        let tests = match remembered {
+            Some(tests) => {
+                let selected = self.tests(suite, &file.path, tests, history);
+                if selected.is_empty() && !tests.is_empty() {
+                    return None;
+                }
+                Some(selected)
+            }
+            None if certain() => return None,
+            None => None,
+        };
+        Some(FileDraft {
+            path: Arc::clone(&file.path),
+            key: file.key,
+            locator: Arc::clone(&file.locator),
+            estimate: asked.means.file(history),
+            tests,
+            digest: remembered.map_or(0, |tests| listing::digest(tests.iter().map(|test| &*test.name))),
+        })
+    }
+
+    /// The drafts of those of a file's tests that are selected, in their order. A name that comes twice is one test.
+    fn tests(&self, suite: SuiteIx, path: &Arc<str>, listed: &[ListedTest], history: &FileHistory) -> Vec<TestDraft> {
+        let asked = &self.suites[suite.at()];
+        let like = asked.means.of_file(history);
+        let prefix = key_prefix(&self.project, &asked.name, path);
+        let changed = asked.changed.contains(path);
+        let mut seen = HashSet::with_capacity(listed.len());
+        let mut drafts = Vec::with_capacity(listed.len());
+        for test in listed.iter().filter(|test| seen.insert(&test.name)) {
+            let key = key(&prefix, &test.name);
+            let known = history.get(&key);
+            let asks = selection::Asks { suite: &asked.name, runner: asked.runner, path, test, known, changed };
+            let subject_id = (self.selection.asks() || self.policies.asks()).then(|| asks.id());
+            let subject = asks.subject(subject_id.as_deref().unwrap_or_default());
+            if !self.selection.selects(&subject, &key) {
+                continue;
+            }
+            let rules = self.policies.of(&subject);
+            let estimate = known.filter(|known| known.is_measured()).map(|known| known.estimate());
+            drafts.push(TestDraft {
+                name: Arc::clone(&test.name),
+                key,
+                group: test.group.clone(),
+                estimate: estimate.unwrap_or(like),
+                known: estimate.is_some(),
+                policy: rules.policy,
+                level: rules.level.unwrap_or(test.level),
+                ignored: test.ignored,
+            });
+        }
+        drafts
+    }
+}
+
+/// What the keys of a file's tests have in common. Lengths go before the parts, so that no two of them run together.
+fn key_prefix(project: &str, suite: &str, path: &str) -> blake3::Hasher {
+    let mut hasher = blake3::Hasher::new();
+    for part in [project, suite, path] {
+        hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
+    }
+    hasher
+}
+
+/// The key of a test: what its history hangs on.
+fn key(prefix: &blake3::Hasher, name: &str) -> TestKey {
+    let mut hasher = prefix.clone();
+    hasher.update(name.as_bytes());
+    let mut key = TestKey::default();
+    key.0.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+    key
+}
+
+/// A test of which nothing is known in its whole suite.
+const UNKNOWN_TEST: Micros = Micros::from_ms(100);
+
+/// A file of which nothing is known in its whole suite.
+const UNKNOWN_FILE: Micros = Micros::from_secs(1);

@@ -1,0 +1,117 @@
+//! Which rules a test runs under: of each rule, what the first override says that selects the test.
+//!
+//! The rules of a run are fixed when it is handed in, and tests point at them; so every combination that overrides can
+//! make is laid out at once. There are few: each override has a say in few rules.
+
+use super::selection;
+use regatta_domain::filter::{Filter, Subject};
+use regatta_domain::policy::TestPolicy;
+use regatta_domain::{Level, PolicyIx};
+use regatta_wire::submission::Override;
+use regatta_wire::{Invalid, Why};
+use std::collections::{BTreeSet, HashMap};
+
+/// Combinations that a run may hold.
+const POLICIES: usize = 4_096;
+
+/// The rules of a run. The first of them are those of a test that no override selects.
+#[derive(Debug)]
+pub(super) struct Policies {
+    base: TestPolicy,
+    overrides: Vec<(Filter, Override)>,
+    all: Vec<TestPolicy>,
+    places: HashMap<TestPolicy, PolicyIx>,
+}
+
+/// What a test runs under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rules {
+    pub(super) policy: PolicyIx,
+    /// Its level, where an override says it.
+    pub(super) level: Option<Level>,
+}
+
+impl Policies {
+    pub(super) fn new(base: TestPolicy, overrides: &[Override]) -> Result<Self, Invalid> {
+        let parse = |(at, other): (usize, &Override)| {
+            let filter = selection::parse(&format!("overrides[{at}].filter"), &other.filter)?;
+            Ok((filter, other.clone()))
+        };
+        let overrides: Vec<(Filter, Override)> = overrides.iter().enumerate().map(parse).collect::<Result<_, _>>()?;
+        let all = combinations(&base, overrides.iter().map(|(_, other)| other))?;
+        let places = all.iter().enumerate().map(|(at, policy)| (policy.clone(), PolicyIx::nth(at))).collect();
+        Ok(Self { base, overrides, all, places })
+    }
+
+    /// All of them, for a submission.
+    pub(super) fn all(&self) -> &[TestPolicy] {
+        &self.all
+    }
+
+    /// Whether filters are asked at all, and a subject needs its id.
+    pub(super) const fn asks(&self) -> bool {
+        !self.overrides.is_empty()
+    }
+
+    pub(super) fn of(&self, subject: &Subject<'_>) -> Rules {
+        if self.overrides.is_empty() {
+            return Rules { policy: PolicyIx::default(), level: None };
+        }
+        let selecting = self.overrides.iter().filter(|(filter, _)| filter.matches(subject));
+        let said = selecting.fold(Override::default(), |said, (_, other)| add(said, other));
+        let policy = apply(&self.base, &said);
+        let policy = *self.places.get(&policy).expect("every combination of overrides was laid out");
+        Rules { policy, level: said.level }
+    }
+}
+
+/// What overrides say together: the earlier one has the say.
+fn add(said: Override, other: &Override) -> Override {
+    Override {
+        filter: String::new(),
+        timeout: said.timeout.or(other.timeout),
+        grace: said.grace.or(other.grace),
+        slow: said.slow.or(other.slow),
+        retries: said.retries.or(other.retries),
+        level: said.level.or(other.level),
+    }
+}
+
+fn apply(base: &TestPolicy, said: &Override) -> TestPolicy {
+    TestPolicy {
+        timeout: said.timeout.unwrap_or(base.timeout),
+        grace: said.grace.unwrap_or(base.grace),
+        slow: said.slow.unwrap_or(base.slow),
+        retries: said.retries.unwrap_or(base.retries),
+        ..base.clone()
+    }
+}
+
+/// Every combination that some tests might be under, the base first.
+fn combinations<'a>(
+    base: &TestPolicy,
+    overrides: impl Iterator<Item = &'a Override>,
+) -> Result<Vec<TestPolicy>, Invalid> {
+    type Said = (Option<u64>, Option<u64>, Option<u64>, Option<u16>);
+    let rules = |said: &Override| -> Said {
+        let micros = |span: Option<regatta_domain::Micros>| span.map(|span| span.0);
+        (micros(said.timeout), micros(said.grace), micros(said.slow), said.retries)
+    };
+    let mut seen: BTreeSet<Said> = BTreeSet::from([Said::default()]);
+    let mut all = vec![Override::default()];
+    for other in overrides {
+        let more: Vec<Override> = all.iter().map(|said| add(said.clone(), other)).collect();
+        all.extend(more.into_iter().filter(|said| seen.insert(rules(said))));
+        if all.len() > POLICIES {
+            let why =
+                format!("make more than {POLICIES} different combinations of rules; let them say less, or merge some");
+            return Err(Invalid::new("overrides", Why::Other(why)));
+        }
+    }
+    let mut places = HashMap::new();
+    let mut policies = Vec::new();
+    for policy in all.iter().map(|said| apply(base, said)) {
+        places.entry(policy.clone()).or_insert_with(|| policies.push(policy));
+    }
+    Ok(policies)
+}

@@ -1,0 +1,381 @@
+//! What the core's events mean to whoever watches, and to the tables.
+//!
+//! The translator folds the same events into a state of its own, and looks at it before and after each: so that every
+//! verdict is said, also those that follow from a rule and not from a result, and indexes are those of the core. It decides
+//! nothing. Its invariant, asserted: the verdicts that were said are the verdicts that the core counts.
+
+use crate::store::projection::Row;
+use prost::Message as _;
+use regatta_core::state::Place;
+use regatta_core::{Event, LeaseEnd, Run, State, Then, Work};
+use regatta_domain::report::Counts;
+use regatta_domain::result::RunError;
+use regatta_domain::{FileIx, Micros, RunId, SuiteIx, TestIx, Time, Verdict};
+use regatta_wire::limits::ITEMS_PER_EVENT;
+use regatta_wire::v1::{self, run_event::Event as Told};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Folds events, and tells what they mean.
+#[derive(Debug, Default)]
+pub(super) struct Translator {
+    state: State,
+    runs: BTreeMap<RunId, Tale>,
+}
+
+/// What was told of a run so far.
+#[derive(Clone, Debug)]
+pub(super) struct Tale {
+    /// The commit it began with.
+    pub(super) first: u64,
+    /// The last event.
+    pub(super) seq: u64,
+    /// The last moment that an event named.
+    at: Time,
+    counts: Counts,
+    errors: u32,
+}
+
+/// What one event of the core means.
+#[derive(Debug, Default)]
+pub(super) struct Meaning {
+    /// Events for those who watch, each with its size in bytes.
+    pub(super) events: Vec<(v1::RunEvent, usize)>,
+    /// Rows for the tables.
+    pub(super) rows: Vec<Row>,
+}
+
+impl Translator {
+    pub(super) const fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// What was told of the live runs.
+    pub(super) const fn runs(&self) -> &BTreeMap<RunId, Tale> {
+        &self.runs
+    }
+
+    /// How far a run is, as a row.
+    pub(super) fn progress(&self, run: RunId) -> Option<Row> {
+        let (run, tale) = (self.state.run(run)?, self.runs.get(&run)?);
+        let ended = match run.phase {
+            regatta_core::state::Phase::Ended(outcome) => Some((tale.at, outcome)),
+            _ => None,
+        };
+        Some(Row::Progress { run: run.id, counts: run.counts, errors: run.errors_total, ended })
+    }
+
+    /// Takes in an event of the commit `seq`. Events of runs whose beginning was dropped are of runs that are over, and
+    /// mean nothing any more.
+    pub(super) fn take(&mut self, seq: u64, event: &Event) -> Meaning {
+        let id = event.run();
+        if let Event::RunSubmitted { at, .. } = event {
+            let tale = Tale { first: seq, seq: 0, at: *at, counts: Counts::default(), errors: 0 };
+            self.runs.insert(id, tale);
+        } else if self.state.run(id).is_none() {
+            return Meaning::default();
+        }
+        let before = Before::of(self.state.run(id), &self.state, event);
+        self.state.fold(event);
+        let Some(run) = self.state.run(id) else {
+            self.runs.remove(&id);
+            return Meaning::default();
+        };
+        let tale = self.runs.get_mut(&id).expect("a run in the state was begun here");
+        tale.at = moment(event).unwrap_or(tale.at);
+        let mut telling = Telling { run, tale, meaning: Meaning::default() };
+        telling.tell(&before, event);
+        debug_assert_eq!(telling.tale.counts, run.counts, "every verdict is said once, and only those: {event:?}");
+        telling.meaning
+    }
+}
+
+/// What has to be known of a run from before an event, to tell what changed.
+struct Before {
+    files: usize,
+    tests: usize,
+    /// Tests without a verdict that the event may concern beyond those it names with their outcome.
+    open: Vec<TestIx>,
+}
+
+impl Before {
+    fn of(run: Option<&Run>, state: &State, event: &Event) -> Self {
+        let Some(run) = run else { return Self { files: 0, tests: 0, open: Vec::new() } };
+        let of_file = |file: &FileIx| run.file(*file).tests.iter().copied();
+        let all = || (0..run.tests.len()).map(TestIx::nth);
+        let concerned: Box<dyn Iterator<Item = TestIx>> = match event {
+            Event::SuiteDiscovered { gone, .. } => Box::new(gone.iter().flat_map(of_file)),
+            Event::FileListed { file, .. } | Event::FileFailed { file, .. } => Box::new(of_file(file)),
+            Event::RunErred { suite: Some(suite), .. } => {
+                let suite = *suite;
+                Box::new(all().filter(move |&test| run.file(run.test(test).file).suite == suite))
+            }
+            Event::RunCancelled { .. } => Box::new(all()),
+            Event::TestsGivenBack { tests, .. } => Box::new(tests.iter().copied()),
+            Event::LeaseEnded { token, .. } => {
+                Box::new(state.leases.get(token).into_iter().flat_map(|lease| lease.tests.iter().copied()))
+            }
+            _ => Box::new(std::iter::empty()),
+        };
+        let open = concerned.filter(|&test| run.test(test).is_open()).collect();
+        Self { files: run.files.len(), tests: run.tests.len(), open }
+    }
+}
+
+/// The telling of one event.
+struct Telling<'a> {
+    run: &'a Run,
+    tale: &'a mut Tale,
+    meaning: Meaning,
+}
+
+/// What changed of a file's tests.
+#[derive(Default)]
+struct Change {
+    joined: Vec<TestIx>,
+    left: Vec<u32>,
+}
+
+impl Telling<'_> {
+    fn tell(&mut self, before: &Before, event: &Event) {
+        let mut settled = Vec::new();
+        self.head(event, &mut settled);
+        self.files(before, event);
+        let joined = (before.tests..self.run.tests.len()).map(TestIx::nth);
+        self.tests(before, event, joined.clone());
+
+        let mut given: BTreeMap<Verdict, Vec<TestIx>> = BTreeMap::new();
+        for test in joined.chain(before.open.iter().copied()).filter(|test| !settled.contains(test)) {
+            match self.run.test(test).place {
+                Place::Done(Verdict::Skipped) if test.at() >= before.tests => {
+                    self.verdict(test, Verdict::Skipped, 0, None);
+                }
+                Place::Done(verdict) => given.entry(verdict).or_default().push(test),
+                _ => {}
+            }
+        }
+        for (verdict, tests) in given {
+            for tests in tests.chunks(ITEMS_PER_EVENT) {
+                for &test in tests {
+                    let found = self.run.test(test);
+                    self.verdict(test, verdict, found.failures + found.losses, None);
+                }
+                let tests = tests.iter().map(|test| test.0).collect();
+                self.say(Told::VerdictsGiven(v1::VerdictsGiven { verdict: v1::Verdict::from(verdict).into(), tests }));
+            }
+        }
+    }
+
+    /// What the event says by itself. The tests whose verdict is said with it are added to `settled`.
+    fn head(&mut self, event: &Event, settled: &mut Vec<TestIx>) {
+        match event {
+            Event::RunSubmitted { at, .. } => {
+                let (run, project) = (self.run.id, Arc::clone(&self.run.project));
+                self.meaning.rows.push(Row::Run { run, project, submitted: *at });
+                self.say(Told::RunSubmitted(submitted(self.run)));
+            }
+            Event::FileFailed { file, error, .. } => self.erred(error, Some(*file)),
+            Event::RunErred { error, .. } => self.erred(error, None),
+            Event::ShardLeased { token, worker, slot, work, .. } => {
+                let mut leased = v1::ShardLeased {
+                    token: token.0,
+                    worker: worker.to_string(),
+                    slot: slot.0.into(),
+                    suite: work.suite().0.into(),
+                    ..Default::default()
+                };
+                match work {
+                    Work::Discover(_) => leased.discover = true,
+                    Work::List(_, files) => leased.files = files.iter().map(|file| file.0).collect(),
+                    Work::Run(_, tests) => leased.tests = tests.iter().map(|test| test.0).collect(),
+                }
+                self.say(Told::ShardLeased(leased));
+            }
+            Event::ResultsAccepted { token, results, .. } => {
+                let mut told = Vec::with_capacity(results.len());
+                for accepted in results {
+                    let result = &accepted.result;
+                    self.meaning.rows.push(Row::Attempt { run: self.run.id, result: result.clone() });
+                    if let Then::Verdict(verdict) = accepted.then {
+                        self.verdict(result.test, verdict, result.attempt, Some(result.duration));
+                    }
+                    told.push(v1::AcceptedResult { result: Some(result.into()), verdict: follows(accepted.then) });
+                }
+                self.say(Told::ResultsAccepted(v1::ResultsAccepted { token: token.0, results: told }));
+            }
+            Event::TestsGivenBack { token, tests, .. } => {
+                let tests = tests.iter().map(|test| test.0).collect();
+                self.say(Told::TestsGivenBack(v1::TestsGivenBack { token: token.0, tests }));
+            }
+            Event::LeaseEnded { token, cause, blamed, .. } => {
+                if let Some((test, Then::Verdict(verdict))) = *blamed {
+                    let found = self.run.test(test);
+                    self.verdict(test, verdict, found.failures + found.losses, None);
+                    settled.push(test);
+                }
+                self.say(Told::LeaseEnded(v1::LeaseEnded {
+                    token: token.0,
+                    cause: lease_end(*cause).into(),
+                    blamed: blamed.map(|(test, _)| test.0),
+                    verdict: blamed.map_or(0, |(_, then)| follows(then)),
+                }));
+            }
+            Event::RunCancelled { cause, .. } => {
+                let cause = v1::CancelCause::from(*cause).into();
+                self.say(Told::RunCancelled(v1::RunCancelled { cause }));
+            }
+            Event::RunClosing { .. } => self.say(Told::RunClosing(v1::RunClosing {})),
+            Event::RunEnded { outcome, .. } => {
+                let outcome = v1::RunOutcome::from(*outcome).into();
+                self.say(Told::RunEnded(v1::RunEnded { outcome }));
+            }
+            Event::SuiteDiscovered { .. }
+            | Event::FileListed { .. }
+            | Event::WorkerClosed { .. }
+            | Event::RunForgotten { .. } => {}
+        }
+    }
+
+    /// Files that joined, suite by suite, in the order of their numbers; and those that left.
+    fn files(&mut self, before: &Before, event: &Event) {
+        let joined: Vec<FileIx> = (before.files..self.run.files.len()).map(FileIx::nth).collect();
+        for files in joined.chunk_by(|a, b| self.run.file(*a).suite == self.run.file(*b).suite) {
+            let suite = self.run.file(files[0]).suite;
+            for files in files.chunks(ITEMS_PER_EVENT) {
+                let files = files.iter().map(|&file| self.file(file)).collect();
+                self.planned(suite, files, Vec::new());
+            }
+        }
+        if let Event::SuiteDiscovered { suite, gone, .. } = event {
+            for gone in gone.chunks(ITEMS_PER_EVENT) {
+                self.planned(*suite, Vec::new(), gone.iter().map(|file| file.0).collect());
+            }
+        }
+    }
+
+    fn planned(&mut self, suite: SuiteIx, files: Vec<v1::File>, gone: Vec<u32>) {
+        self.say(Told::FilesPlanned(v1::FilesPlanned { suite: suite.0.into(), files, gone }));
+    }
+
+    fn file(&self, file: FileIx) -> v1::File {
+        let found = self.run.file(file);
+        v1::File { path: found.path.to_string(), key: found.key.to_string(), locator: found.locator.to_string() }
+    }
+
+    /// Tests that joined, file by file, in the order of their numbers; and those that left.
+    fn tests(&mut self, before: &Before, event: &Event, joined: impl Iterator<Item = TestIx>) {
+        let mut changes: BTreeMap<FileIx, Change> = BTreeMap::new();
+        if let Event::FileListed { file, .. } = event {
+            changes.insert(*file, Change::default());
+        }
+        for test in joined {
+            changes.entry(self.run.test(test).file).or_default().joined.push(test);
+        }
+        for &test in before.open.iter().filter(|&&test| self.run.test(test).place == Place::Gone) {
+            changes.entry(self.run.test(test).file).or_default().left.push(test.0);
+        }
+        for (file, Change { joined, left }) in changes {
+            let mut chunks = joined.chunks(ITEMS_PER_EVENT);
+            let first = chunks.next().unwrap_or_default();
+            self.listed(file, first, left);
+            chunks.for_each(|tests| self.listed(file, tests, Vec::new()));
+        }
+    }
+
+    fn listed(&mut self, file: FileIx, tests: &[TestIx], gone: Vec<u32>) {
+        let tests = tests.iter().map(|&test| self.test(test)).collect();
+        self.say(Told::TestsPlanned(v1::TestsPlanned { file: file.0, tests, gone }));
+    }
+
+    fn test(&self, test: TestIx) -> v1::PlannedTest {
+        let found = self.run.test(test);
+        v1::PlannedTest {
+            name: found.name.to_string(),
+            key: found.key.to_string(),
+            estimate: found.estimate.0,
+            known: found.known,
+            policy: found.policy.0.into(),
+            ignored: found.place == Place::Done(Verdict::Skipped),
+            group: found.group.0,
+            level: v1::Level::from(found.level).into(),
+        }
+    }
+
+    /// An error, where the core counts it: it is told once, however many slots meet it.
+    fn erred(&mut self, error: &RunError, file: Option<FileIx>) {
+        if self.tale.errors == self.run.errors_total {
+            return;
+        }
+        self.tale.errors = self.run.errors_total;
+        self.meaning.rows.push(Row::Error { run: self.run.id, number: self.tale.errors, error: error.clone() });
+        self.say(Told::RunErred(v1::RunErred { error: Some(error.into()), file: file.map(|file| file.0) }));
+    }
+
+    fn verdict(&mut self, test: TestIx, verdict: Verdict, attempts: u16, duration: Option<Micros>) {
+        self.tale.counts.add(verdict);
+        let found = self.run.test(test);
+        let file = self.run.file(found.file);
+        self.meaning.rows.push(Row::Verdict {
+            run: self.run.id,
+            project: Arc::clone(&self.run.project),
+            suite: Arc::clone(&self.run.suite(file.suite).suite.name),
+            path: Arc::clone(&file.path),
+            name: Arc::clone(&found.name),
+            test,
+            key: found.key,
+            verdict,
+            attempts,
+            duration,
+            at: self.tale.at,
+        });
+    }
+
+    fn say(&mut self, event: Told) {
+        self.tale.seq += 1;
+        let event = v1::RunEvent::recorded(self.tale.seq, self.tale.at, event);
+        let body = event.encode_to_vec();
+        self.meaning.events.push((event, body.len()));
+        self.meaning.rows.push(Row::Event { run: self.run.id, seq: self.tale.seq, body });
+    }
+}
+
+fn submitted(run: &Run) -> v1::RunSubmitted {
+    let suites = || run.suites.iter().map(|suite| &suite.suite);
+    v1::RunSubmitted {
+        project: run.project.to_string(),
+        suites: suites().map(|suite| suite.name.to_string()).collect(),
+        runners: suites().map(|suite| suite.runner.name().to_owned()).collect(),
+        policies: run.policies.iter().map(Into::into).collect(),
+        policy: Some((&run.policy).into()),
+        roots: suites().map(|suite| suite.root.to_string()).collect(),
+    }
+}
+
+/// The verdict that follows, as a field; unspecified where the test runs once more.
+fn follows(then: Then) -> i32 {
+    match then {
+        Then::Verdict(verdict) => v1::Verdict::from(verdict).into(),
+        Then::Retry(_) => v1::Verdict::Unspecified.into(),
+    }
+}
+
+const fn lease_end(cause: LeaseEnd) -> v1::LeaseEnd {
+    match cause {
+        LeaseEnd::Released => v1::LeaseEnd::Released,
+        LeaseEnd::Unreceived => v1::LeaseEnd::Unreceived,
+        LeaseEnd::WorkerLost => v1::LeaseEnd::WorkerLost,
+        LeaseEnd::Overdue => v1::LeaseEnd::Overdue,
+    }
+}
+
+/// The moment that an event names, by its kind or by its newest result.
+fn moment(event: &Event) -> Option<Time> {
+    match event {
+        Event::RunSubmitted { at, .. }
+        | Event::ShardLeased { at, .. }
+        | Event::LeaseEnded { at, .. }
+        | Event::RunCancelled { at, .. }
+        | Event::RunEnded { at, .. } => Some(*at),
+        _ => None,
+    }
+}

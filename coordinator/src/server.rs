@@ -1,0 +1,109 @@
+//! What serves connections: from a network, and from within the process. All of it ends with the coordinator.
+
+use crate::grpc;
+use std::future::Future;
+use std::io;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::io::DuplexStream;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_stream::StreamExt as _;
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tonic::service::Routes;
+
+/// What may be under way in a connection within the process: a few of its messages.
+const DUPLEX_BYTES: usize = 1024 * 1024;
+
+/// Connections within the process that wait to be accepted.
+const DIALLED: usize = 16;
+
+/// How long connections have to end once everything on them was told so.
+const END: Duration = Duration::from_secs(5);
+
+/// Everything that serves.
+#[derive(Debug)]
+pub(crate) struct Servers {
+    stop: watch::Sender<bool>,
+    within: Mutex<Option<Within>>,
+}
+
+/// The server of connections within the process.
+#[derive(Debug)]
+struct Within {
+    dial: mpsc::Sender<DuplexStream>,
+    task: JoinHandle<()>,
+}
+
+impl Default for Servers {
+    fn default() -> Self {
+        Self { stop: watch::Sender::new(false), within: Mutex::default() }
+    }
+}
+
+impl Servers {
+    /// Serves a listener until everything stops.
+    pub(crate) async fn serve(&self, routes: Routes, listener: TcpListener) -> Result<(), tonic::transport::Error> {
+        let incoming = TcpListenerStream::new(listener);
+        let serving = grpc::server().add_routes(routes).serve_with_incoming_shutdown(incoming, self.stopping());
+        tokio::select! {
+            served = serving => served,
+            () = self.stopped_for_long() => Ok(()),
+        }
+    }
+
+    /// Opens a connection within the process, and begins to serve such connections at the first.
+    pub(crate) fn dial(&self, routes: impl FnOnce() -> Routes) -> DuplexStream {
+        let (ours, theirs) = tokio::io::duplex(DUPLEX_BYTES);
+        let mut within = self.within.lock().unwrap_or_else(PoisonError::into_inner);
+        let within = within.get_or_insert_with(|| {
+            let (dial, dialled) = mpsc::channel(DIALLED);
+            let incoming = ReceiverStream::new(dialled).map(Ok::<_, io::Error>);
+            let serving = grpc::server().add_routes(routes());
+            let serving = serving.serve_with_incoming_shutdown(incoming, self.stopping());
+            let task = tokio::spawn(async move {
+                if let Err(error) = serving.await {
+                    tracing::error!(%error, "connections within the process cannot be served");
+                }
+            });
+            Within { dial, task }
+        });
+        if within.dial.try_send(theirs).is_err() {
+            tracing::warn!("too many connections within the process wait to be accepted; this one is closed");
+        }
+        ours
+    }
+
+    /// Accepts nothing more, and gives what is served a moment to end.
+    pub(crate) async fn stop(&self) {
+        self.stop.send_replace(true);
+        let within = self.within.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Within { mut task, .. }) = within
+            && tokio::time::timeout(END, &mut task).await.is_err()
+        {
+            task.abort();
+        }
+    }
+
+    /// Ends everything as a kill would.
+    #[cfg(test)]
+    pub(crate) fn kill(&self) {
+        if let Some(within) = self.within.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            within.task.abort();
+        }
+    }
+
+    fn stopping(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut stop = self.stop.subscribe();
+        async move {
+            // Without a sender there is nobody left to serve for.
+            let _gone = stop.wait_for(|stop| *stop).await;
+        }
+    }
+
+    async fn stopped_for_long(&self) {
+        self.stopping().await;
+        tokio::time::sleep(END).await;
+    }
+}

@@ -1,0 +1,6 @@
+//! The whole coordinator, with clients and workers that are made by hand, over connections within the process.
+
+mod harness;
+mod refusals;
+mod restart;
+mod run;
