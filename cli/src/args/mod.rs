@@ -83,6 +83,7 @@ pub(crate) struct Global {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run tests
+    #[command(long_about = run::ABOUT_RUN)]
     Run(RunArgs),
     /// Show which tests a selection holds
     List(ListArgs),

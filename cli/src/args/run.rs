@@ -10,15 +10,18 @@ use crate::config::value::{FailFast, Shuffle};
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 
-/// Run tests
-#[derive(Debug, Args)]
-#[command(long_about = "\
+/// The long description of `run`.
+pub(crate) const ABOUT_RUN: &str = "\
 Run tests.
 
-Without arguments, the suites of the profile are run. Name suites to run just those, or tests to run just \
-those: a file, a directory, or an id as Regatta prints it. Filters narrow the selection further; several filters add up.
+Without arguments, the suites of the profile are run. Name suites to run just those, and tests to run just those: a file, \
+a directory, or an id as Regatta prints it. With both, the tests are looked for in those suites. Filters narrow the \
+selection further; several filters add up.
 
-Without a regatta.toml, Regatta looks for pytest, cargo and test commands, says what it assumed, and runs that.")]
+Without a regatta.toml, Regatta looks for pytest, cargo and test commands, says what it assumed, and runs that.";
+
+/// Run tests
+#[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   regatta run                                   the suites of the profile
@@ -160,9 +163,9 @@ pub(crate) struct Display {
     /// How progress is shown
     #[arg(long, value_name = "HOW", env = "REGATTA_SHOW_PROGRESS", default_value = "auto")]
     pub(crate) show_progress: Progress,
-    /// Which tests get a line while the run goes on
-    #[arg(long, value_name = "LEVEL", env = "REGATTA_STATUS_LEVEL", default_value = "pass")]
-    pub(crate) status_level: StatusLevel,
+    /// Which tests get a line while the run goes on [default: what suits the progress]
+    #[arg(long, value_name = "LEVEL", env = "REGATTA_STATUS_LEVEL")]
+    pub(crate) status_level: Option<StatusLevel>,
     /// Which tests get a line at the end
     #[arg(long, value_name = "LEVEL", env = "REGATTA_FINAL_STATUS_LEVEL", default_value = "fail")]
     pub(crate) final_status_level: StatusLevel,

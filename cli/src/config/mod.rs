@@ -8,13 +8,13 @@
 
 mod assume;
 mod at;
-mod decode;
+pub(crate) mod decode;
 pub(crate) mod discover;
 pub(crate) mod file;
 mod load;
 pub(crate) mod origin;
 mod policy;
-mod profile;
+pub(crate) mod profile;
 pub(crate) mod resolve;
 mod rules;
 mod schema;

@@ -126,6 +126,15 @@ impl Error {
         self.mistakes.push(change(last));
     }
 
+    /// The first mistake, and how many more there are, in one line.
+    pub(crate) fn summary(&self) -> String {
+        match self.mistakes.as_slice() {
+            [only] => only.what.clone(),
+            [first, rest @ ..] => format!("{} (and {} more)", first.what, rest.len()),
+            [] => unreachable!("an error has a reason"),
+        }
+    }
+
     /// How the process ends.
     pub(crate) const fn exit(&self) -> Exit {
         self.exit

@@ -1,23 +1,17 @@
 //! Signs of pytest.
 
-use super::{Found, quote, read};
+use super::{Found, read};
 use std::fs;
 use std::path::Path;
 use toml::de::DeTable;
 
 /// The pytest suite in `base`, if there are signs of one.
 pub(super) fn find(base: &Path) -> Option<Found> {
-    let evidence = evidence(base)?;
-    let python = [".venv/bin/python", "venv/bin/python"].into_iter().find(|path| base.join(path).exists());
-    let lines = python.map(|path| format!("python = {}", quote(path)));
     Some(Found {
         name: "pytest",
-        evidence,
-        does: match python {
-            Some(path) => format!("runs its tests with pytest of {path}"),
-            None => "runs its tests with pytest".to_owned(),
-        },
-        lines: std::iter::once("runner = \"pytest\"".to_owned()).chain(lines).collect(),
+        evidence: evidence(base)?,
+        does: "runs its tests with pytest".to_owned(),
+        lines: vec!["runner = \"pytest\"".to_owned()],
     })
 }
 

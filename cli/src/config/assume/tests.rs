@@ -19,8 +19,8 @@ fn suites_are_concluded_from_what_is_there() {
     let cases: [(&[(&str, &str)], &[&str]); 15] = [
         (&[("pytest.ini", "")], &["found pytest.ini: suite `pytest` runs its tests with pytest"]),
         (
-            &[("pyproject.toml", "[tool.pytest.ini_options]\n"), (".venv/bin/python", "")],
-            &["found [tool.pytest] in pyproject.toml: suite `pytest` runs its tests with pytest of .venv/bin/python"],
+            &[("pyproject.toml", "[tool.pytest.ini_options]\n")],
+            &["found [tool.pytest] in pyproject.toml: suite `pytest` runs its tests with pytest"],
         ),
         (&[("pyproject.toml", "[tool.black]\n")], &[]),
         (
@@ -78,7 +78,6 @@ fn what_is_assumed_is_a_configuration_that_makes_sense() {
         ("sub dir/.git/HEAD", ""),
         ("sub dir/Cargo.toml", "[workspace]\n"),
         ("sub dir/conftest.py", ""),
-        ("sub dir/.venv/bin/python", ""),
         ("sub dir/go.mod", ""),
         ("sub dir/deep/er/x.txt", ""),
     ];
@@ -92,11 +91,8 @@ fn what_is_assumed_is_a_configuration_that_makes_sense() {
         .map(|(name, suite)| config.planned(name, suite))
         .map(|suite| (suite.runner.to_string(), suite.settings.to_string()))
         .collect();
-    let wanted = [
-        ("pytest", r#"{"python":".venv/bin/python"}"#),
-        ("rust", r#"{"workspace":true}"#),
-        ("exec", r#"{"command":["go","test","./..."]}"#),
-    ];
+    let wanted =
+        [("pytest", "{}"), ("rust", r#"{"workspace":true}"#), ("exec", r#"{"command":["go","test","./..."]}"#)];
     assert_eq!(planned, wanted.map(|(runner, settings)| (runner.to_owned(), settings.to_owned())));
 }
 

@@ -8,7 +8,7 @@ use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
 /// A table that is being read.
-pub(in crate::config) struct Fields<'t, 'i> {
+pub(crate) struct Fields<'t, 'i> {
     what: &'static str,
     table: &'t DeTable<'i>,
     span: Range<usize>,
@@ -17,17 +17,12 @@ pub(in crate::config) struct Fields<'t, 'i> {
 
 impl<'t, 'i> Fields<'t, 'i> {
     /// Begins to read `table`, which is `what`: "a suite", "a profile".
-    pub(in crate::config) fn of(what: &'static str, table: &'t DeTable<'i>, span: Range<usize>) -> Self {
+    pub(crate) fn of(what: &'static str, table: &'t DeTable<'i>, span: Range<usize>) -> Self {
         Self { what, table, span, known: Vec::new() }
     }
 
     /// The same, of a value that should be a table.
-    pub(in crate::config) fn of_value(
-        what: &'static str,
-        key: &str,
-        value: &'t Value<'i>,
-        told: &mut Mistakes,
-    ) -> Option<Self> {
+    pub(crate) fn of_value(what: &'static str, key: &str, value: &'t Value<'i>, told: &mut Mistakes) -> Option<Self> {
         if let DeValue::Table(table) = value.get_ref() {
             return Some(Self::of(what, table, value.span()));
         }
@@ -36,7 +31,7 @@ impl<'t, 'i> Fields<'t, 'i> {
     }
 
     /// The value of a key, as it stands.
-    pub(in crate::config) fn value(&mut self, key: &'static str) -> Option<&'t Value<'i>> {
+    pub(crate) fn value(&mut self, key: &'static str) -> Option<&'t Value<'i>> {
         if !self.known.contains(&key) {
             self.known.push(key);
         }
@@ -44,12 +39,12 @@ impl<'t, 'i> Fields<'t, 'i> {
     }
 
     /// The value of a key, read.
-    pub(in crate::config) fn take<T: Decode>(&mut self, key: &'static str, told: &mut Mistakes) -> Option<At<T>> {
+    pub(crate) fn take<T: Decode>(&mut self, key: &'static str, told: &mut Mistakes) -> Option<At<T>> {
         self.value(key).and_then(|value| At::decode(key, value, told))
     }
 
     /// The value of a key that has to be there.
-    pub(in crate::config) fn require<T: Decode>(
+    pub(crate) fn require<T: Decode>(
         &mut self,
         key: &'static str,
         example: &str,
@@ -63,7 +58,7 @@ impl<'t, 'i> Fields<'t, 'i> {
     }
 
     /// Ends reading: what nobody asked for is a mistake.
-    pub(in crate::config) fn finish(self, told: &mut Mistakes) {
+    pub(crate) fn finish(self, told: &mut Mistakes) {
         for (name, _) in self.table {
             let key: &str = name.get_ref();
             if self.known.contains(&key) {

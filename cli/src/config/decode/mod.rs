@@ -7,19 +7,19 @@ mod fields;
 mod mistakes;
 mod scalar;
 
-pub(super) use fields::Fields;
-pub(super) use mistakes::Mistakes;
-pub(super) use scalar::{Choice, choose, plain, refuse};
+pub(crate) use fields::Fields;
+pub(crate) use mistakes::Mistakes;
+pub(crate) use scalar::{Choice, choose, plain, refuse};
 
 use super::At;
 use toml::Spanned;
 use toml::de::DeValue;
 
 /// A value as the parser gives it.
-pub(super) type Value<'i> = Spanned<DeValue<'i>>;
+pub(crate) type Value<'i> = Spanned<DeValue<'i>>;
 
 /// Something that can be read from a value.
-pub(super) trait Decode: Sized {
+pub(crate) trait Decode: Sized {
     /// Reads `value`, which the file calls `key`; tells what is wrong with it.
     fn decode(key: &str, value: &Value<'_>, told: &mut Mistakes) -> Option<Self>;
 }
@@ -31,7 +31,7 @@ impl<T: Decode> Decode for At<T> {
 }
 
 /// "a string", "a table", …: what a value is, for messages.
-pub(super) fn kind(value: &DeValue<'_>) -> &'static str {
+pub(crate) fn kind(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a string",
         DeValue::Integer(_) => "a number",

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use toml::de::DeValue;
 
 /// Tells that a value is of the wrong kind.
-pub(in crate::config) fn refuse(key: &str, wanted: &str, value: &Value<'_>, told: &mut Mistakes) {
+pub(crate) fn refuse(key: &str, wanted: &str, value: &Value<'_>, told: &mut Mistakes) {
     told.tell(value.span(), Mistake::new(format!("`{key}` must be {wanted}, not {}", kind(value.get_ref()))));
 }
 
@@ -69,13 +69,13 @@ impl Decode for BTreeMap<String, String> {
 }
 
 /// A value that is one of a few words.
-pub(in crate::config) trait Choice: Copy + 'static {
+pub(crate) trait Choice: Copy + 'static {
     /// The words.
     const WORDS: &'static [(&'static str, Self)];
 }
 
 /// Finds the choice that is called `word`; else what is wrong with it.
-pub(in crate::config) fn choose<T: Choice>(key: &str, word: &str) -> Result<T, Mistake> {
+pub(crate) fn choose<T: Choice>(key: &str, word: &str) -> Result<T, Mistake> {
     let words = || T::WORDS.iter().map(|(word, _)| *word);
     T::WORDS.iter().find(|(known, _)| *known == word).map(|(_, choice)| *choice).ok_or_else(|| {
         let mistake = Mistake::new(format!("`{key}` cannot be `{word}`"));
@@ -97,6 +97,6 @@ impl<T: Choice> Decode for T {
 }
 
 /// Lists whose items know their place.
-pub(in crate::config) fn plain<T: Clone>(items: &[At<T>]) -> Vec<T> {
+pub(crate) fn plain<T: Clone>(items: &[At<T>]) -> Vec<T> {
     items.iter().map(|item| item.value.clone()).collect()
 }
