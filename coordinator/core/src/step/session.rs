@@ -4,12 +4,12 @@ use super::Turn;
 use crate::agenda::Deadline;
 use crate::command::SessionId;
 use crate::effect::{GrantedTest, ToWorker};
-use crate::event::{LeaseEnd, Work};
+use crate::event::LeaseEnd;
 use crate::presence::Session;
-use crate::state::{Listed, Phase, Place, Run};
+use crate::state::{Phase, Run};
 use regatta_domain::limits::SLOTS_PER_WORKER;
-use regatta_domain::{FileIx, RunId, SlotIx, TestIx, Token, WorkerId};
-use std::collections::{BTreeMap, BTreeSet};
+use regatta_domain::{RunId, SlotIx, TestIx, Token, WorkerId};
+use std::collections::BTreeSet;
 
 impl Turn<'_> {
     /// The worker's inventory and the core's are brought together: what the worker does not hold was never received and
@@ -45,33 +45,17 @@ impl Turn<'_> {
         }
     }
 
-    /// Repeats what a worker may have missed about a lease that it still holds.
+    /// Repeats what a worker may have missed about a lease that it still holds. The answer to a listing is not repeated
+    /// here: a worker that missed it missed the acknowledgement too, and tells the listing again. By then what it gave
+    /// back in between has been heard as well, and is not handed to it a second time.
     fn go_on(&mut self, worker: WorkerId, token: Token) {
         if let Some(progress) = self.core.presence.progress.get_mut(&token) {
             progress.stealing.clear();
         }
-        let lease = &self.core.state.leases[&token];
-        let run = &self.core.state.runs[&lease.run];
+        let run = &self.core.state.runs[&self.core.state.leases[&token].run];
         if run.cancelled.is_some() {
             let kill = run.kill;
-            return self.send(worker, ToWorker::Stop { token, kill });
-        }
-        let mut numbered: BTreeMap<FileIx, Vec<GrantedTest>> = BTreeMap::new();
-        if let Work::List(_, files) = &lease.work {
-            let listed = files.iter().filter(|file| !lease.files.contains(file));
-            numbered.extend(listed.map(|&file| (file, Vec::new())));
-        }
-        for &test in &lease.tests {
-            let file = run.test(test).file;
-            if run.file(file).listed == Listed::Collected {
-                let numbered = numbered.entry(file).or_default();
-                if run.test(test).place == Place::Leased(token) {
-                    numbered.push(GrantedTest { test, attempt: run.test(test).attempt() });
-                }
-            }
-        }
-        for (file, tests) in numbered {
-            self.send(worker, ToWorker::Numbered { token, file, tests });
+            self.send(worker, ToWorker::Stop { token, kill });
         }
     }
 

@@ -83,17 +83,21 @@ fn words_over_an_old_connection_are_dropped_and_it_is_cut() {
 }
 
 #[test]
-fn the_answer_to_a_listing_that_was_lost_is_told_again() {
+fn the_answer_to_a_listing_that_was_lost_follows_when_the_listing_is_told_again() {
     let mut scene = Scene::new();
     let _step = scene.submit(run(vec![unlisted("a"), file("b", &[("x", 10)])]));
     scene.join(A, 2);
     let _step = scene.told(A, vec![listed(1, 0, &[("y", 10), ("z", 10)]), passed(1, 1)]);
     let attach = scene.attach(A, &[1, 2]);
-    scene.check(attach, &["A hung up 1", "A < attached", "A < numbered 1 file 0: [2#1]"]);
+    scene.check(attach, &["A hung up 1", "A < attached"]);
+    let again = scene.report(A, vec![listed(1, 0, &[("y", 10), ("z", 10)])]);
+    scene.check(again, &["A < numbered 1 file 0: [2#1]", "A < ack 2"]);
     // Also where nothing is left of the file.
     let _step = scene.told(A, vec![passed(1, 2), listed(2, 1, &[])]);
     let attach = scene.attach(A, &[1, 2]);
-    scene.check(attach, &["A hung up 2", "A < attached", "A < numbered 1 file 0: []", "A < numbered 2 file 1: []"]);
+    scene.check(attach, &["A hung up 2", "A < attached"]);
+    let again = scene.report(A, vec![listed(2, 1, &[])]);
+    scene.check(again, &["A < numbered 2 file 1: []", "A < ack 4"]);
 }
 
 #[test]
