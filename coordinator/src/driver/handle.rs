@@ -167,6 +167,12 @@ impl DriverHandle {
         let _stopped = self.ask(Request::Stop).await;
     }
 
+    /// How many requests wait.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.to.max_capacity() - self.to.capacity()
+    }
+
     async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, Gone> {
         let (answer, answered) = oneshot::channel();
         self.send(request(answer)).await?;

@@ -9,6 +9,8 @@ mod handle;
 mod line;
 mod sessions;
 mod start;
+#[cfg(test)]
+mod tests;
 
 pub use handle::{DriverHandle, Gone};
 pub(crate) use handle::{Newcomer, Request};

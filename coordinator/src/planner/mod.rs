@@ -8,6 +8,8 @@ mod desk;
 mod estimate;
 mod policies;
 mod selection;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use desk::{Context, PlannerDesk, broken};
 

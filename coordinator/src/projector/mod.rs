@@ -4,6 +4,8 @@
 //! it. Watchers are told at once; tables are written a little later, many commits in one transaction. It decides nothing.
 
 mod feed;
+#[cfg(test)]
+mod tests;
 mod translate;
 
 pub use feed::{Feed, Feeds, Mark, Next};

@@ -62,6 +62,31 @@ async fn what_was_asked_of_a_run_is_known_after_a_restart() {
 }
 
 #[tokio::test]
+async fn a_projection_that_was_lost_is_made_again_from_the_journal() {
+    let directory = tempfile::tempdir().unwrap();
+    let coordinator = start(Some(directory.path())).await;
+    let mut worker = Worker::attach(&coordinator, Vec::new()).await;
+    client(&coordinator).await.submit(request(RUN, &["a.py"])).await.unwrap();
+    let grant = worker.granted().await;
+    let tests = worker.list(grant.token, grant.files[0].file, &["test_a"]).await;
+    worker.report(vec![finished(grant.token, tests[0].test, v1::Outcome::Passed)]).await;
+    drop(worker);
+    kill(coordinator).await;
+    for suffix in ["", "-wal", "-shm"] {
+        // Not all of them are there.
+        let _gone = std::fs::remove_file(directory.path().join(format!("projection.db{suffix}")));
+    }
+
+    let coordinator = start(Some(directory.path())).await;
+    let mut worker = Worker::attach(&coordinator, vec![grant.token]).await;
+    worker.report_unheard(vec![released(grant.token)]).await;
+    worker.close(RUN).await;
+    let events = record(watch(&mut client(&coordinator).await, RUN, 0).await);
+    assert_eq!(verdicts(&events), [(0, v1::Verdict::Passed)]);
+    assert!(matches!(events.last().unwrap().event, Some(Event::RunEnded(_))));
+}
+
+#[tokio::test]
 async fn a_journal_of_ended_runs_is_empty_and_tokens_go_on() {
     let directory = tempfile::tempdir().unwrap();
     let coordinator = start(Some(directory.path())).await;

@@ -4,6 +4,7 @@ use crate::invalid::{Within as _, count, each, label, present, text, u16_from};
 use crate::limits::{FILTERS_PER_RUN, LABEL_BYTES, OVERRIDES_PER_RUN, PATH_BYTES};
 use crate::verdict::Closed as _;
 use crate::{Invalid, run_id, v1};
+use regatta_domain::filter::MAX_BYTES;
 use regatta_domain::limits::{FILES_PER_RUN, SUITES_PER_RUN};
 use regatta_domain::listing::ListedFile;
 use regatta_domain::plan::PlannedSuite;
@@ -76,10 +77,7 @@ impl TryFrom<v1::SubmitRequest> for Request {
             test_policy: present("test_policy", request.test_policy)?.try_into().within("test_policy")?,
             overrides: each("overrides", request.overrides, OVERRIDES_PER_RUN)?,
             suites: each("suites", request.suites, SUITES_PER_RUN)?,
-            filters: filters
-                .into_iter()
-                .map(|filter| label("filters", filter, PATH_BYTES))
-                .collect::<Result<_, _>>()?,
+            filters: filters.into_iter().map(|filter| label("filters", filter, MAX_BYTES)).collect::<Result<_, _>>()?,
             rerun_of: request.rerun_of.map(|run| run_id("rerun_of", &run)).transpose()?,
         })
     }
@@ -105,7 +103,7 @@ impl TryFrom<v1::PolicyOverride> for Override {
 
     fn try_from(other: v1::PolicyOverride) -> Result<Self, Invalid> {
         Ok(Self {
-            filter: label("filter", other.filter, PATH_BYTES)?,
+            filter: label("filter", other.filter, MAX_BYTES)?,
             timeout: other.timeout.map(Micros),
             grace: other.grace.map(Micros),
             slow: other.slow.map(Micros),
