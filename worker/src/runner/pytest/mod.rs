@@ -1,8 +1,33 @@
-//! The pytest runner.
+//! The pytest runner: a warm pytest process per slot, which collects and runs what it is asked to.
+//!
+//! - `regatta_host.py` is what runs inside of pytest; [`host`] is the process around it, [`message`] what the two say to
+//!   each other (docs/runner-protocol.md).
+//! - [`shift`] works through a shard: [`entry`] is a file of it, [`window`] how far the host may be ahead.
+//! - [`settings`], [`environment`] and [`keys`] are what can be known of a suite without pytest: which interpreter it has,
+//!   and the content addresses under which its listings are remembered.
+//!
+//! It leaves to pytest everything about tests, and to the coordinator what runs where, how often, and for how long.
 
-use super::{Brief, Control, Place, Runner, Shard, Sink};
+mod entry;
+mod environment;
+mod host;
+mod keys;
+mod limits;
+mod message;
+mod settings;
+mod shift;
+mod window;
+
+pub use environment::{Environment, environment};
+pub use keys::{file_key, tree_key};
+pub use settings::PytestSettings;
+
+use super::{Brief, Control, Place, Runner, Shard, Sink, Tell, Work};
 use async_trait::async_trait;
-use regatta_domain::result::RunError;
+use host::Host;
+use regatta_domain::result::{RunError, RunErrorKind};
+use shift::Shift;
+use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -11,6 +36,11 @@ use tokio::sync::mpsc;
 pub struct Pytest {
     brief: Arc<Brief>,
     place: Arc<Place>,
+    settings: Arc<PytestSettings>,
+    root: Arc<Path>,
+    host: Option<Host>,
+    /// How many hosts there have been.
+    hosts: u32,
 }
 
 impl Pytest {
@@ -19,15 +49,36 @@ impl Pytest {
     /// # Errors
     /// When the suite's settings make no sense.
     pub fn open(brief: Arc<Brief>, place: Arc<Place>) -> Result<Self, RunError> {
-        Ok(Self { brief, place })
+        let settings = Arc::new(PytestSettings::of(&brief.suite)?);
+        let root = Path::new(&*brief.suite.root).into();
+        Ok(Self { brief, place, settings, root, host: None, hosts: 0 })
+    }
+
+    /// Whether the host has run as much as one may.
+    fn is_due(&self) -> bool {
+        self.host.as_ref().zip(self.settings.recycle_after).is_some_and(|(host, most)| host.ran >= most)
+    }
+
+    /// Has the host tear down what is its own, and tells what went wrong in that.
+    async fn finish(&mut self, sink: &Sink) {
+        let Some(host) = self.host.take() else { return };
+        for (place, message) in host.finish().await {
+            let error = RunError { kind: RunErrorKind::Teardown, place: place.into(), message: message.into() };
+            sink.tell(Tell::Error { file: None, error: shift::bounded(error) }).await;
+        }
     }
 }
 
 #[async_trait]
 impl Runner for Pytest {
-    async fn work(&mut self, _shard: Shard, _control: &mut mpsc::Receiver<Control>, _sink: &Sink) {
-        let _ = (&self.brief, &self.place);
+    async fn work(&mut self, shard: Shard, control: &mut mpsc::Receiver<Control>, sink: &Sink) {
+        match shard.work {
+            Work::Discover => Shift::new(self, Vec::new(), control, sink).discover().await,
+            Work::Files(files) => Shift::new(self, files, control, sink).run().await,
+        }
     }
 
-    async fn close(&mut self, _sink: &Sink) {}
+    async fn close(&mut self, sink: &Sink) {
+        self.finish(sink).await;
+    }
 }

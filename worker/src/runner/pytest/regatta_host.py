@@ -252,6 +252,8 @@ class Catalog:
         self.roots = None
         self.known = None
         self.children = {}
+        self.broken = {}
+        self.base = str(self.config.invocation_params.dir)
         # Parts behind `::` in arguments, by path: what of a file is wanted.
         self.wanted = {}
         # Failed reports of collectors since the last call of `take_errors`.
@@ -315,9 +317,13 @@ class Catalog:
     def _expand(self, node):
         """The children of a directory (of a package, before pytest 8), each seen once."""
         if node not in self.children:
+            before = len(self.errors)
             report = collect(node)
             node.ihook.pytest_collectreport(report=report)
             self.children[node] = list(report.result or ()) if report.passed else []
+            for error in self.errors[before:]:
+                self.broken[str(node.path)] = error
+            del self.errors[before:]
         return self.children[node]
 
     def _is_directory(self, node):
@@ -335,21 +341,29 @@ class Catalog:
                 if self._is_directory(node):
                     stack += reversed(self._expand(node))
                 else:
-                    nodes = known.setdefault(node.nodeid.split("::")[0], [])
+                    nodes = known.setdefault(self._shown(node), [])
                     if node not in nodes:
                         nodes.append(node)
             self.known = known
+            self.errors += self.broken.values()
         return self.known
 
     def nodes(self, path):
         """The collectors of one file: usually one, more where doctests stand beside tests, none where it is gone."""
         if self.known is None and self.directory is not None:
-            nodes = self._descend(os.path.join(str(self.config.rootpath), path))
+            full = os.path.join(self.base, path)
+            nodes = self._descend(full)
             if nodes:
                 return nodes
+            # A directory that could not be collected takes its files with it, each time one is asked for.
+            self.errors += [error for at, error in self.broken.items() if full.startswith(at + os.sep)]
             if self.errors:
                 return []
         return self.discover().get(path, [])
+
+    def _shown(self, node):
+        """How people name the file: its path from where pytest was started, as its arguments would."""
+        return os.path.relpath(str(node.path), self.base).replace(os.sep, "/")
 
     def _descend(self, full):
         for root in self._roots():
@@ -538,6 +552,7 @@ class Host:
         self.verdict = Verdict()
         self.task = None
         self.last = None
+        self.attempt = None
         self.noted = set()
         # Bound here, where freezegun and its like do not find them.
         self.clock = time.perf_counter
@@ -627,10 +642,8 @@ class Host:
             self.tell_errors(number)
             return
         twice = []
-        prefix = file.path + "::"
         for item in found:
-            nodeid = item.nodeid
-            name = nodeid[len(prefix) :] if nodeid.startswith(prefix) else "" if nodeid == file.path else nodeid
+            name = item.nodeid.partition("::")[2]
             if name in file.items:
                 if isinstance(item, Skipped):
                     name = "%s (%s)" % (name, len(file.items))
@@ -708,7 +721,7 @@ class Host:
 
     def enqueue(self, message):
         """Takes tests into the queue; those that are not there are told at once."""
-        for number, ix, name in message["tests"]:
+        for number, ix, attempt, name in message["tests"]:
             file = self.files.get(number)
             item = file.items.get(name) if file is not None else None
             if item is None:
@@ -717,7 +730,7 @@ class Host:
                 self.link.say(self.started(ix))
                 self.link.tell("result", ix=ix, outcome="skipped", us=0, reason=item.reason)
             else:
-                self.queue.append((ix, item))
+                self.queue.append((ix, item, attempt))
 
     def started(self, ix):
         return '{"say":"started","ix":%d,"at":%d}\n' % (ix, (self.epoch + self.clock()) * 1e6)
@@ -731,7 +744,10 @@ class Host:
             self.settle(queue[0][1])
             link.say(self.started(queue[0][0]))
         while queue:
-            ix, item = queue.popleft()
+            ix, item, attempt = queue.popleft()
+            if attempt != self.attempt:
+                self.attempt = attempt
+                os.environ["REGATTA_ATTEMPT"] = str(attempt)
             if not queue:
                 self.more()
             if queue:

@@ -1,0 +1,407 @@
+//! A pytest process at work: its start, its connection, its end.
+//!
+//! It knows nothing of shards. The invariant: everything that a host said before it ended is heard before its end is.
+
+use super::limits::{CALM, EXIT, FINISH, GRACE, LINE_BYTES, SOCKET_PATH_BYTES, START, TRACEBACK};
+use super::message::{Do, PROTOCOL, Say, Setup};
+use super::settings::interpreter;
+use super::{PytestSettings, environment};
+use crate::process::{Command, Ending, Exit, Process, Streams};
+use crate::runner::{Brief, Place, exports};
+use nix::sys::signal::Signal;
+use regatta_domain::result::{RunError, RunErrorKind};
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncWriteExt, Interest};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::time::Instant;
+
+/// The host itself.
+const SOURCE: &str = include_str!("regatta_host.py");
+
+/// How it exits when it has lost its connection, and when it has said why it cannot work.
+const EXIT_LOST: i32 = 86;
+const EXIT_REFUSED: i32 = 87;
+
+/// A pytest process at work.
+#[derive(Debug)]
+pub(super) struct Host {
+    process: Process,
+    connection: Connection,
+    traces: PathBuf,
+    ended: Option<Exit>,
+    /// Tests it was asked to run.
+    pub(super) ran: u32,
+    /// The files it has collected: their numbers, and the digests of their listings.
+    pub(super) collected: HashMap<Arc<str>, (u32, u64)>,
+    /// The number of the next file.
+    files: u32,
+}
+
+/// What is heard of a host.
+#[derive(Debug)]
+pub(super) enum Heard {
+    /// It said something.
+    Said(Say),
+    /// It is gone.
+    Ended(Exit),
+}
+
+impl Host {
+    /// Starts a host, and waits until it is ready.
+    pub(super) async fn start(
+        brief: &Brief,
+        place: &Place,
+        settings: &PytestSettings,
+        number: u32,
+    ) -> Result<Self, Vec<RunError>> {
+        let root = Path::new(&*brief.suite.root);
+        let python = interpreter(root, settings, &brief.suite.env)
+            .map_err(|looked| vec![environment::nowhere(root, &looked)])?;
+        let refuse = |message: String| {
+            vec![RunError {
+                kind: RunErrorKind::Runner,
+                place: python.display().to_string().into(),
+                message: message.into(),
+            }]
+        };
+        let broken = |what: &str, error: &dyn std::fmt::Display| {
+            let message = format!("{what} in `{}`: {error}", place.scratch.display());
+            vec![RunError { kind: RunErrorKind::Infrastructure, place: "pytest host".into(), message: message.into() }]
+        };
+        let source = place.scratch.join("regatta_host.py");
+        std::fs::write(&source, SOURCE).map_err(|error| broken("cannot write the pytest host", &error))?;
+        let traces = place.scratch.join(format!("traces-{number}.txt"));
+        let (listener, socket) =
+            Socket::bind(&place.scratch, number).map_err(|error| broken("cannot listen", &error))?;
+
+        let mut command = Command::new(&python, [&source]);
+        command.cwd = root.to_owned();
+        command.env = variables(brief, place);
+        command.env.push(("REGATTA_SOCK".into(), socket.path.clone().into()));
+        command.memory = settings.memory_mb.map(|mb| mb.saturating_mul(1024 * 1024));
+        let mut process =
+            place.spawner.spawn(&command, Streams::Merged).await.map_err(|error| refuse(error.to_string()))?;
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted.map(|(stream, _)| stream),
+            exit = process.wait() => {
+                let printed = printed(&mut process);
+                return Err(refuse(match exit {
+                    Ok(exit) => format!("`{}` did not come up ({}):\n{printed}", python.display(), exit.ending),
+                    Err(error) => error.to_string(),
+                }));
+            }
+            () = tokio::time::sleep(START) => Err(io::ErrorKind::TimedOut.into()),
+        };
+        let stream = accepted.map_err(|error| refuse(format!("`{}` did not come up: {error}", python.display())))?;
+        drop((listener, socket));
+        let connection = Connection::new(stream);
+        let mut host = Self { process, connection, traces, ended: None, ran: 0, collected: HashMap::new(), files: 0 };
+        let traces = host.traces.display().to_string();
+        let setup = Setup {
+            args: &settings.args,
+            seed: brief.seed,
+            slot: place.slot.0,
+            slots: brief.slots,
+            run: brief.run.to_string(),
+            env: Vec::new(),
+            traces: &traces,
+        };
+        host.connection.send(&setup).await;
+        host.hello().await.map_err(|(mut errors, exit)| {
+            let printed = printed(&mut host.process);
+            if errors.is_empty() {
+                let how = exit.map_or_else(|| "it hangs".to_owned(), |exit| exit.ending.to_string());
+                errors = refuse(format!("pytest ended while it started ({how}):\n{printed}"));
+            }
+            errors
+        })?;
+        Ok(host)
+    }
+
+    /// Waits for the first words; or for what is wrong.
+    async fn hello(&mut self) -> Result<(), (Vec<RunError>, Option<Exit>)> {
+        let mut errors = Vec::new();
+        let deadline = Instant::now() + START;
+        loop {
+            match tokio::time::timeout_at(deadline, self.next(false)).await {
+                Ok(Heard::Said(Say::Hello { protocol, version, python })) => {
+                    assert_eq!(protocol, PROTOCOL, "the host was written by this binary");
+                    tracing::debug!(pid = self.process.pid(), version, python, "pytest host is up");
+                    return Ok(());
+                }
+                Ok(Heard::Said(Say::Error { place, message, .. })) => {
+                    errors.push(RunError { kind: RunErrorKind::Runner, place: place.into(), message: message.into() })
+                }
+                Ok(Heard::Said(_)) => {}
+                Ok(Heard::Ended(exit)) => return Err((errors, Some(exit))),
+                Err(_) => {
+                    self.kill(Duration::ZERO).await;
+                    return Err((errors, None));
+                }
+            }
+        }
+    }
+
+    /// What it says next. With `calm` it has enough to do, and what it says may be taken in some at a time. May be
+    /// dropped and called again.
+    pub(super) async fn next(&mut self, calm: bool) -> Heard {
+        loop {
+            if let Some(line) = self.connection.line() {
+                match serde_json::from_slice(line) {
+                    Ok(say) => return Heard::Said(say),
+                    // A test has found the socket, and wrote to it: nothing of this host can be believed any more.
+                    Err(error) => {
+                        tracing::warn!(%error, "a pytest host said something that makes no sense");
+                        self.connection.close();
+                        continue;
+                    }
+                }
+            }
+            if let Some(exit) = self.ended {
+                return Heard::Ended(exit);
+            }
+            tokio::select! {
+                filled = self.connection.fill(calm) => if !filled {
+                    self.ended = Some(self.exit().await);
+                },
+                exit = self.process.wait() => {
+                    self.connection.rest();
+                    self.ended = Some(exit.unwrap_or(LOST));
+                }
+            }
+        }
+    }
+
+    /// Waits for the end of a host that closed its connection; does not wait for ever.
+    async fn exit(&mut self) -> Exit {
+        match self.process.wait_until(Instant::now() + EXIT, GRACE).await {
+            Ok((exit, _)) => exit,
+            Err(_) => LOST,
+        }
+    }
+
+    /// A number for a file that it is to collect.
+    pub(super) fn number(&mut self) -> u32 {
+        self.files += 1;
+        self.files
+    }
+
+    /// Asks for something.
+    pub(super) async fn ask(&mut self, what: &Do<'_>) {
+        self.connection.send(what).await;
+    }
+
+    /// What it printed since this was last called, beside what pytest captured.
+    pub(super) fn take_output(&mut self) -> String {
+        printed(&mut self.process)
+    }
+
+    /// Where it is at, by its own account: the tracebacks of its threads.
+    pub(super) async fn traceback(&mut self) -> String {
+        self.process.signal(Signal::SIGUSR1);
+        let deadline = Instant::now() + TRACEBACK;
+        let mut before = String::new();
+        loop {
+            let now = std::fs::read_to_string(&self.traces).unwrap_or_default();
+            if (!now.is_empty() && now == before) || Instant::now() >= deadline {
+                return now;
+            }
+            before = now;
+            let _ended = tokio::time::timeout(Duration::from_millis(10), self.process.wait()).await;
+        }
+    }
+
+    /// Terminates it and, after `grace`, kills it; with everything it started. Comes back when all of it is gone.
+    pub(super) async fn kill(&mut self, grace: Duration) {
+        if self.ended.is_none() {
+            self.process.kill(grace);
+            self.ended = Some(self.process.wait().await.unwrap_or(LOST));
+        }
+    }
+
+    /// Has it tear everything down, and waits for its end. What went wrong in that.
+    pub(super) async fn finish(mut self) -> Vec<(String, String)> {
+        let mut errors = Vec::new();
+        self.ask(&Do::Shutdown).await;
+        let deadline = Instant::now() + FINISH;
+        let mut bye = false;
+        loop {
+            match tokio::time::timeout_at(deadline, self.next(false)).await {
+                Ok(Heard::Said(Say::Error { place, message, .. })) => errors.push((place, message)),
+                Ok(Heard::Said(Say::Bye)) => bye = true,
+                Ok(Heard::Said(_)) => {}
+                Ok(Heard::Ended(exit)) => {
+                    if !bye {
+                        let printed = self.take_output();
+                        errors.push(("end of the session".to_owned(), format!("{}\n{printed}", reason(&exit))));
+                    }
+                    return errors;
+                }
+                Err(_) => {
+                    let traceback = self.traceback().await;
+                    self.kill(GRACE).await;
+                    let text = format!("still at it after {} s, and was killed\n{traceback}", FINISH.as_secs());
+                    errors.push(("end of the session".to_owned(), text));
+                    return errors;
+                }
+            }
+        }
+    }
+}
+
+/// How a host ended whose spawner was killed.
+const LOST: Exit = Exit { ending: Ending::Signalled(9), duration: Duration::ZERO, leaked: 0, max_rss: 0 };
+
+/// Why a test is blamed for the end of its host.
+pub(super) fn reason(exit: &Exit) -> String {
+    match exit.ending {
+        Ending::Exited(EXIT_LOST) => {
+            "the pytest process lost its connection: the test closed descriptors that are not its own".to_owned()
+        }
+        Ending::Exited(EXIT_REFUSED) => "the pytest process gave up".to_owned(),
+        Ending::Exited(code) => format!("the pytest process exited with code {code} (os._exit?)"),
+        Ending::Signalled(9) => {
+            "the pytest process was killed by signal 9 (SIGKILL): by somebody, or for want of memory".to_owned()
+        }
+        Ending::Signalled(_) => format!("the pytest process was ended by {}", exit.ending),
+    }
+}
+
+fn printed(process: &mut Process) -> String {
+    let [stdout, stderr] = process.take_output();
+    let mut text = String::from_utf8_lossy(&stdout.into_bytes()).into_owned();
+    text.push_str(&String::from_utf8_lossy(&stderr.into_bytes()));
+    text
+}
+
+/// What a host finds in its environment.
+fn variables(brief: &Brief, place: &Place) -> Vec<(std::ffi::OsString, std::ffi::OsString)> {
+    let slot = format!("gw{}", place.slot);
+    let mut all: Vec<(std::ffi::OsString, std::ffi::OsString)> = vec![
+        // Suites key databases and ports on what xdist tells them.
+        ("PYTEST_XDIST_WORKER".into(), slot.into()),
+        ("PYTEST_XDIST_WORKER_COUNT".into(), brief.slots.to_string().into()),
+        ("PYTEST_XDIST_TESTRUNUID".into(), brief.run.to_string().into()),
+    ];
+    if std::env::var_os("PYTHONHASHSEED").is_none() {
+        // So that every host of a run, and the run that repeats it, iterates over sets in the same order.
+        all.push(("PYTHONHASHSEED".into(), (brief.seed % (1 << 32)).to_string().into()));
+    }
+    all.extend(exports::of_slot(brief, place));
+    all
+}
+
+/// A socket in the file system, for as long as its host has not connected.
+struct Socket {
+    path: PathBuf,
+    /// Where the scratch directory's own path is too long for a socket.
+    _directory: Option<tempfile::TempDir>,
+}
+
+impl Socket {
+    fn bind(scratch: &Path, number: u32) -> io::Result<(UnixListener, Self)> {
+        let mut directory = None;
+        let mut path = scratch.join(format!("host-{number}.sock"));
+        if path.as_os_str().len() > SOCKET_PATH_BYTES {
+            let short = tempfile::tempdir()?;
+            path = short.path().join("sock");
+            directory = Some(short);
+        }
+        Ok((UnixListener::bind(&path)?, Self { path, _directory: directory }))
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let _gone = std::fs::remove_file(&self.path);
+    }
+}
+
+/// The worker's end of the socket.
+#[derive(Debug)]
+struct Connection {
+    stream: Option<UnixStream>,
+    buffer: Vec<u8>,
+    /// Where the next line begins, and how far ends of lines were looked for.
+    at: usize,
+    looked: usize,
+    filled: Instant,
+}
+
+impl Connection {
+    fn new(stream: UnixStream) -> Self {
+        Self { stream: Some(stream), buffer: Vec::new(), at: 0, looked: 0, filled: Instant::now() }
+    }
+
+    /// The next whole line, if there is one.
+    fn line(&mut self) -> Option<&[u8]> {
+        let Some(end) = self.buffer[self.looked..].iter().position(|byte| *byte == b'\n') else {
+            self.looked = self.buffer.len();
+            return None;
+        };
+        let line = self.at..self.looked + end;
+        self.at = line.end + 1;
+        self.looked = self.at;
+        Some(&self.buffer[line])
+    }
+
+    /// Takes in what has arrived, and waits for it; `false` when no more will come. May be dropped and called again.
+    async fn fill(&mut self, calm: bool) -> bool {
+        if calm {
+            tokio::time::sleep_until(self.filled + CALM).await;
+        }
+        loop {
+            let Some(stream) = &self.stream else { return false };
+            if stream.ready(Interest::READABLE).await.is_err() {
+                return false;
+            }
+            match self.take() {
+                Some(0) => return false,
+                Some(_) => {
+                    self.filled = Instant::now();
+                    return true;
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// Takes in what is there; `None` when there is nothing yet, 0 when there never will be.
+    fn take(&mut self) -> Option<usize> {
+        let stream = self.stream.as_ref()?;
+        self.buffer.drain(..self.at);
+        self.looked -= self.at;
+        self.at = 0;
+        if self.buffer.len() > LINE_BYTES {
+            return Some(0);
+        }
+        self.buffer.reserve(64 * 1024);
+        match stream.try_read_buf(&mut self.buffer) {
+            Ok(length) => Some(length),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+            Err(_) => Some(0),
+        }
+    }
+
+    /// Takes in what was said before the end.
+    fn rest(&mut self) {
+        while self.take().is_some_and(|length| length > 0) {}
+    }
+
+    fn close(&mut self) {
+        self.stream = None;
+    }
+
+    /// Sends a message. A host that is gone is noticed when it is listened to.
+    async fn send(&mut self, message: &impl serde::Serialize) {
+        let mut line = serde_json::to_vec(message).expect("messages are plain data");
+        line.push(b'\n');
+        if let Some(stream) = &mut self.stream {
+            let _gone = stream.write_all(&line).await;
+        }
+    }
+}
