@@ -3,15 +3,8 @@
 use hyper_util::rt::TokioIo;
 use std::time::Duration;
 use tokio::io::DuplexStream;
-use tokio::sync::mpsc;
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
-
-/// Bytes that may be on their way over a link within the process: a few messages of a busy slot.
-const PIPE_BYTES: usize = 256 * 1024;
-
-/// Links that may wait to be taken up.
-const LINKS: usize = 16;
 
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -51,18 +44,13 @@ pub(crate) fn to(url: &str) -> Result<Channel, Error> {
         .connect_lazy())
 }
 
-/// A channel to a coordinator in this process, and the links that it takes up.
-pub(crate) fn within() -> (Channel, mpsc::Receiver<DuplexStream>) {
-    let (offer, links) = mpsc::channel(LINKS);
+/// A channel to a coordinator in this process, which `dial` gives a connection to as long as there is one.
+pub(crate) fn within(dial: impl Fn() -> Option<DuplexStream> + Send + Sync + 'static) -> Channel {
     let connector = service_fn(move |_| {
-        let offer = offer.clone();
-        async move {
-            let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
-            offer.send(theirs).await.map_err(|_| std::io::Error::from(std::io::ErrorKind::ConnectionRefused))?;
-            Ok::<_, std::io::Error>(TokioIo::new(ours))
-        }
+        let dialled = dial().ok_or_else(|| std::io::Error::from(std::io::ErrorKind::ConnectionRefused));
+        async move { dialled.map(TokioIo::new) }
     });
-    (Endpoint::from_static("http://within").connect_with_connector_lazy(connector), links)
+    Endpoint::from_static("http://within").connect_with_connector_lazy(connector)
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub(crate) async fn suite(
         .expect("taking a snapshot does not panic")
         .map_err(Error::Runner)?;
     let Some(tree_key) = snapshot.tree_key() else {
-        return Ok(SuiteRequest { suite, tree_key: "".into(), discover: true, files: Vec::new() });
+        return Ok(SuiteRequest { suite, tree_key: "".into(), discover: true, files: Vec::new(), changed: Vec::new() });
     };
     let recall = v1::RecallRequest {
         project: project.to_owned(),
@@ -49,5 +49,5 @@ pub(crate) async fn suite(
     })
     .await
     .expect("reading keys does not panic");
-    Ok(SuiteRequest { suite, tree_key: Arc::from(tree_key.to_string()), discover: !exact, files })
+    Ok(SuiteRequest { suite, tree_key: Arc::from(tree_key.to_string()), discover: !exact, files, changed: Vec::new() })
 }

@@ -1,0 +1,169 @@
+//! Everybody who is told of a run while it goes on: the people at the terminal, who reads the event stream on standard
+//! output, and the recordings that become files.
+
+use crate::args::{Display, StreamFormat};
+use crate::colour::When;
+use crate::config::profile::{Report, ReportFormat};
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::render::{self, Ending, Options, Paint, Screen};
+use crate::report::{self, Recording, Stream, Target};
+use crate::view::{News, Outputs, View};
+use regatta_domain::result::OutputRef;
+use regatta_domain::{TestIx, Time};
+use std::io::{self, BufWriter, Stderr, Stdout};
+use std::path::{Path, PathBuf};
+
+/// Where a run is told of.
+#[derive(Debug, Clone)]
+pub(crate) struct Setting {
+    /// The slots that are asked for; 0 where the fleet decides.
+    pub(crate) slots: u32,
+    /// The profile, where it is not the default.
+    pub(crate) profile: Option<String>,
+    /// The coordinator, where there is one.
+    pub(crate) on: Option<String>,
+    /// The flags that a command which runs a test again has to repeat.
+    pub(crate) flags: Vec<String>,
+    /// When to use colour.
+    pub(crate) colour: When,
+}
+
+/// Everybody who is told of a run.
+#[derive(Debug)]
+pub(crate) struct Audience {
+    screen: Screen<BufWriter<Stderr>>,
+    stream: Option<Stream<BufWriter<Stdout>>>,
+    recordings: Vec<Recording>,
+    targets: Vec<Target>,
+    setting: Setting,
+    trouble: Vec<Error>,
+}
+
+impl Audience {
+    /// Gathers them. Recordings begin at once, so that a path which cannot be written is told before anything runs.
+    ///
+    /// # Errors
+    /// When a recording cannot be begun.
+    pub(crate) fn gather(display: &Display, reports: &[Report], base: &Path, setting: Setting) -> Result<Self, Error> {
+        let env = |name: &str| std::env::var_os(name);
+        let options = Options {
+            paint: Paint { colour: setting.colour.for_stderr(), unicode: render::unicode(&env) },
+            terminal: render::terminal(env),
+            progress: display.show_progress,
+            status_level: display.status_level,
+            final_status_level: display.final_status_level,
+            failure_output: display.failure_output,
+            taskbar: render::terminal(env).is_some() && env("WT_SESSION").or_else(|| env("ConEmuANSI")).is_some(),
+            annotations: render::in_github(&env),
+            slots: setting.slots,
+            profile: setting.profile.clone(),
+            on: setting.on.clone(),
+        };
+        let (mut recordings, mut targets) = (Vec::new(), Vec::new());
+        for report in reports {
+            let path = base.join(&report.path);
+            match report.format {
+                ReportFormat::Ndjson => recordings.push(Recording::create(&path)?),
+                ReportFormat::Junit => targets.push(Target::Junit(path)),
+                ReportFormat::Ctrf => targets.push(Target::Ctrf(path)),
+                ReportFormat::Github => targets.push(Target::Github(path)),
+            }
+        }
+        if let Some(summary) = env("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()) {
+            targets.push(Target::StepSummary(PathBuf::from(summary)));
+        }
+        let stream = (display.format == StreamFormat::Ndjson).then(|| Stream::new(BufWriter::new(io::stdout())));
+        let screen = Screen::new(options, BufWriter::new(io::stderr()));
+        Ok(Self { screen, stream, recordings, targets, setting, trouble: Vec::new() })
+    }
+
+    /// Tells what is new.
+    pub(crate) fn news(&mut self, view: &View, news: &[News]) {
+        self.screen.news(now(), view, news);
+        if let Some(stream) = &mut self.stream
+            && let Err(gone) = stream.news(view, news)
+        {
+            self.stream = None;
+            self.trouble.push(Error::infrastructure("cannot write the events to standard output").because(&gone));
+        }
+        let trouble = &mut self.trouble;
+        self.recordings.retain_mut(|recording| match recording.news(view, news) {
+            Ok(()) => true,
+            Err(error) => {
+                trouble.push(error.into());
+                false
+            }
+        });
+    }
+
+    /// Tells that time has passed.
+    pub(crate) fn tick(&mut self, view: &View) {
+        if let Some(size) = render::size() {
+            self.screen.resize(size);
+        }
+        self.screen.tick(now(), view);
+    }
+
+    /// The output that is to be shown as soon as it can be fetched.
+    pub(crate) fn wants(&self, view: &View, test: TestIx) -> Option<OutputRef> {
+        self.screen.wants(view, test)
+    }
+
+    /// Shows an output that was wanted.
+    pub(crate) fn output(&mut self, view: &View, test: TestIx, output: Option<&[u8]>) {
+        self.screen.output(view, test, output, &self.setting.flags);
+    }
+
+    /// Names what runs, for somebody who asked.
+    pub(crate) fn running(&mut self, view: &View) {
+        self.screen.running(now(), view);
+    }
+
+    /// Writes a line of its own.
+    pub(crate) fn say(&mut self, line: &str) {
+        self.screen.say(line);
+    }
+
+    /// Writes the reports, sums the run up, and tells how the process ends.
+    pub(crate) fn finish(mut self, view: &View, outputs: &Outputs, exit: Exit) -> Exit {
+        let slots = self.setting.slots;
+        let flags = &self.setting.flags;
+        let mut written: Vec<String> = Vec::new();
+        let ending = Ending { exit, slots, flags, reports: &[] };
+        for target in &self.targets {
+            match target.write(view, outputs, &ending) {
+                Ok(paths) => written.extend(paths.iter().map(|path| path.display().to_string())),
+                Err(error) => self.trouble.push(error.into()),
+            }
+        }
+        for recording in self.recordings {
+            match recording.finish(view, &ending) {
+                Ok(path) => written.push(path.display().to_string()),
+                Err(error) => self.trouble.push(error.into()),
+            }
+        }
+        let exit = if self.trouble.is_empty() { exit } else { report::exit_without_report(exit) };
+        let ending = Ending { exit, slots, flags, reports: &written };
+        if let Some(mut stream) = self.stream
+            && let Err(gone) = stream.finish(view, &ending)
+        {
+            self.trouble.push(Error::infrastructure("cannot write the events to standard output").because(&gone));
+        }
+        self.screen.finish(view, outputs, &ending);
+        let colour = self.setting.colour.for_stderr();
+        for trouble in &self.trouble {
+            eprint!("{}", trouble.render(colour));
+        }
+        exit
+    }
+
+    /// Leaves the terminal as it was found, for an error that is told instead of an end.
+    pub(crate) fn leave(mut self) {
+        self.screen.clear();
+    }
+}
+
+fn now() -> Time {
+    Time(regatta_runtime::clock::now_us())
+}

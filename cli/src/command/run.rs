@@ -1,0 +1,246 @@
+//! Runs tests: in this process, or on a fleet.
+
+use super::block_on;
+use crate::args::{Display, Fallback, NoTests};
+use crate::audience::{Audience, Setting};
+use crate::config::value::Shuffle;
+use crate::error::{Error, Mistake};
+use crate::exit::Exit;
+use crate::follow::{self, Followed, follow};
+use crate::here::{Here, slots_of_machine};
+use crate::intent::{Context, Place, Plan, Run};
+use crate::{link, submit};
+use regatta_domain::RunId;
+use regatta_domain::report::{CancelCause, RunOutcome};
+use regatta_domain::result::RunErrorKind;
+use regatta_runtime::shutdown::{Asked, on_signals};
+use regatta_wire::submission::{Override, Request, SuiteRequest};
+use regatta_wire::v1;
+use regatta_wire::v1::runs_client::RunsClient;
+use std::time::Duration;
+use tokio::sync::watch;
+use tonic::transport::Channel;
+use uuid::Uuid;
+
+/// How long a coordinator may take to answer the first question.
+const FIRST_ANSWER: Duration = Duration::from_secs(10);
+
+/// Runs tests.
+pub(crate) fn run(run: Run, context: &Context<'_>) -> Result<Exit, Error> {
+    block_on(perform(run, None, context))?
+}
+
+/// Runs the tests of `run`; with `rerun_of`, those that that run left to be done.
+pub(super) async fn perform(run: Run, rerun_of: Option<RunId>, context: &Context<'_>) -> Result<Exit, Error> {
+    let Run { plan, place, no_tests, display } = run;
+    for line in &plan.config.assumed {
+        eprintln!("note: {line}");
+    }
+    let shutdown = on_signals().map_err(|error| Error::infrastructure("cannot listen for signals").because(&error))?;
+    let slots = plan.rules.slots.value.unwrap_or_else(slots_of_machine);
+    let mission = Mission { plan, display, no_tests, rerun_of, shutdown, context };
+    match place {
+        Place::Here => mission.here(slots).await,
+        Place::On { url, fallback } => {
+            let channel = channel(url.as_str())?;
+            match reach(&channel).await {
+                Ok(()) => mission.on(channel, url.as_str()).await,
+                Err(status) if fallback == Some(Fallback::Local) => {
+                    eprintln!("warning: no answer from {url} ({}); running here", status.message());
+                    mission.here(slots).await
+                }
+                Err(status) => Err(unreachable(url.as_str(), &status)),
+            }
+        }
+    }
+}
+
+/// A channel to the coordinator at `url`.
+pub(super) fn channel(url: &str) -> Result<Channel, Error> {
+    link::to(url).map_err(|error| match error {
+        link::Error::Malformed(url) => {
+            Error::usage(format!("`{url}` is not the address of a coordinator")).help("write http://HOST:PORT")
+        }
+        link::Error::Unsupported(url) => Error::usage(format!("{url}: this version speaks plain HTTP/2 only"))
+            .help("write http://HOST:PORT, over a network that you trust"),
+    })
+}
+
+/// Asks for something small, to see whether anybody answers.
+pub(super) async fn reach(channel: &Channel) -> Result<(), tonic::Status> {
+    let mut client = RunsClient::new(channel.clone());
+    let asked = tokio::time::timeout(FIRST_ANSWER, client.list(v1::ListRunsRequest { limit: 1 })).await;
+    asked.map_err(|_| tonic::Status::deadline_exceeded("no answer in 10 s"))?.map(|_| ())
+}
+
+/// A coordinator that does not answer, as people are told.
+pub(super) fn unreachable(url: &str, status: &tonic::Status) -> Error {
+    Error::infrastructure(format!("cannot reach the coordinator at {url}")).because(status).help(
+        "start one with `regatta coordinator --listen HOST:PORT`; `--fallback local` runs here instead of failing",
+    )
+}
+
+/// A run that is about to happen.
+struct Mission<'a> {
+    plan: Plan,
+    display: Display,
+    no_tests: NoTests,
+    rerun_of: Option<RunId>,
+    shutdown: watch::Receiver<Asked>,
+    context: &'a Context<'a>,
+}
+
+impl Mission<'_> {
+    /// Runs in this process.
+    async fn here(self, slots: u16) -> Result<Exit, Error> {
+        let mut here = Here::start(&self.plan.config.base).await?;
+        here.add_worker(slots)?;
+        let setting = self.setting(slots.into(), None);
+        let channel = here.channel.clone();
+        let done = tokio::select! {
+            done = self.run(channel, setting) => done,
+            error = here.failed() => Err(error),
+        };
+        let ended = here.end().await;
+        let exit = done?;
+        ended?;
+        Ok(exit)
+    }
+
+    /// Runs on the workers of a coordinator.
+    async fn on(self, channel: Channel, url: &str) -> Result<Exit, Error> {
+        let setting = self.setting(0, Some(url.to_owned()));
+        self.run(channel, setting).await
+    }
+
+    fn setting(&self, slots: u32, on: Option<String>) -> Setting {
+        let rules = &self.plan.rules;
+        let profile = (rules.profile != crate::config::file::DEFAULT_PROFILE).then(|| rules.profile.clone());
+        let colour = self.context.global.color.unwrap_or_default();
+        Setting { slots, profile, on, flags: Vec::new(), colour }
+    }
+
+    async fn run(self, channel: Channel, mut setting: Setting) -> Result<Exit, Error> {
+        use regatta_wire::limits::MESSAGE_BYTES;
+        let run = RunId(Uuid::new_v4());
+        let mut client =
+            RunsClient::new(channel).max_decoding_message_size(MESSAGE_BYTES).max_encoding_message_size(MESSAGE_BYTES);
+        let request = self.request(&mut client, run).await?;
+        if let Some(seed) = request.policy.shuffle {
+            setting.flags.push(format!("--shuffle={seed}"));
+        }
+        if let Some(profile) = &setting.profile {
+            setting.flags.push(format!("--profile={profile}"));
+        }
+        let reports = &self.plan.rules.report.value;
+        let mut audience = Audience::gather(&self.display, reports, &self.context.cwd, setting)?;
+        if let Err(status) = client.submit(v1::SubmitRequest::from(&request)).await {
+            audience.leave();
+            return Err(Error::infrastructure("the coordinator does not take the run").because(&status));
+        }
+        match follow(client, run, Some(self.shutdown.clone()), &mut audience).await {
+            Ok(Followed { view, outputs }) => {
+                let exit = exit(&view, self.no_tests, self.rerun_of.is_some(), self.shutdown.borrow().signal);
+                Ok(audience.finish(&view, &outputs, exit))
+            }
+            Err(error) => {
+                audience.leave();
+                Err(lost(run, error))
+            }
+        }
+    }
+
+    /// What is asked of the coordinator. Every suite that cannot be asked for is told, all together.
+    async fn request(&self, client: &mut RunsClient<Channel>, run: RunId) -> Result<Request, Error> {
+        let Plan { config, rules, chosen } = &self.plan;
+        let project = config.project().value;
+        let seed = run.0.as_u64_pair().1 >> 32;
+        let (mut suites, mut mistakes): (Vec<SuiteRequest>, Vec<Mistake>) = (Vec::new(), Vec::new());
+        for (name, suite) in config.suites().into_iter().filter(|(name, _)| chosen.suites.iter().any(|c| c == name)) {
+            match submit::suite(client, &project, config.planned(name, suite)).await {
+                Ok(suite) => suites.push(suite),
+                Err(submit::Error::Runner(error)) => {
+                    let what = format!("the suite `{name}` cannot run: {}", error.message);
+                    mistakes.push(Mistake::new(what).help("`regatta doctor` checks everything that a suite needs"));
+                }
+                Err(submit::Error::Coordinator(status)) => {
+                    return Err(Error::infrastructure("the coordinator does not answer").because(&status));
+                }
+            }
+        }
+        if !mistakes.is_empty() {
+            return Err(Error::all(Exit::Usage, mistakes));
+        }
+        let overrides = rules.rules.iter().map(|rule| Override {
+            filter: rule.filter.to_string(),
+            timeout: rule.kill_after,
+            grace: rule.grace,
+            slow: rule.slow,
+            retries: rule.retries,
+            level: rule.level,
+        });
+        let mut policy = rules.run_policy(seed);
+        if matches!(rules.shuffle.value, Shuffle::Drawn) {
+            policy.shuffle = Some(seed);
+        }
+        Ok(Request {
+            run,
+            project: project.into(),
+            policy,
+            test_policy: rules.test_policy(),
+            overrides: overrides.collect(),
+            suites,
+            filters: vec![chosen.filter.to_string()],
+            rerun_of: self.rerun_of,
+        })
+    }
+}
+
+/// A run that could not be followed to its end, as people are told.
+pub(super) fn lost(run: RunId, error: follow::Error) -> Error {
+    match error {
+        follow::Error::Lost(status) => Error::infrastructure("lost the coordinator, and it did not come back")
+            .because(&status)
+            .help(format!("the run goes on where it is; `regatta watch {run} --on URL` follows it again")),
+        follow::Error::Refused(status) => Error::infrastructure("the coordinator ended the stream").because(&status),
+        follow::Error::Nonsense(invalid) => {
+            Error::infrastructure("the coordinator says what this version does not know")
+                .because(&invalid)
+                .help("use the same version of regatta on both sides")
+        }
+        follow::Error::Signal(error) => Error::infrastructure("cannot listen for signals").because(&error),
+    }
+}
+
+/// How the process ends.
+pub(super) fn exit(view: &crate::view::View, no_tests: NoTests, rerun: bool, signal: i32) -> Exit {
+    let counts = view.counts;
+    match view.outcome {
+        Some(RunOutcome::Green) => Exit::Ok,
+        Some(RunOutcome::Empty) if rerun => Exit::Ok,
+        Some(RunOutcome::Empty) => match no_tests {
+            NoTests::Fail => Exit::NoTests,
+            NoTests::Warn | NoTests::Pass => Exit::Ok,
+        },
+        Some(RunOutcome::Red) => {
+            let infrastructure = |at: &crate::view::ErrorAt| at.error.kind == RunErrorKind::Infrastructure;
+            if counts.red() == 0 && view.errors.is_empty() {
+                Exit::Flaky
+            } else if counts.red() == 0 && view.errors.iter().all(infrastructure) {
+                Exit::Infrastructure
+            } else {
+                Exit::TestsFailed
+            }
+        }
+        Some(RunOutcome::Cancelled) => match (view.cancelled, signal) {
+            (Some(CancelCause::Asked), SIGTERM) => Exit::Terminated,
+            (Some(CancelCause::Asked), _) => Exit::Interrupted,
+            (Some(CancelCause::Abandoned), _) => Exit::Infrastructure,
+            _ => Exit::TestsFailed,
+        },
+        None => Exit::Infrastructure,
+    }
+}
+
+/// The number of the signal that asks a process to end.
+const SIGTERM: i32 = nix::sys::signal::Signal::SIGTERM as i32;

@@ -1,0 +1,120 @@
+//! A coordinator and a worker within this process: `regatta run` with no server at all.
+//!
+//! They are the ones that a fleet has, over a link that happens to be short.
+
+use crate::error::Error;
+use crate::link;
+use regatta_coordinator::{Config, Coordinator};
+use regatta_domain::WorkerId;
+use regatta_runtime::shutdown::{Asked, Urgency};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tonic::transport::Channel;
+use uuid::Uuid;
+
+/// Where a project keeps what Regatta remembers of it.
+const DATA: &str = ".regatta";
+
+/// A coordinator in this process, with a worker where tests are to run.
+pub(crate) struct Here {
+    coordinator: Arc<Coordinator>,
+    /// How it is reached.
+    pub(crate) channel: Channel,
+    worker: Option<(JoinHandle<Result<(), regatta_worker::Error>>, watch::Sender<Asked>)>,
+}
+
+impl Here {
+    /// Starts the coordinator of the project in `base`.
+    pub(crate) async fn start(base: &Path) -> Result<Self, Error> {
+        let data = base.join(DATA);
+        prepare(&data).map_err(|error| {
+            Error::infrastructure(format!("cannot keep anything in {}", data.display()))
+                .because(&error)
+                .help("Regatta remembers durations and listings there; make the directory writable")
+        })?;
+        let coordinator = Coordinator::start(Config::local(data)).await.map_err(|error| refused(&error))?;
+        let coordinator = Arc::new(coordinator);
+        let dialled = Arc::downgrade(&coordinator);
+        let channel = link::within(move || dialled.upgrade().map(|coordinator| coordinator.dial()));
+        Ok(Self { coordinator, channel, worker: None })
+    }
+
+    /// Adds a worker with so many slots.
+    pub(crate) fn add_worker(&mut self, slots: u16) -> Result<(), Error> {
+        let config = regatta_worker::Config {
+            worker: WorkerId(Uuid::new_v4()),
+            name: "here".to_owned(),
+            slots,
+            exe: own_binary()?,
+            patience: Some(20),
+        };
+        let (stop, asked) = watch::channel(Asked::default());
+        let serving = tokio::spawn(regatta_worker::serve(config, self.channel.clone(), asked));
+        self.worker = Some((serving, stop));
+        Ok(())
+    }
+
+    /// Waits until the worker or the coordinator has failed: for ever, as a rule.
+    pub(crate) async fn failed(&mut self) -> Error {
+        let worker = async {
+            match &mut self.worker {
+                Some((serving, _)) => serving.await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            ended = worker => {
+                self.worker = None;
+                match ended {
+                    Ok(Err(error)) => Error::infrastructure("the worker in this process stopped").because(&error),
+                    Ok(Ok(())) => Error::infrastructure("the worker in this process left"),
+                    Err(panic) => Error::infrastructure("the worker in this process broke").because(&panic),
+                }
+            }
+            error = self.coordinator.refused() => refused(&error),
+        }
+    }
+
+    /// Ends everything in order; what happened can be asked for afterwards.
+    pub(crate) async fn end(self) -> Result<(), Error> {
+        if let Some((serving, stop)) = self.worker {
+            stop.send_modify(|asked| asked.urgency = Urgency::Gentle);
+            let _ended_either_way = serving.await;
+        }
+        drop(self.channel);
+        match Arc::try_unwrap(self.coordinator) {
+            Ok(coordinator) => coordinator.shutdown().await.map_err(|error| refused(&error)),
+            // A connection is just being dialled; what is acknowledged is durable without a proper end.
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+/// The binary that also is the spawner of test processes.
+pub(crate) fn own_binary() -> Result<PathBuf, Error> {
+    std::env::current_exe().map_err(|error| Error::infrastructure("cannot tell where this binary is").because(&error))
+}
+
+/// One slot per processor.
+pub(crate) fn slots_of_machine() -> u16 {
+    std::thread::available_parallelism().map_or(1, |n| u16::try_from(n.get()).unwrap_or(1))
+}
+
+/// What the coordinator refuses, as people are told.
+pub(crate) fn refused(error: &regatta_coordinator::Error) -> Error {
+    let told = Error::infrastructure(error.to_string());
+    match std::error::Error::source(error) {
+        Some(source) => told.because(source),
+        None => told,
+    }
+}
+
+/// Makes the directory, and has git ignore it.
+fn prepare(data: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(data)?;
+    let ignore = data.join(".gitignore");
+    if ignore.exists() { Ok(()) } else { fs::write(ignore, "*\n") }
+}
