@@ -259,6 +259,19 @@ async fn the_processes_of_a_killed_spawner_are_killed() {
         if let Containment::Cgroup(path) = spawner.containment() {
             assert!(!path.exists());
         }
+        let ran = run(&spawner, &sh("exit 3")).await;
+        assert_eq!(ran.exit.ending, Ending::Exited(3), "another one took its place");
+        assert_ne!(i32::try_from(spawner.pid()), Ok(pid));
+    }
+}
+
+#[tokio::test]
+async fn a_test_that_kills_its_spawner_costs_itself_and_not_its_slot() {
+    let spawner = spawner().await;
+    for _ in 0..2 {
+        let lost = spawner.run_to_end(&sh("kill -9 $PPID; sleep 1000"), Streams::Merged, LONG, GRACE).await;
+        assert!(matches!(lost, Err(SpawnError::Gone)));
+        assert_eq!(run(&spawner, &sh("exit 0")).await.exit.ending, Ending::Exited(0));
     }
 }
 

@@ -43,7 +43,7 @@ pub enum SpawnError {
         /// The reason.
         source: io::Error,
     },
-    /// The spawner is gone, and took all its processes with it.
+    /// The spawner was killed, or closed, and took all its processes with it.
     Gone,
 }
 

@@ -28,3 +28,6 @@ pub(super) const READ_BYTES: usize = 64 * 1024;
 
 /// The longest list that a process may print: 200,000 tests a file (`TESTS_PER_FILE`) at 300 bytes each.
 pub(super) const LIST_BYTES: usize = 64 * 1024 * 1024;
+
+/// Between the death of a spawner and the start of another.
+pub(super) const RESTART: Duration = Duration::from_millis(100);

@@ -5,7 +5,8 @@
 //! sub-reaper to which daemonised children fall, and because it can kill all of them when the worker itself is gone.
 //!
 //! - [`Command`] says what to start, [`Process`] is what was started, [`Exit`] how it ended.
-//! - [`Spawner`] is the worker's end; `service` is the process at the other end; `protocol` is what they say.
+//! - [`Spawner`] is the worker's end, with the task `link` behind it; `service` is the process at the other end;
+//!   `protocol` is what they say.
 //!
 //! The invariant: an [`Exit`] is told only after everything that the process left behind is dead too.
 
@@ -13,6 +14,7 @@ mod captured;
 mod command;
 mod error;
 mod limits;
+mod link;
 mod protocol;
 mod running;
 mod service;

@@ -19,6 +19,11 @@ pub(super) fn end_of(text: &str) -> &str {
     &text[ceil(text, text.len().saturating_sub(ERROR_BYTES))..]
 }
 
+/// The start of `text`, which says most where it is a traceback's first line, cut to the bound of an error.
+pub(super) fn start_of(text: &str) -> &str {
+    &text[..floor(text, ERROR_BYTES)]
+}
+
 /// The last place at or before `at` where a character begins.
 fn floor(text: &str, at: usize) -> usize {
     (0..=at.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)
@@ -42,8 +47,9 @@ mod tests {
     }
 
     #[test]
-    fn an_error_keeps_its_end_within_its_bound() {
+    fn an_error_keeps_the_asked_end_within_its_bound() {
         let text = format!("first{}last\n", "ü".repeat(ERROR_BYTES));
+        assert!(start_of(&text).starts_with("first") && start_of(&text).len() <= ERROR_BYTES);
         assert!(end_of(&text).ends_with("last") && end_of(&text).len() <= ERROR_BYTES);
     }
 }
