@@ -1,3 +1,3 @@
 //! The test rig: model, simulation, store, wire, cluster, load.
 
-pub mod harness;
+pub mod simulation;

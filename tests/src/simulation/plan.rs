@@ -1,0 +1,201 @@
+//! A second, plain reading of the journal: what the plan of a run is, and who holds each of its tests.
+
+use super::checkers::Checked;
+use regatta_core::Event;
+use regatta_domain::policy::{RunPolicy, TestPolicy};
+use regatta_domain::report::RunOutcome;
+use regatta_domain::submission::{FileDraft, Submission, TestDraft};
+use regatta_domain::{FileIx, SuiteIx, TestIx, Token, Verdict};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// The plan of a run.
+pub(super) struct Plan {
+    pub(super) policy: RunPolicy,
+    pub(super) policies: Vec<TestPolicy>,
+    /// Suite and path of each file.
+    pub(super) files: Vec<(SuiteIx, Arc<str>)>,
+    gone: BTreeSet<usize>,
+    pub(super) tests: Vec<PlannedTest>,
+    failed: BTreeSet<SuiteIx>,
+    broken: BTreeSet<FileIx>,
+    pub(super) cancelled: bool,
+    pub(super) errors: u32,
+    pub(super) retries: u32,
+    pub(super) ended: Option<RunOutcome>,
+}
+
+/// A test of a plan.
+pub(super) struct PlannedTest {
+    pub(super) file: usize,
+    pub(super) name: Arc<str>,
+    pub(super) policy: usize,
+    pub(super) failures: u16,
+    pub(super) losses: u16,
+    pub(super) verdict: Option<Verdict>,
+    pub(super) has_run: bool,
+    pub(super) gone: bool,
+    holder: Option<Token>,
+}
+
+impl Plan {
+    pub(super) fn new(submission: &Submission) -> Self {
+        let mut plan = Self {
+            policy: submission.policy.clone(),
+            policies: submission.policies.clone(),
+            files: Vec::new(),
+            gone: BTreeSet::new(),
+            tests: Vec::new(),
+            failed: BTreeSet::new(),
+            broken: BTreeSet::new(),
+            cancelled: false,
+            errors: 0,
+            retries: 0,
+            ended: None,
+        };
+        for (at, suite) in submission.suites.iter().enumerate() {
+            suite.files.iter().for_each(|file| plan.add_file(SuiteIx::nth(at), file));
+        }
+        plan
+    }
+
+    fn add_file(&mut self, suite: SuiteIx, file: &FileDraft) {
+        self.files.push((suite, Arc::clone(&file.path)));
+        let at = self.files.len() - 1;
+        file.tests.iter().flatten().for_each(|test| self.add_test(at, test, None));
+    }
+
+    fn add_test(&mut self, file: usize, draft: &TestDraft, holder: Option<Token>) {
+        let over = self.cancelled || self.failed.contains(&self.files[file].0);
+        let verdict = if draft.ignored {
+            Some(Verdict::Skipped)
+        } else {
+            over.then_some(Verdict::NotRun)
+        };
+        let holder = holder.filter(|_| verdict.is_none());
+        let (name, policy) = (Arc::clone(&draft.name), draft.policy.at());
+        let (failures, losses, has_run, gone) = (0, 0, false, false);
+        self.tests.push(PlannedTest { file, name, policy, failures, losses, verdict, has_run, gone, holder });
+    }
+
+    pub(super) fn test(&self, ix: TestIx) -> Result<&PlannedTest, String> {
+        self.tests.get(ix.at()).ok_or_else(|| format!("there is no test {ix}"))
+    }
+
+    /// Whether nothing of the test's suite is to be started any more.
+    pub(super) fn is_over(&self, ix: TestIx) -> bool {
+        self.cancelled || self.tests.get(ix.at()).is_some_and(|test| self.failed.contains(&self.files[test.file].0))
+    }
+
+    /// The test, which is held under the lease.
+    pub(super) fn held(&mut self, ix: TestIx, token: Token) -> Result<&mut PlannedTest, String> {
+        let test = self.tests.get_mut(ix.at()).ok_or_else(|| format!("there is no test {ix}"))?;
+        if test.holder != Some(token) || test.verdict.is_some() || test.gone {
+            return Err(format!("S2: {token} speaks for {ix}, held by {:?}, {:?}", test.holder, test.verdict));
+        }
+        test.holder = None;
+        Ok(test)
+    }
+
+    pub(super) fn held_under(&self, token: Token) -> impl Iterator<Item = TestIx> + '_ {
+        self.tests.iter().enumerate().filter(move |(_, test)| test.holder == Some(token)).map(|(at, _)| TestIx::nth(at))
+    }
+
+    /// A test is in the hands of a lease.
+    pub(super) fn lease(&mut self, ix: TestIx, token: Token) -> Checked {
+        let test = self.tests.get_mut(ix.at()).ok_or_else(|| format!("there is no test {ix}"))?;
+        if test.holder.is_some() || test.verdict.is_some() || test.gone {
+            return Err(format!("S4: {ix} is leased under {token}, held by {:?}, {:?}", test.holder, test.verdict));
+        }
+        test.holder = Some(token);
+        Ok(())
+    }
+
+    /// S1: a test gets its verdict, once.
+    pub(super) fn decide(&mut self, ix: TestIx, verdict: Verdict) -> Checked {
+        let test = &mut self.tests[ix.at()];
+        match test.verdict.replace(verdict) {
+            None => Ok(()),
+            Some(before) => Err(format!("S1: {ix} was {before}, and is {verdict}")),
+        }
+    }
+
+    /// A test comes back from a lease.
+    pub(super) fn come_back(&mut self, ix: TestIx, token: Token) -> Checked {
+        let over = self.is_over(ix);
+        let vanished = self.tests.get(ix.at()).is_some_and(|test| self.gone.contains(&test.file));
+        let test = self.held(ix, token)?;
+        if over {
+            return self.decide(ix, Verdict::NotRun);
+        }
+        test.gone = vanished;
+        Ok(())
+    }
+
+    /// What waits, all of it or of one suite, is not run.
+    fn drop_waiting(&mut self, suite: Option<SuiteIx>) {
+        for test in &mut self.tests {
+            let meant = suite.is_none_or(|suite| self.files[test.file].0 == suite);
+            if meant && test.holder.is_none() && test.verdict.is_none() && !test.gone {
+                test.verdict = Some(Verdict::NotRun);
+            }
+        }
+    }
+
+    fn leave(&mut self, gone: &[TestIx]) -> Checked {
+        for &ix in gone {
+            let test = self.tests.get_mut(ix.at()).ok_or_else(|| format!("there is no test {ix}"))?;
+            if test.verdict.is_some() || test.gone {
+                return Err(format!("{ix} leaves the plan, and has {:?}", test.verdict));
+            }
+            test.holder = None;
+            test.gone = true;
+        }
+        Ok(())
+    }
+
+    /// What changes the plan, and no lease.
+    pub(super) fn note(&mut self, event: &Event) -> Checked {
+        match event {
+            Event::SuiteDiscovered { suite, files, gone, .. } => {
+                for file in gone {
+                    self.gone.insert(file.at());
+                    for test in self.tests.iter_mut().filter(|test| test.file == file.at()) {
+                        test.gone |= test.holder.is_none() && test.verdict.is_none();
+                    }
+                }
+                files.iter().for_each(|file| self.add_file(*suite, file));
+                if self.cancelled || self.failed.contains(suite) {
+                    self.drop_waiting(Some(*suite));
+                }
+                Ok(())
+            }
+            Event::FileListed { token, file, tests, gone, .. } => {
+                self.gone.remove(&file.at());
+                self.broken.remove(file);
+                self.leave(gone)?;
+                tests.iter().for_each(|test| self.add_test(file.at(), test, Some(*token)));
+                Ok(())
+            }
+            Event::FileFailed { file, gone, .. } => {
+                self.errors += u32::from(self.broken.insert(*file));
+                self.gone.remove(&file.at());
+                self.leave(gone)
+            }
+            Event::RunErred { suite, .. } => {
+                self.errors += 1;
+                if let Some(suite) = suite {
+                    self.failed.insert(*suite);
+                    self.drop_waiting(Some(*suite));
+                }
+                Ok(())
+            }
+            Event::RunCancelled { .. } => {
+                self.cancelled = true;
+                self.drop_waiting(None);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
