@@ -241,6 +241,20 @@ async fn a_binary_that_was_built_anew_is_listed_anew() {
     assert_eq!(told.finished.len(), 7, "what is there was run, what is gone was not asked for again");
 }
 
+#[tokio::test]
+async fn a_binary_that_is_not_here_is_built_first() {
+    let target = tempfile::tempdir().expect("a directory");
+    let env = [("CARGO_TARGET_DIR", target.path().to_str().expect("text")), ("FIXTURE_SUITE", "set by the suite")];
+    let root = fixture("rust-basic");
+    let mut stage = Stage::open(RunnerKind::Rust, &root, r#"{"doc": false}"#, &env).await;
+    let files = found(&mut stage).await;
+    std::fs::remove_dir_all(target.path().join("debug")).expect("it was built there");
+    let told = stage.run(file(&files, "rust-basic"), &["tests::passes"]).await;
+    let outcome = told.of("tests::passes").outcome;
+    assert_eq!(outcome, Outcome::Passed);
+    assert!(told.notes.iter().any(|note| note.starts_with("Compiling")), "{:?}", told.notes);
+}
+
 fn write(directory: &Path, name: &str, text: &str) {
     let path = directory.join(name);
     std::fs::create_dir_all(path.parent().expect("it is below the directory")).expect("it can be made");

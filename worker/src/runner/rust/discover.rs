@@ -3,6 +3,7 @@
 //! The key of a binary is its content: what it lists cannot change without it. Doc tests have no binary; their key is
 //! the content of the sources that the compiler read for the library, included documents too.
 
+use super::config;
 use super::facts::Facts;
 use super::locator::{self, Binary, Locator};
 use super::messages::{Artifact, Build, Metadata, Package};
@@ -40,10 +41,13 @@ pub(super) async fn discover(
     let (wanted, root) = (settings.clone(), brief.suite.root.clone());
     let inherited = brief.suite.env.iter().rfind(|(name, _)| &**name == "LD_LIBRARY_PATH");
     let inherited = inherited.map(|(_, value)| value.to_string()).or_else(|| std::env::var("LD_LIBRARY_PATH").ok());
-    let name = brief.suite.name.clone();
+    let (name, own) = (brief.suite.name.clone(), brief.suite.env.clone());
     let listed = tokio::task::spawn_blocking(move || {
-        let facts = Facts { metadata: &metadata, build: &build, libraries, inherited };
-        files(&facts, &wanted, Path::new(&*root))
+        let root = Path::new(&*root);
+        let is_set = |name: &str| own.iter().any(|(own, _)| &**own == name) || std::env::var_os(name).is_some();
+        let configured = config::environment(root, is_set);
+        let facts = Facts { metadata: &metadata, build: &build, libraries, inherited, configured };
+        files(&facts, &wanted, root)
     });
     listed.await.unwrap_or_else(|stopped| {
         let message = format!("reading the test binaries was stopped: {stopped}").into();

@@ -16,6 +16,8 @@ pub(super) struct Facts<'a> {
     pub(super) libraries: Option<PathBuf>,
     /// What the worker's own `LD_LIBRARY_PATH` says.
     pub(super) inherited: Option<String>,
+    /// What cargo's configuration sets.
+    pub(super) configured: Vec<(String, String)>,
 }
 
 impl Facts<'_> {
@@ -26,7 +28,8 @@ impl Facts<'_> {
 
     /// The environment of `executable`, a test binary of `package`.
     pub(super) fn environment(&self, package: &Package, executable: &Path) -> Vec<(String, String)> {
-        let mut env = of_package(package);
+        let mut env = self.configured.clone();
+        env.extend(of_package(package));
         if let Some(cargo) = self.cargo() {
             env.push(("CARGO".to_owned(), text(&cargo)));
         }
@@ -125,7 +128,13 @@ mod tests {
         ));
         let metadata = metadata();
         let libraries = Some(PathBuf::from("/rust/lib/rustlib/x86/lib"));
-        let facts = Facts { metadata: &metadata, build: &build, libraries, inherited: Some("/opt/lib".to_owned()) };
+        let facts = Facts {
+            metadata: &metadata,
+            build: &build,
+            libraries,
+            inherited: Some("/opt/lib".to_owned()),
+            configured: vec![("CONFIGURED".to_owned(), "yes".to_owned())],
+        };
         let package = facts.package("p").expect("it is there");
         let env = facts.environment(package, Path::new("/w/target/debug/deps/p-1"));
         let of = |name: &str| env.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
@@ -139,6 +148,7 @@ mod tests {
             ("CARGO_BIN_EXE_tool", "/w/target/debug/tool"),
             ("OUT_DIR", "/w/target/out"),
             ("EXPORTED", "yes"),
+            ("CONFIGURED", "yes"),
             (
                 "LD_LIBRARY_PATH",
                 "/w/target/out/lib:/w/target/debug:/w/target/debug/deps:/rust/lib/rustlib/x86/lib:/opt/lib",

@@ -8,6 +8,7 @@
 //! batch is bounded by the bytes of its names.
 
 mod batch;
+mod config;
 mod discover;
 mod facts;
 mod judge;
@@ -39,6 +40,8 @@ pub struct Rust {
     settings: RustSettings,
     /// The files that were looked at in this run.
     files: BTreeMap<FileIx, Arc<Locator>>,
+    /// The suite was built here, because binaries were missing.
+    built: bool,
 }
 
 impl Rust {
@@ -52,7 +55,7 @@ impl Rust {
             place: brief.suite.name.clone(),
             message: format!("the settings of the suite make no sense to the rust runner: {error}").into(),
         })?;
-        Ok(Self { brief, place, settings, files: BTreeMap::new() })
+        Ok(Self { brief, place, settings, files: BTreeMap::new(), built: false })
     }
 
     async fn discover(&self, agenda: &mut Agenda<'_>) -> Result<(), Killed> {
@@ -78,6 +81,7 @@ impl Rust {
 
     async fn list(&mut self, agenda: &mut Agenda<'_>, file: Arc<FileWork>) -> Result<(), Killed> {
         let sink = agenda.sink();
+        self.build_missing(agenda, &file).await?;
         match agenda.attend(self.listing(&file)).await? {
             Ok((locator, tests)) => {
                 self.files.insert(file.file, locator);
@@ -86,6 +90,23 @@ impl Rust {
             }
             Err(error) => {
                 agenda.dropped(file.file);
+                sink.tell(Tell::Error { file: Some(file.file), error }).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Builds the suite, once, when a binary is not here: it was discovered on another machine, or has been cleaned away.
+    /// Whether that helped shows when the binary is started.
+    async fn build_missing(&mut self, agenda: &mut Agenda<'_>, file: &FileWork) -> Result<(), Killed> {
+        let is_missing = match Locator::parse(&file.path, &file.locator) {
+            Ok(Locator::Binary(binary)) => !binary.executable.exists(),
+            _ => false,
+        };
+        if is_missing && !std::mem::replace(&mut self.built, true) {
+            let sink = agenda.sink();
+            let built = agenda.attend(discover::discover(&self.brief, &self.settings, &self.place, sink)).await?;
+            if let Err(error) = built {
                 sink.tell(Tell::Error { file: Some(file.file), error }).await;
             }
         }
@@ -121,6 +142,7 @@ impl Rust {
                 return Ok(());
             }
         };
+        self.build_missing(agenda, file).await?;
         if file.remembered != 0 && self.has_changed(&locator, file) {
             agenda.dropped(file.file);
             return self.list(agenda, Arc::clone(file)).await;
