@@ -13,8 +13,7 @@ pub(crate) use fleet::{CancelArgs, CoordinatorArgs, RunsArgs, WatchArgs, WorkerA
 pub(crate) use look::{ConfigArgs, ConfigCommand, DoctorArgs, ExplainArgs, InitArgs, ListArgs, SchemaArgs};
 pub(crate) use run::{Display, ReportArgs, RerunArgs, Rules, RunArgs, Selection, Where};
 pub(crate) use value::{
-    FailureOutput, Fallback, LimitArg, NoTests, Progress, ReportArg, RunRef, ServerUrl, StatusLevel, StreamFormat,
-    TableFormat,
+    FailureOutput, Fallback, NoTests, Progress, ReportArg, RunRef, ServerUrl, StatusLevel, StreamFormat, TableFormat,
 };
 
 use crate::colour::When;

@@ -49,9 +49,6 @@ pub(crate) struct Project {
 pub(crate) struct Group {
     /// How many of its tests may run at the same time.
     pub(crate) max: At<Whole<1, 100_000>>,
-    /// Where it was written.
-    #[schemars(skip)]
-    pub(crate) span: Range<usize>,
 }
 
 impl File {
@@ -201,11 +198,11 @@ impl Project {
 impl Group {
     fn decode(name: &str, value: &Value<'_>, span: Range<usize>, told: &mut Mistakes) -> Option<Self> {
         if let Err(mistake) = Name::check("a group", name) {
-            told.tell(span.clone(), mistake);
+            told.tell(span, mistake);
         }
         let mut fields = Fields::of_value("a group", &format!("group.{name}"), value, told)?;
         let max = fields.require("max", "4", told);
         fields.finish(told);
-        Some(Self { max: max?, span })
+        Some(Self { max: max? })
     }
 }

@@ -47,9 +47,6 @@ pub(crate) struct Profile {
     /// Rules for some of the tests. For each key the first that matches and sets it wins.
     #[schemars(default)]
     pub(crate) r#override: Vec<Override>,
-    /// Where it was written.
-    #[schemars(skip)]
-    pub(crate) span: Range<usize>,
 }
 
 /// What a flaky test does to the colour of a run.
@@ -100,7 +97,7 @@ impl Profile {
     /// Reads `[profile.NAME]`.
     pub(super) fn decode(name: &str, value: &Value<'_>, span: Range<usize>, told: &mut Mistakes) -> Option<Self> {
         if let Err(mistake) = Name::check("a profile", name) {
-            told.tell(span.clone(), mistake);
+            told.tell(span, mistake);
         }
         let mut fields = Fields::of_value("a profile", &format!("profile.{name}"), value, told)?;
         let profile = Self {
@@ -119,7 +116,6 @@ impl Profile {
             retry_cap: fields.take("retry-cap", told),
             report: fields.take("report", told),
             r#override: fields.take("override", told).map(|overrides| overrides.value).unwrap_or_default(),
-            span,
         };
         fields.finish(told);
         Some(profile)

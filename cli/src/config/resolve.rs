@@ -91,12 +91,6 @@ pub(crate) struct Rule {
     pub(crate) origin: Origin,
     /// How often a failed test is retried.
     pub(crate) retries: Option<u16>,
-    /// How the wait before a retry grows.
-    pub(crate) backoff: Option<Backoff>,
-    /// The first wait.
-    pub(crate) delay: Option<Micros>,
-    /// Whether waits are shortened at random.
-    pub(crate) jitter: Option<bool>,
     /// When a test is stopped.
     pub(crate) kill_after: Option<Micros>,
     /// Between SIGTERM and SIGKILL.
@@ -225,10 +219,7 @@ impl<'a> Chain<'a> {
         let rule = |name: &str, written: &Override| Rule {
             filter: written.filter.value.0.clone(),
             origin: self.config.origin(&format!("profile.{name}.override"), &written.filter.span),
-            retries: written.retries.count.as_ref().map(|count| count.value.get()),
-            backoff: written.retries.backoff.as_ref().map(|backoff| backoff.value),
-            delay: written.retries.delay.as_ref().map(|delay| delay.value.0),
-            jitter: written.retries.jitter.as_ref().map(|jitter| jitter.value),
+            retries: written.retries.as_ref().map(|count| count.value.get()),
             kill_after: written.timeout.kill_after.as_ref().map(|limit| limit.value.0),
             grace: written.timeout.grace.as_ref().map(|grace| grace.value.0),
             slow: written.slow.as_ref().map(|slow| slow.value.0),

@@ -76,9 +76,8 @@ struct TimeoutTable {
 pub(crate) struct Override {
     /// Which tests.
     pub(crate) filter: At<Selected>,
-    /// See the profile's `retries`.
-    #[schemars(default)]
-    pub(crate) retries: Retries,
+    /// How often they are retried; the wait is that of the profile.
+    pub(crate) retries: Option<At<Count>>,
     /// See the profile's `timeout`.
     #[schemars(default)]
     pub(crate) timeout: Timeout,
@@ -191,7 +190,7 @@ impl Decode for Override {
     fn decode(key: &str, value: &Value<'_>, told: &mut Mistakes) -> Option<Self> {
         let mut fields = Fields::of_value("an override", key, value, told)?;
         let filter = fields.require("filter", "'suite(api) & tag(db)'", told);
-        let retries = fields.take("retries", told).map(|retries: At<Retries>| retries.value).unwrap_or_default();
+        let retries = fields.take("retries", told);
         let timeout = fields.take("timeout", told).map(|timeout: At<Timeout>| timeout.value).unwrap_or_default();
         let slow = fields.take("slow", told);
         let priority = fields.take("priority", told);

@@ -8,7 +8,6 @@ use regatta_domain::RunnerKind;
 use schemars::JsonSchema;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use toml::de::DeValue;
 
 /// Tests that one runner executes under one configuration.
 #[derive(Clone, Debug, JsonSchema)]

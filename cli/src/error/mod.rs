@@ -115,12 +115,6 @@ impl Error {
         self
     }
 
-    /// Where the last mistake is.
-    pub(crate) fn at(mut self, place: Place) -> Self {
-        self.edit(|mistake| mistake.at(place));
-        self
-    }
-
     fn edit(&mut self, change: impl FnOnce(Mistake) -> Mistake) {
         let last = self.mistakes.pop().expect("an error has a reason");
         self.mistakes.push(change(last));

@@ -96,7 +96,7 @@ Exit code 3 (infrastructure): see `regatta explain 3`.
 
     #[test]
     fn colour_is_written_only_when_asked_for() {
-        let error = Error::usage("no").help("yes").at(place(0..1));
+        let error = Error::new(Exit::Usage, Mistake::new("no").help("yes").at(place(0..1)));
         assert!(error.render(true).contains('\u{1b}'));
         assert!(!error.render(false).contains('\u{1b}'));
     }

@@ -127,10 +127,7 @@ fn rule_rows(profile: &str, part: usize, rule: &Rule) -> Vec<Row> {
     let span = |span: Option<Micros>| span.map(|span| json!(duration::text(span)));
     let keys = [
         ("filter", Some(json!(rule.filter.to_string()))),
-        ("retries.count", rule.retries.map(|count| json!(count))),
-        ("retries.backoff", rule.backoff.map(|backoff| json!(word(backoff)))),
-        ("retries.delay", span(rule.delay)),
-        ("retries.jitter", rule.jitter.map(|jitter| json!(jitter))),
+        ("retries", rule.retries.map(|count| json!(count))),
         ("timeout.kill-after", span(rule.kill_after)),
         ("timeout.grace", span(rule.grace)),
         ("slow", span(rule.slow)),

@@ -9,7 +9,7 @@ mod scalar;
 
 pub(crate) use fields::Fields;
 pub(crate) use mistakes::Mistakes;
-pub(crate) use scalar::{Choice, choose, plain, refuse};
+pub(crate) use scalar::{Choice, choose, refuse};
 
 use super::At;
 use toml::Spanned;

@@ -1,7 +1,6 @@
 //! Plain values: text, switches, lists, and words of which only a few are allowed.
 
 use super::{Decode, Mistakes, Value, kind};
-use crate::config::At;
 use crate::error::Mistake;
 use regatta_domain::filter::nearest;
 use std::collections::BTreeMap;
@@ -94,9 +93,4 @@ impl<T: Choice> Decode for T {
         };
         choose(key, word).map_err(|mistake| told.tell(value.span(), mistake)).ok()
     }
-}
-
-/// Lists whose items know their place.
-pub(crate) fn plain<T: Clone>(items: &[At<T>]) -> Vec<T> {
-    items.iter().map(|item| item.value.clone()).collect()
 }

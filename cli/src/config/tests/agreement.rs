@@ -89,7 +89,7 @@ max = 4
 "#;
 
 /// Files that neither may accept. What only shows across sections, or in the file system, no schema can say.
-const WRONG: [&str; 40] = [
+const WRONG: [&str; 41] = [
     "x = 1",
     "project = 1",
     "[project]\nname = \"a b\"",
@@ -127,6 +127,7 @@ const WRONG: [&str; 40] = [
     "[profile.a]\nsuites = \"a\"",
     "[profile.a]\nreport = [{ format = \"junit\" }]",
     "[[profile.a.override]]\npriority = 1",
+    "[[profile.a.override]]\nfilter = \"all()\"\nretries = { count = 1 }",
     "[[profile.a.override]]\nfilter = \"all()\"\npriority = 101",
     "[[profile.a.override]]\nfilter = \"all()\"\nlevel = \"write\"",
     "[group.a]\nmax = \"4\"",

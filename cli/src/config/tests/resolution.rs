@@ -2,11 +2,11 @@
 
 use super::super::file::File;
 use super::super::origin::{Origin, Set};
-use super::super::resolve::Given;
+use super::super::resolve::{Given, Rule};
 use super::super::value::{FailFast, Shuffle};
 use super::super::{Config, settings};
-use regatta_domain::filter::{Filter, Subject};
-use regatta_domain::{Level, Micros, RunnerKind};
+use regatta_domain::filter::Filter;
+use regatta_domain::{Micros, RunnerKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -88,47 +88,33 @@ fn the_nearest_that_says_something_counts() {
     }
 }
 
-fn subject<'a>(name: &'a str, tags: &'a [Arc<str>]) -> Subject<'a> {
-    Subject {
-        suite: "api",
-        runner: RunnerKind::Pytest,
-        file: "t.py",
-        name,
-        id: name,
-        tags,
-        group: None,
-        level: Level::None,
-        last: None,
-        mean: None,
-        is_new: true,
-        changed: false,
-    }
+/// What the overrides say, strongest first: time limit in seconds, retries, group.
+fn rules(given: Given) -> Vec<(String, Option<u64>, Option<u16>, Option<String>)> {
+    let resolved = config().resolve("ci", given).expect("the profile is there");
+    let summary = |rule: &Rule| {
+        let seconds = rule.kill_after.map(|limit| limit.0 / 1_000_000);
+        (rule.filter.to_string(), seconds, rule.retries, rule.group.clone())
+    };
+    resolved.rules.iter().map(summary).collect()
 }
 
 #[test]
-fn for_each_key_the_first_override_that_says_it_counts() {
-    let resolved = config().resolve("ci", Given::default()).expect("the profile is there");
-    let db: [Arc<str>; 1] = ["db".into()];
-    let summary = |subject: &Subject<'_>| {
-        let treatment = resolved.treatment(subject);
-        let policy = treatment.policy;
-        (policy.timeout.0 / 1_000_000, policy.grace.0 / 1_000_000, policy.retries, treatment.priority, treatment.group)
-    };
-    assert_eq!(summary(&subject("quick", &[])), (60, 10, 2, 0, None));
-    assert_eq!(summary(&subject("slow", &[])), (300, 1, 2, 5, None));
-    assert_eq!(summary(&subject("quick", &db)), (540, 10, 7, 0, Some("pg")));
-    assert_eq!(summary(&subject("slow", &db)), (300, 1, 7, 5, Some("pg")));
-    assert_eq!(resolved.treatment(&subject("slow", &db)).level, Some(Level::Read));
+fn overrides_of_the_profile_come_before_those_it_inherits() {
+    let wanted = [
+        ("test(slow)".to_owned(), Some(300), None, None),
+        ("tag(db)".to_owned(), Some(540), Some(7), Some("pg".to_owned())),
+    ];
+    assert_eq!(rules(Given::default()), wanted);
 }
 
 #[test]
 fn what_is_said_for_one_invocation_holds_for_every_test() {
     let given = Given { retries: said(0, Origin::Flag("--retries".to_owned())), ..Given::default() };
-    let resolved = config().resolve("ci", given).expect("the profile is there");
-    let db: [Arc<str>; 1] = ["db".into()];
-    let treatment = resolved.treatment(&subject("quick", &db));
-    assert_eq!(treatment.policy.retries, 0, "an override does not beat the command line");
-    assert_eq!(treatment.policy.timeout, Micros::from_secs(540), "other keys of the override still count");
+    let wanted = [
+        ("test(slow)".to_owned(), Some(300), None, None),
+        ("tag(db)".to_owned(), Some(540), None, Some("pg".to_owned())),
+    ];
+    assert_eq!(rules(given), wanted, "an override does not beat the command line, and its other keys still count");
 }
 
 #[test]
