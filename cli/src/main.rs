@@ -1,5 +1,24 @@
-//! The `regatta` binary.
+//! The `regatta` binary: what was typed (`args`), what was meant (`intent`), what is done (`command`).
 
+mod args;
+mod audience;
+mod colour;
+mod command;
+mod config;
+mod error;
+mod exit;
+mod follow;
+mod here;
+mod intent;
+mod link;
+mod render;
+mod report;
+mod submit;
+mod view;
+
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
+use error::Error;
+use exit::Exit;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -8,5 +27,36 @@ fn main() -> ExitCode {
     if arguments.next().is_some_and(|first| first == "spawner") {
         return regatta_worker::process::spawner_main(arguments);
     }
-    ExitCode::SUCCESS
+    // A shell that completes asks through a variable, and is answered here.
+    clap_complete::CompleteEnv::with_factory(args::Cli::command).var(command::COMPLETE).complete();
+    let typed = args::Cli::command().try_get_matches();
+    let cli = typed.and_then(|matches| args::Cli::from_arg_matches(&matches).map(|cli| (cli, matches)));
+    match cli {
+        Ok((cli, matches)) => {
+            let stderr = cli.global.color.unwrap_or_default();
+            perform(cli, &matches).unwrap_or_else(|error| {
+                eprint!("{}", error.render(stderr.for_stderr()));
+                error.exit()
+            })
+        }
+        Err(error) => {
+            // Help and version are not errors: they go to standard output, and the exit code is 0.
+            let _closed_early = error.print();
+            if error.use_stderr() { Exit::Usage } else { Exit::Ok }
+        }
+    }
+    .into()
+}
+
+fn perform(cli: args::Cli, matches: &ArgMatches) -> Result<Exit, Error> {
+    let cwd = std::env::current_dir().map_err(|error| {
+        Error::usage("the current directory is not there").because(&error).help("change to one that is")
+    })?;
+    // `config show` is the one command below another.
+    let mut innermost = matches;
+    while let Some((_, below)) = innermost.subcommand() {
+        innermost = below;
+    }
+    let context = intent::Context { global: &cli.global, matches: innermost, cwd };
+    command::perform(cli.command, &context)
 }

@@ -1,0 +1,70 @@
+//! The commands: one file each. Each does what was meant, and says how the process ends.
+
+mod cancel;
+mod completions;
+mod config;
+mod coordinator;
+mod doctor;
+mod explain;
+mod init;
+mod list;
+mod place;
+mod report;
+mod rerun;
+mod run;
+mod runs;
+mod schema;
+mod watch;
+mod worker;
+mod workers;
+
+pub(crate) use completions::COMPLETE;
+
+use crate::args::Command;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::intent::Context;
+use std::io::{self, Write};
+
+/// Does what `command` asks for.
+pub(crate) fn perform(command: Command, context: &Context<'_>) -> Result<Exit, Error> {
+    match command {
+        Command::Run(args) => run::run(context.run(args)?, context),
+        Command::List(args) => list::list(context.list(args)?, context),
+        Command::Rerun(args) => rerun::rerun(context.rerun(args)?, context),
+        Command::Watch(args) => watch::watch(args, context),
+        Command::Report(args) => report::report(args, context),
+        Command::Runs(args) => runs::runs(args, context),
+        Command::Cancel(args) => cancel::cancel(args, context),
+        Command::Workers(args) => workers::workers(args, context),
+        Command::Coordinator(args) => coordinator::coordinator(args, context),
+        Command::Worker(args) => worker::worker(args, context),
+        Command::Init(_) => init::init(context),
+        Command::Doctor(args) => doctor::doctor(args, context),
+        Command::Config(args) => config::config(args, context),
+        Command::Explain(args) => explain::explain(&args),
+        Command::Schema(_) => schema::schema(),
+        Command::Completions(args) => completions::completions(&args),
+    }
+}
+
+/// Runs a future to its end, on threads of its own.
+fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Error> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Error::infrastructure("the system gives no threads").because(&error))?;
+    let done = runtime.block_on(future);
+    // Whatever still waits in the background has nothing to say any more.
+    runtime.shutdown_background();
+    Ok(done)
+}
+
+/// Writes data to standard output. Who closes it early has seen enough: that is not an error.
+fn print(text: &str) -> Result<(), Error> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::infrastructure("cannot write to standard output").because(&error))
+        }
+        _ => Ok(()),
+    }
+}
