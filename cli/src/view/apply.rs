@@ -6,8 +6,8 @@ use regatta_domain::policy::{RunPolicy, TestPolicy};
 use regatta_domain::report::{CancelCause, RunOutcome};
 use regatta_domain::result::{RunError, TestResult};
 use regatta_domain::{FileIx, Micros, PolicyIx, SuiteIx, TestIx, Time, Verdict};
-use regatta_wire::verdict::Closed as _;
 use regatta_wire::v1::{self, run_event::Event};
+use regatta_wire::verdict::Closed as _;
 use regatta_wire::{Invalid, test_key};
 
 /// What is new about a run.
@@ -68,8 +68,8 @@ impl View {
                 news.push(News::Planned);
             }
             Some(Event::TestsPlanned(planned)) => {
-                self.tests_planned(planned, &mut news)?;
                 news.push(News::Planned);
+                self.tests_planned(planned, &mut news)?;
             }
             Some(Event::ShardLeased(leased)) => {
                 self.first_lease.get_or_insert(at);
@@ -177,6 +177,7 @@ impl View {
             });
             if test.ignored {
                 self.give(ix, Verdict::Skipped);
+                news.push(News::Verdict(ix, Verdict::Skipped));
             }
         }
         Ok(())

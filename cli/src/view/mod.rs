@@ -3,9 +3,13 @@
 //! Progress lines, reports and exit codes are all drawn from this one picture. It leaves every decision to the core.
 
 mod apply;
+mod outputs;
+#[cfg(test)]
+pub(crate) mod script;
 mod summary;
 
 pub(crate) use apply::News;
+pub(crate) use outputs::Outputs;
 pub(crate) use summary::{HeldBack, Summary, Tally};
 
 use regatta_domain::policy::{RunPolicy, TestPolicy};

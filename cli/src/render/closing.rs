@@ -1,0 +1,143 @@
+//! The last lines of a run: what it came to, how the process ends, and how near the run came to what was possible.
+
+use super::paint::{FAIL, PASS, Paint, RETRY, STRONG, WARN};
+use super::status::push_verb;
+use super::{Ending, status, words};
+use crate::exit::Exit;
+use crate::view::{HeldBack, Tally, View};
+use anstyle::Style;
+use regatta_domain::Verdict;
+use regatta_domain::report::{CancelCause, RunOutcome};
+
+/// The lines.
+pub(super) fn closing(view: &View, paint: Paint, ending: &Ending<'_>) -> Vec<String> {
+    let mut lines: Vec<String> = ending.reports.iter().map(|path| report_line(paint, path)).collect();
+    lines.push(counts_line(view, paint, ending.exit));
+    if ending.exit != Exit::Ok {
+        lines.push(exit_line(view, paint, ending.exit));
+    }
+    lines.push(time_line(view, paint, ending.slots));
+    lines
+}
+
+/// Why a run ends before its time.
+pub(super) const fn cancelled_because(cause: CancelCause) -> &'static str {
+    match cause {
+        CancelCause::Asked => "because somebody asked for it",
+        CancelCause::FailFast => "after as many failures as --fail-fast allows",
+        CancelCause::TimeLimit => "because the run exceeded its time limit",
+        CancelCause::Abandoned => "because the client that owned it went away",
+    }
+}
+
+fn report_line(paint: Paint, path: &str) -> String {
+    let mut line = String::new();
+    push_verb(paint, &mut line, PASS, "Report");
+    format!("{line} {path}")
+}
+
+fn counts_line(view: &View, paint: Paint, exit: Exit) -> String {
+    let mut line = String::new();
+    let style = match exit {
+        Exit::Ok => PASS,
+        Exit::Flaky | Exit::NoTests | Exit::Outstanding => WARN,
+        _ => FAIL,
+    };
+    push_verb(paint, &mut line, style, "Summary");
+    let tally = view.tally();
+    let parts = counts(view, tally);
+    if parts.is_empty() {
+        line.push_str(if view.outcome == Some(RunOutcome::Empty) {
+            " no tests were selected"
+        } else {
+            " no tests were run"
+        });
+    }
+    for (at, (style, number, text)) in parts.into_iter().enumerate() {
+        line.push_str(if at == 0 { " " } else { ", " });
+        paint.push(&mut line, STRONG, &words::count(number));
+        line.push(' ');
+        paint.push(&mut line, style, &text);
+    }
+    line
+}
+
+/// The counts that are not zero, with their words.
+fn counts(view: &View, tally: Tally) -> Vec<(Style, u32, String)> {
+    let verdict = |wanted: Verdict| view.planned().filter(|(_, test)| test.verdict == Some(wanted)).count();
+    let within = |what: &[(usize, &str)]| {
+        let parts: Vec<String> =
+            what.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{} {what}", words::count(*n))).collect();
+        if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
+    };
+    let failed = within(&[(verdict(Verdict::TimedOut), "timed out"), (verdict(Verdict::Crashed), "crashed")]);
+    let errors = if tally.errors == 1 { "error" } else { "errors" };
+    let all = [
+        (PASS, tally.passed, "passed".to_owned()),
+        (FAIL, tally.failed, format!("failed{failed}")),
+        (FAIL, tally.errors, errors.to_owned()),
+        (FAIL, tally.not_run, "not run".to_owned()),
+        (RETRY, tally.flaky, "flaky".to_owned()),
+        (WARN, tally.skipped, "skipped".to_owned()),
+        (WARN, tally.xfailed, "xfailed".to_owned()),
+        (WARN, tally.xpassed, "xpassed".to_owned()),
+    ];
+    all.into_iter().filter(|(_, number, _)| *number > 0).collect()
+}
+
+fn exit_line(view: &View, paint: Paint, exit: Exit) -> String {
+    let mut line = String::new();
+    let (code, name) = (exit.code(), exit.name());
+    push_verb(paint, &mut line, FAIL, &format!("exit {code}:"));
+    line.push(' ');
+    paint.push(&mut line, FAIL, name);
+    let hint = match exit {
+        Exit::TestsFailed | Exit::Interrupted | Exit::Terminated => "; `regatta rerun` runs what is left".to_owned(),
+        _ => format!("; see `regatta explain {code}`"),
+    };
+    let why = view.cancelled.map_or_else(String::new, |cause| format!("; cancelled {}", cancelled_because(cause)));
+    format!("{line}{why}{hint}")
+}
+
+fn time_line(view: &View, paint: Paint, slots: u32) -> String {
+    let summary = view.summary(slots);
+    let mut line = String::new();
+    let Some(ended) = view.ended else {
+        push_verb(paint, &mut line, FAIL, "Stopped");
+        let after = words::span(view.at.since(view.submitted));
+        return format!("{line} after {after}; how the run ended was not seen");
+    };
+    push_verb(paint, &mut line, STRONG, "Done");
+    line.push_str(&format!(" in {}", words::span(ended.since(view.submitted))));
+    if summary.work.0 == 0 {
+        return line;
+    }
+    let slots = summary.slots as usize;
+    let (bound, work) = (words::span(summary.bound), words::span(summary.work));
+    line.push_str(&format!(" on {}; bound {bound} ", words::count_of(slots, "slot")));
+    let by_work = summary.work / u64::from(summary.slots) >= summary.bound;
+    if by_work {
+        line.push_str(&format!("(work {work} / {})", words::count_of(slots, "slot")));
+    } else {
+        line.push_str(&format!("(longest group; work {work} / {})", words::count_of(slots, "slot")));
+    }
+    line.push_str(&format!(", ratio {:.2}", summary.ratio()));
+    if let Some(held) = held_back(view, &summary.held_back) {
+        line.push_str(&format!("; held back by {held}"));
+    }
+    line
+}
+
+/// What held the run back, in words.
+fn held_back(view: &View, held: &HeldBack) -> Option<String> {
+    Some(match held {
+        HeldBack::Nothing => return None,
+        HeldBack::LongestGroup(test, time) => {
+            format!("its longest group ({}), with {}", words::span(*time), status::id(view, *test))
+        }
+        HeldBack::Start(time) => format!("its start (the first test began after {})", words::span(*time)),
+        HeldBack::Losses(leases) => format!("lost workers ({})", words::count_of(*leases as usize, "lease")),
+        HeldBack::Retries(time) => format!("retries ({})", words::span(*time)),
+        HeldBack::Overhead(time) => format!("starting frameworks and fixtures ({})", words::span(*time)),
+    })
+}

@@ -1,0 +1,65 @@
+//! JUnit XML in one dialect: Jenkins' and Surefire's, with what GitLab, Buildkite and the common GitHub actions read of it.
+//!
+//! `classname` is the file, and no two cases share classname and name: GitLab drops the second. Numbers of cases and bytes of
+//! a file stay below what those systems take; beyond them the report goes on in `PATH-2`, `PATH-3`, ….
+
+mod case;
+mod part;
+
+use super::attempt;
+use super::file::Whole;
+use crate::render::failure;
+use crate::view::{Outputs, View};
+use case::Names;
+use part::Parts;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Buildkite takes so many results of a file.
+const CASES: usize = 5_000;
+/// GitLab takes files below 30 MB.
+const BYTES: usize = 25_000_000;
+
+/// Writes the report, and names the files that it became.
+pub(super) fn write(path: &Path, view: &View, outputs: &Outputs) -> io::Result<Vec<PathBuf>> {
+    let mut names = Names::default();
+    let mut written = Vec::new();
+    let mut parts = Parts::new(view, CASES, BYTES);
+    let mut put = |part: quick_junit::Report| -> io::Result<()> {
+        let place = numbered(path, written.len() + 1);
+        let mut file = Whole::create(&place)?;
+        part.serialize(&mut file).map_err(io::Error::other)?;
+        file.commit()?;
+        written.push(place);
+        Ok(())
+    };
+    for (ix, _) in view.planned() {
+        let suite = &view.suite_of(ix).name;
+        if let Some(full) = parts.add(suite, case::of_test(view, ix, outputs, &mut names)) {
+            put(full)?;
+        }
+    }
+    for (error, times) in failure::errors(view) {
+        if let Some(full) = parts.add("regatta", case::of_error(error, times, &mut names)) {
+            put(full)?;
+        }
+    }
+    if let Some(rest) = parts.finish() {
+        put(rest)?;
+    }
+    Ok(written)
+}
+
+/// `junit.xml`, `junit-2.xml`, `junit-3.xml`, ….
+fn numbered(path: &Path, number: usize) -> PathBuf {
+    if number == 1 {
+        return path.to_owned();
+    }
+    let mut name = path.file_stem().unwrap_or_default().to_owned();
+    name.push(format!("-{number}"));
+    if let Some(extension) = path.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    path.with_file_name(name)
+}
