@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 /// A runner, and what it needs to run.
 pub(crate) struct Stage {
-    runner: Box<dyn Runner>,
+    pub(crate) runner: Box<dyn Runner>,
     pub(crate) policy: TestPolicy,
     _scratch: TempDir,
 }

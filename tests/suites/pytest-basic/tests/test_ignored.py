@@ -1,0 +1,1 @@
+raise AssertionError("the conftest says that this file is not to be collected")
