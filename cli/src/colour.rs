@@ -46,7 +46,8 @@ mod tests {
 
     #[test]
     fn the_flag_beats_the_environment_and_the_environment_the_terminal() {
-        let cases: [(When, &[(&str, &str)], bool, bool); 12] = [
+        type Case<'a> = (When, &'a [(&'a str, &'a str)], bool, bool);
+        let cases: [Case<'_>; 12] = [
             (When::Always, &[("NO_COLOR", "1")], false, true),
             (When::Never, &[("FORCE_COLOR", "1")], true, false),
             (When::Auto, &[], true, true),

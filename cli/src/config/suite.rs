@@ -35,7 +35,7 @@ pub(crate) enum Settings {
     /// pytest, as a warm host: collected once, then kept.
     Pytest(Pytest),
     /// Tests of Rust crates, built by cargo.
-    Rust(Rust),
+    Rust(Box<Rust>),
     /// Any command.
     Exec(Exec),
 }
@@ -59,7 +59,7 @@ impl Suite {
         // Without a runner nobody can say which of the other keys are right.
         let settings = match runner?.value {
             RunnerKind::Pytest => Settings::Pytest(Pytest::decode(&mut fields, told)),
-            RunnerKind::Rust => Settings::Rust(Rust::decode(&mut fields, told)),
+            RunnerKind::Rust => Settings::Rust(Box::new(Rust::decode(&mut fields, told))),
             RunnerKind::Exec => Settings::Exec(Exec::decode(&mut fields, told)?),
         };
         fields.finish(told);

@@ -41,8 +41,9 @@ fn pytest(area: &str, settings: &Pytest, suite: &PlannedSuite) -> Finding {
             Finding::good(area, what)
         }
         Err(error) => {
-            // The runner's messages say what is wrong, and after a colon what to do.
-            let (what, fix) = error.message.split_once(": ").unwrap_or((&error.message, "see docs/configuration.md"));
+            // The runner's messages say what is wrong, and after that what to do.
+            let parts = error.message.split_once("; ").or_else(|| error.message.split_once(": "));
+            let (what, fix) = parts.unwrap_or((&error.message, "see docs/configuration.md"));
             Finding::bad(area, what, fix)
         }
     }

@@ -16,7 +16,8 @@ fn project(files: &[(&str, &str)]) -> tempfile::TempDir {
 
 #[test]
 fn suites_are_concluded_from_what_is_there() {
-    let cases: [(&[(&str, &str)], &[&str]); 15] = [
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
+    let cases: [Case<'_>; 15] = [
         (&[("pytest.ini", "")], &["found pytest.ini: suite `pytest` runs its tests with pytest"]),
         (
             &[("pyproject.toml", "[tool.pytest.ini_options]\n")],

@@ -88,8 +88,11 @@ fn the_nearest_that_says_something_counts() {
     }
 }
 
-/// What the overrides say, strongest first: time limit in seconds, retries, group.
-fn rules(given: Given) -> Vec<(String, Option<u64>, Option<u16>, Option<String>)> {
+/// Of an override: its filter, time limit in seconds, retries, group.
+type Summary = (String, Option<u64>, Option<u16>, Option<String>);
+
+/// What the overrides say, strongest first.
+fn rules(given: Given) -> Vec<Summary> {
     let resolved = config().resolve("ci", given).expect("the profile is there");
     let summary = |rule: &Rule| {
         let seconds = rule.kill_after.map(|limit| limit.0 / 1_000_000);
