@@ -49,7 +49,7 @@ def _case(runner, folder, seed, order, columns, with_regatta):
     for column in columns:
         column.read = _with_bound(column.read, bound)
     return Case(
-        f"sleep-{runner}/{seed}-{order}",
+        f"sleep/{runner}/{seed}-{order}",
         f"400 sleeping {runner} tests, {sum(seconds):.0f} s together, the longest {max(seconds):.0f} s, {SLOTS} slots, "
         f"bound {bound:.2f} s; seed {seed}, {order}.",
         columns,
