@@ -15,16 +15,23 @@ use part::Parts;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Buildkite takes so many results of a file.
-const CASES: usize = 5_000;
-/// GitLab takes files below 30 MB.
-const BYTES: usize = 25_000_000;
+/// How much one file takes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Most {
+    /// So many cases.
+    pub(super) cases: usize,
+    /// So many bytes.
+    pub(super) bytes: usize,
+}
 
-/// Writes the report, and names the files that it became.
-pub(super) fn write(path: &Path, view: &View, outputs: &Outputs) -> io::Result<Vec<PathBuf>> {
+/// What every system takes: Buildkite 5,000 results of a file, GitLab less than 30 MB.
+pub(super) const EVERYWHERE: Most = Most { cases: 5_000, bytes: 25_000_000 };
+
+/// Writes the report into files that are no larger than this, and names them.
+pub(super) fn write(path: &Path, view: &View, outputs: &Outputs, most: Most) -> io::Result<Vec<PathBuf>> {
     let mut names = Names::default();
     let mut written = Vec::new();
-    let mut parts = Parts::new(view, CASES, BYTES);
+    let mut parts = Parts::new(view, most);
     let mut put = |part: quick_junit::Report| -> io::Result<()> {
         let place = numbered(path, written.len() + 1);
         let mut file = Whole::create(&place)?;

@@ -53,7 +53,7 @@ impl Target {
     /// When a file cannot be written; what stood there before still does.
     pub(crate) fn write(&self, view: &View, outputs: &Outputs, ending: &Ending<'_>) -> Result<Vec<PathBuf>, Error> {
         let (format, path, written) = match self {
-            Self::Junit(path) => ("JUnit", path, junit::write(path, view, outputs)),
+            Self::Junit(path) => ("JUnit", path, junit::write(path, view, outputs, junit::EVERYWHERE)),
             Self::Ctrf(path) => ("CTRF", path, ctrf::write(path, view, outputs).map(|()| vec![path.clone()])),
             Self::Github(path) => {
                 let text = github::summary(view, outputs, ending);

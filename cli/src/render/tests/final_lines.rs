@@ -1,10 +1,10 @@
 //! What is seen when a run has ended.
 
 use super::stage::{log, shown};
-use super::story::mixed;
 use crate::args::{FailureOutput, StatusLevel};
 use crate::exit::Exit;
 use crate::render::Options;
+use crate::view::script::story::mixed;
 use crate::view::script::{Came, Script, came};
 use regatta_domain::{Outcome, Verdict};
 use regatta_wire::v1;

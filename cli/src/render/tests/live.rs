@@ -1,10 +1,10 @@
 //! What is seen while a run goes on.
 
 use super::stage::{log, shown, so_far, terminal};
-use super::story::{erred, mixed};
 use crate::args::{Progress, StatusLevel};
 use crate::exit::Exit;
 use crate::render::Options;
+use crate::view::script::story::{erred, mixed};
 use crate::view::script::{Came, Script, came};
 use regatta_domain::{Outcome, Verdict};
 use regatta_wire::v1::{self, run_event::Event};

@@ -3,4 +3,3 @@
 mod final_lines;
 mod live;
 mod stage;
-mod story;

@@ -1,5 +1,6 @@
 //! Cases become suites, suites become reports, none of them too large.
 
+use super::Most;
 use super::case::Case;
 use crate::view::View;
 use chrono::{DateTime, Utc};
@@ -9,7 +10,7 @@ use std::time::Duration;
 /// A report under construction, and those that come after it.
 pub(super) struct Parts<'a> {
     view: &'a View,
-    most: (usize, usize),
+    most: Most,
     report: Option<Report>,
     suite: Option<TestSuite>,
     cases: usize,
@@ -21,15 +22,14 @@ pub(super) struct Parts<'a> {
 const FRAME_BYTES: usize = 2_000;
 
 impl<'a> Parts<'a> {
-    /// Reports of at most so many cases and bytes.
-    pub(super) fn new(view: &'a View, cases: usize, bytes: usize) -> Self {
-        Self { view, most: (cases, bytes), report: None, suite: None, cases: 0, bytes: 0, any: false }
+    /// Reports that are no larger than this.
+    pub(super) fn new(view: &'a View, most: Most) -> Self {
+        Self { view, most, report: None, suite: None, cases: 0, bytes: 0, any: false }
     }
 
     /// Adds a case. Where the report at hand has no room for it, that is full, and given back.
     pub(super) fn add(&mut self, suite: &str, case: Case) -> Option<Report> {
-        let (cases, bytes) = self.most;
-        let has_room = self.cases < cases && self.bytes + case.bytes + FRAME_BYTES <= bytes;
+        let has_room = self.cases < self.most.cases && self.bytes + case.bytes + FRAME_BYTES <= self.most.bytes;
         let full = if self.cases > 0 && !has_room { self.finish_part() } else { None };
         if self.suite.as_ref().is_none_or(|open| open.name.as_str() != suite) {
             self.end_suite();

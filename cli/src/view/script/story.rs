@@ -1,11 +1,11 @@
-//! The stories.
+//! Stories that several tests tell.
 
-use crate::view::script::{Came, Script, came};
+use super::{Came, Script, came};
 use regatta_domain::{Nuance, Outcome, Verdict};
 use regatta_wire::v1::{self, run_event::Event};
 
 /// A run in which most things happen once.
-pub(super) fn mixed(script: &mut Script<'_>) {
+pub(crate) fn mixed(script: &mut Script<'_>) {
     script.file(0, "tests/test_a.py", &[("test_ok", 10), ("test_bad[a b]", 10), ("test_flaky", 10), ("test_skip", 10)]);
     script.file(0, "tests/test_b.py", &[("test_hang", 10), ("test_segv", 10), ("test_setup", 10), ("test_xfail", 10)]);
     script.file(1, "core", &[("state::fold", 10), ("state::lost", 10)]);
@@ -51,7 +51,7 @@ pub(super) fn mixed(script: &mut Script<'_>) {
 }
 
 /// Something goes wrong beside the tests.
-pub(super) fn erred(script: &mut Script<'_>, kind: v1::RunErrorKind, place: &str, message: &str) {
+pub(crate) fn erred(script: &mut Script<'_>, kind: v1::RunErrorKind, place: &str, message: &str) {
     let error = v1::RunError { kind: kind.into(), place: place.to_owned(), message: message.to_owned() };
     script.event(Event::RunErred(v1::RunErred { error: Some(error), file: None }));
 }

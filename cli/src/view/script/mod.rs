@@ -1,5 +1,7 @@
 //! Scripted runs for tests: the events of a run, written as a story.
 
+pub(crate) mod story;
+
 use super::{News, Outputs, View};
 use regatta_domain::{Digest, Nuance, Outcome, RunId, Verdict};
 use regatta_wire::v1::{self, run_event::Event};
