@@ -3,29 +3,27 @@
 //! It is driven with news, with the time, and at the end with the outcome; it waits for nothing and reads no clock. It
 //! leaves the words to its siblings and the cursor to the canvas.
 
+mod finish;
+mod tell;
+
 use super::canvas::Canvas;
 use super::failure::{self, Telling};
 use super::frame::{self, Scene, WAITING_AFTER};
 use super::options::{Options, Shown, Size};
 use super::pace::Pace;
-use super::paint::{FAIL, PASS, STRONG, WARN};
-use super::status::{self, Status, push_verb};
-use super::{Ending, closing, header, safe, words};
-use crate::args::{FailureOutput, StatusLevel};
-use crate::report::annotation;
+use super::paint::{STRONG, WARN};
+use super::status::push_verb;
+use super::{header, words};
+use crate::args::StatusLevel;
 use crate::view::{News, Outputs, View};
 use anstyle_progress::TermProgress;
-use regatta_domain::report::CancelCause;
 use regatta_domain::result::OutputRef;
-use regatta_domain::{Micros, TestIx, Time, Verdict};
+use regatta_domain::{Micros, TestIx, Time};
 use std::collections::BTreeMap;
 use std::io::Write;
 
 /// The header waits so long for what is known of the run.
 const HEADER_AFTER: Micros = Micros::from_ms(300);
-
-/// Off a terminal, notes are written at most so often.
-const NOTE_EVERY: Micros = Micros::from_secs(5);
 
 /// The fewest rows of a terminal on which a frame is drawn.
 const LEAST_ROWS: usize = 3;
@@ -53,7 +51,8 @@ pub(crate) struct Screen<W: Write> {
     noted_at: Time,
     /// Running tests that were called slow, and when they are next.
     slow: BTreeMap<TestIx, Micros>,
-    taskbar: Option<u8>,
+    /// What the task bar shows: per cent, and whether something is red.
+    taskbar: Option<(u8, bool)>,
 }
 
 impl<W: Write> Screen<W> {
@@ -174,40 +173,6 @@ impl<W: Write> Screen<W> {
         self.canvas.flush();
     }
 
-    /// Says how the run ended.
-    pub(crate) fn finish(&mut self, view: &View, outputs: &Outputs, ending: &Ending<'_>) {
-        self.head(view);
-        self.clear();
-        let paint = self.options.paint;
-        let output = match self.options.failure_output {
-            FailureOutput::Immediate => None,
-            FailureOutput::Never => Some(Telling { paint, flags: ending.flags, outputs: None }),
-            FailureOutput::Final | FailureOutput::ImmediateFinal => {
-                Some(Telling { paint, flags: ending.flags, outputs: self.options.at_the_end().then_some(outputs) })
-            }
-        };
-        let mut lines = output.map_or_else(Vec::new, |telling| failure::blocks(view, telling));
-        lines.extend(self.final_lines(view));
-        if self.options.final_status_level >= StatusLevel::Fail {
-            let list = failure::list(view, paint);
-            if !list.is_empty() {
-                lines.push(String::new());
-            }
-            lines.extend(list);
-        }
-        if self.options.annotations {
-            lines.extend(annotation::annotations(view, outputs));
-        }
-        if !lines.is_empty() {
-            lines.push(String::new());
-        }
-        lines.extend(closing::closing(view, paint, ending));
-        for line in lines {
-            self.canvas.say(&line);
-        }
-        self.canvas.flush();
-    }
-
     /// Leaves the terminal as it was found, with every line written.
     pub(crate) fn clear(&mut self) {
         self.canvas.flush();
@@ -244,164 +209,12 @@ impl<W: Write> Screen<W> {
         }
     }
 
-    fn show(&mut self, view: &View, news: &News) {
-        match news {
-            News::Started(test) => {
-                self.note = None;
-                self.slow.remove(test);
-            }
-            News::Retried(test) => self.retried(view, *test),
-            News::Verdict(test, verdict) => self.verdict(view, *test, *verdict),
-            News::Lost(test) => {
-                self.slow.remove(test);
-                self.say_test(
-                    view,
-                    *test,
-                    &Status::lost(),
-                    None,
-                    Some("its worker was lost; it runs again".to_owned()),
-                );
-            }
-            News::Erred(at) => self.erred(view, *at),
-            News::Note(text) => self.noted(text),
-            News::Cancelled(cause) => self.cancelled(view, *cause),
-            News::Submitted | News::Planned | News::Gone(_) | News::Leased(_) | News::Closing | News::Ended(_) => {}
-        }
-    }
-
-    fn retried(&mut self, view: &View, test: TestIx) {
-        self.slow.remove(&test);
-        if let Some(attempt) = view.test(test).last() {
-            let reason = attempt.reason.as_deref().map(|reason| safe::one_line(reason).into_owned());
-            self.say_test(view, test, &Status::of_attempt(attempt), Some(attempt.duration), reason);
-        }
-    }
-
-    fn verdict(&mut self, view: &View, test: TestIx, verdict: Verdict) {
-        self.slow.remove(&test);
-        // What was not run has one cause, which is told, and is counted at the end.
-        if verdict == Verdict::NotRun && self.level < StatusLevel::All {
-            return;
-        }
-        let status = Status::of_verdict(view, test, verdict);
-        let time = view.test(test).last().map(|last| last.duration);
-        let reason = (!verdict.is_ok()).then(|| status::reason(view.test(test))).flatten();
-        self.say_test(view, test, &status, time, reason);
-    }
-
-    fn say_test(&mut self, view: &View, test: TestIx, status: &Status, time: Option<Micros>, reason: Option<String>) {
-        if status.level > self.level {
-            return;
-        }
-        let count = if self.shown == Shown::Counter { format!("({}) ", frame::tally_of(view)) } else { String::new() };
-        let line = status.line(self.options.paint, view, test, time, &count);
-        if !self.headed {
-            self.early.push(line);
-            return;
-        }
-        self.canvas.say(&line);
-        if let Some(reason) = reason.filter(|reason| !reason.is_empty()) {
-            self.say_verb(FAIL, "", &reason);
-        }
-    }
-
-    fn erred(&mut self, view: &View, at: usize) {
-        let error = &view.errors[at].error;
-        let is_new = view.errors[..at].iter().all(|said| said.error != *error);
-        if self.level >= StatusLevel::Fail && is_new {
-            let place = safe::one_line(&error.place);
-            let text = format!("{place}: {}", failure::last_line(error));
-            self.say_verb(FAIL, "ERROR", &text);
-        }
-    }
-
-    fn noted(&mut self, text: &str) {
-        let since = self.now.since(self.noted_at);
-        if self.shown == Shown::Lines && since >= NOTE_EVERY {
-            self.noted_at = self.now;
-            self.say_verb(PASS, "Note", &safe::one_line(text));
-        }
-        self.note = Some(text.to_owned());
-    }
-
-    fn cancelled(&mut self, view: &View, cause: CancelCause) {
-        let why = closing::cancelled_because(cause);
-        let running = match view.running.len() {
-            0 => String::new(),
-            tests => format!("; {} may end", words::count_of(tests, "running test")),
-        };
-        self.say_verb(FAIL, "Cancelling", &format!("{why}{running}; no other test begins"));
-    }
-
-    /// Tests that run longer than usual are named, again each time the time has doubled.
-    fn say_slow(&mut self, view: &View) {
-        let mut late = Vec::new();
-        for (test, running) in &view.running {
-            let elapsed = self.now.since(running.since);
-            let usual = view.policy_of(*test).map_or(Micros::ZERO, |policy| policy.slow);
-            let next = *self.slow.get(test).unwrap_or(&usual);
-            if usual > Micros::ZERO && elapsed >= next {
-                late.push((*test, next));
-            }
-        }
-        for (test, limit) in late {
-            self.slow.insert(test, limit * 2);
-            if self.level >= StatusLevel::Slow {
-                let mut line = String::new();
-                Status::slow().push_verb(self.options.paint, &mut line);
-                line.push_str(&format!(" [>{:>7.3}s] ", limit.as_secs_f64()));
-                status::push_test(self.options.paint, &mut line, view, test);
-                self.canvas.say(&line);
-            }
-        }
-    }
-
-    /// A line about progress, where one is due.
-    fn say_progress(&mut self, view: &View) {
-        let (done, planned) = frame::progress(view);
-        let now = self.now;
-        if !self.pace.as_mut().is_some_and(|pace| pace.is_due(now, done, planned)) {
-            return;
-        }
-        let scene = self.scene();
-        let percent = if planned > 0 { format!(" ({}%)", done * 100 / planned) } else { String::new() };
-        let mut text = format!("{} {}{percent}", words::clock(now.since(view.submitted)), frame::tally_of(view));
-        text.push_str(&frame::left_of(view, scene));
-        for (at, (_, part)) in frame::parts(view).into_iter().enumerate() {
-            text.push_str(if at == 0 { ": " } else { ", " });
-            text.push_str(&part);
-        }
-        let longest = view.running.iter().min_by_key(|(_, running)| running.since);
-        if let Some((test, running)) = longest.filter(|(_, running)| now.since(running.since) >= Micros::from_secs(5)) {
-            let elapsed = words::span(now.since(running.since));
-            text.push_str(&format!("; longest for {elapsed}: {}", status::id(view, *test)));
-        }
-        self.say_verb(PASS, "Progress", &text);
-    }
-
     fn say_verb(&mut self, style: anstyle::Style, verb: &str, text: &str) {
         let mut line = String::new();
         push_verb(self.options.paint, &mut line, style, verb);
         line.push(' ');
         line.push_str(text);
         self.canvas.say(&line);
-    }
-
-    /// Status lines at the end, beyond failures and flaky tests, which are listed anyway.
-    fn final_lines(&self, view: &View) -> Vec<String> {
-        let level = self.options.final_status_level;
-        if level < StatusLevel::Slow {
-            return Vec::new();
-        }
-        let mut lines = vec![String::new()];
-        for (ix, test) in view.planned() {
-            let Some(verdict) = test.verdict else { continue };
-            let status = Status::of_verdict(view, ix, verdict);
-            if status.level > StatusLevel::Retry && status.level <= level {
-                lines.push(status.line(self.options.paint, view, ix, test.last().map(|last| last.duration), ""));
-            }
-        }
-        lines
     }
 
     fn draw(&mut self, view: &View) {
@@ -422,11 +235,11 @@ impl<W: Write> Screen<W> {
     fn draw_taskbar(&mut self, view: &View) {
         let (done, planned) = frame::progress(view);
         let percent = u8::try_from(done * 100 / planned.max(1)).unwrap_or(100);
-        if !self.options.taskbar || self.taskbar == Some(percent) {
+        let bad = view.counts.red() > 0 || !view.errors.is_empty() || view.cancelled.is_some();
+        if !self.options.taskbar || self.taskbar == Some((percent, bad)) {
             return;
         }
-        self.taskbar = Some(percent);
-        let bad = view.counts.red() > 0 || !view.errors.is_empty() || view.cancelled.is_some();
+        self.taskbar = Some((percent, bad));
         let progress = if bad { TermProgress::error() } else { TermProgress::start() };
         self.canvas.signal(&progress.percent(percent.min(100)).to_string());
     }
