@@ -13,6 +13,7 @@ pub mod effect;
 pub mod entropy;
 pub mod event;
 pub mod invariant;
+mod mutant;
 pub mod presence;
 pub mod state;
 mod step;
@@ -23,5 +24,7 @@ pub use command::{Command, Entry, Refusal, ReplyTo, SessionId, Tuning};
 pub use effect::{Effect, Grant, GrantedTest, GrantedWork, ToWorker};
 pub use entropy::Entropy;
 pub use event::{Accepted, Event, LeaseEnd, Then, Work};
+#[cfg(feature = "mutants")]
+pub use mutant::{Mutant, turn_on};
 pub use state::{Lease, Run, State};
 pub use step::{Core, Step};

@@ -7,6 +7,7 @@ use super::queue::{Entry, Queue, Rank, Waiting};
 use super::run::{Discovery, Group, Phase, Run, Suite};
 use super::test::{Place, Test};
 use crate::event::{Accepted, Event, LeaseEnd, Then, Work};
+use crate::mutant::{self, Mutant};
 use regatta_domain::limits::ERRORS_PER_RUN;
 use regatta_domain::report::Counts;
 use regatta_domain::result::RunError;
@@ -31,7 +32,8 @@ pub(super) fn fold(state: &mut State, event: &Event) {
             let (run, leases) = live(state, *run);
             run.cancelled.get_or_insert(*cause);
             run.kill |= *kill;
-            for suite in 0..run.suites.len() {
+            let suites = if mutant::is(Mutant::CancelKeepsWaiting) { 1 } else { run.suites.len() };
+            for suite in 0..suites {
                 drop_waiting(run, leases, SuiteIx::nth(suite));
             }
         }
@@ -157,7 +159,7 @@ fn file_failed(state: &mut State, run: RunId, token: Token, file: FileIx, gone: 
     for &test in gone {
         shift(run, leases, test, Place::Gone);
     }
-    if !known {
+    if !known && !mutant::is(Mutant::CollectionErrorForgotten) {
         keep_error(run, error);
     }
 }
@@ -268,9 +270,10 @@ fn lease_ended(state: &mut State, run: RunId, token: Token, cause: LeaseEnd, bla
     // its slot (they end in reverse order) is not.
     let at_work = slots.get(&slot) == Some(&1);
     let charged = lost && at_work && blamed.is_none();
+    let mut forgets = lost && mutant::is(Mutant::LossForgetsTest);
     let at = run.at(&lease, token).filter(|_| charged);
     for &test in &lease.tests {
-        if run.test(test).place == Place::Leased(token) {
+        if run.test(test).place == Place::Leased(token) && !std::mem::take(&mut forgets) {
             let back = back(run, test);
             shift(run, leases, test, back);
         }

@@ -4,6 +4,7 @@ use super::file::File;
 use super::lease::Lease;
 use super::queue::Queue;
 use super::test::{Place, Test};
+use crate::mutant::{self, Mutant};
 use regatta_domain::plan::PlannedSuite;
 use regatta_domain::policy::{RunPolicy, TestPolicy};
 use regatta_domain::report::{CancelCause, Counts, RunOutcome};
@@ -166,7 +167,7 @@ impl Run {
     /// Whether nothing of it is left to run, to list or to find, and no slot holds any of it.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.open == 0 && self.unlisted == 0 && self.leases.is_empty()
+        self.open == 0 && self.unlisted == 0 && (self.leases.is_empty() || mutant::is(Mutant::EndsWithLeases))
     }
 
     /// How it ends, if it ends now.
@@ -175,7 +176,8 @@ impl Run {
         if self.cancelled.is_some() {
             return RunOutcome::Cancelled;
         }
-        if self.errors_total > 0 || self.counts.red() > 0 || (self.policy.flaky_fails && self.counts.flaky > 0) {
+        let not_run = if mutant::is(Mutant::NotRunIsGreen) { self.counts.not_run } else { 0 };
+        if self.errors_total > 0 || self.counts.red() > not_run || (self.policy.flaky_fails && self.counts.flaky > 0) {
             return RunOutcome::Red;
         }
         if self.counts.total() == 0 { RunOutcome::Empty } else { RunOutcome::Green }

@@ -4,9 +4,10 @@ use super::Turn;
 use crate::agenda::Deadline;
 use crate::effect::{Grant, GrantedWork, ToWorker};
 use crate::event::{Event, Work};
+use crate::mutant::{self, Mutant};
 use crate::state::{Phase, Run};
 use regatta_domain::limits::LEASES_PER_SLOT;
-use regatta_domain::{Micros, RunId, SlotIx, TestIx, WorkerId};
+use regatta_domain::{Micros, RunId, SlotIx, TestIx, Token, WorkerId};
 
 impl Turn<'_> {
     /// Serves as many of the slots that ask as there is work for. A question may overtake the word that a lease is over;
@@ -39,7 +40,10 @@ impl Turn<'_> {
     }
 
     fn lease(&mut self, run: RunId, worker: WorkerId, slot: SlotIx, work: Work) {
-        let token = self.core.state.last_token.next();
+        let mut token = self.core.state.last_token.next();
+        if mutant::is(Mutant::TokenReused) {
+            token = self.core.state.leases.last_key_value().map_or(Token::default(), |(&last, _)| last).next();
+        }
         let suite = work.suite();
         let granted = match &work {
             Work::Discover(_) => GrantedWork::Discover,

@@ -3,6 +3,7 @@
 use super::Turn;
 use crate::effect::ToWorker;
 use crate::event::Event;
+use crate::mutant::{self, Mutant};
 use crate::state::{Discovery, Listed, Place, Run};
 use regatta_domain::limits::{FILES_PER_RUN, TESTS_PER_FILE, TESTS_PER_RUN};
 use regatta_domain::result::{RunError, RunErrorKind};
@@ -29,7 +30,10 @@ impl Turn<'_> {
             .filter(|&file| matches!(plan.file(file).listed, Listed::Waiting | Listed::Remembered(_)))
             .collect();
         let known: BTreeSet<Arc<str>> = ours().map(|file| Arc::clone(&plan.file(file).path)).collect();
-        let files: Vec<FileDraft> = files.into_iter().filter(|file| !known.contains(&file.path)).collect();
+        let files: Vec<FileDraft> = files
+            .into_iter()
+            .filter(|file| !known.contains(&file.path) && !mutant::is(Mutant::FilesForgotten))
+            .collect();
         if plan.files.len() + files.len() > FILES_PER_RUN {
             return self.too_large(run, suite, format!("the run would hold more than {FILES_PER_RUN} files"));
         }
@@ -57,15 +61,20 @@ impl Turn<'_> {
             let gone = known.iter().filter(|(name, _)| !there.contains(name)).map(|(_, &test)| test);
             gone.filter(|&test| may_leave(plan, test, token)).collect()
         };
-        let tests: Vec<TestDraft> = tests.into_iter().filter(|test| !known.contains_key(&test.name)).collect();
+        let forgets = found.remembered() != 0 && mutant::is(Mutant::TestsForgotten);
+        let is_new = |test: &TestDraft| !known.contains_key(&test.name) && !forgets;
+        let tests: Vec<TestDraft> = tests.into_iter().filter(is_new).collect();
         if plan.tests.len() + tests.len() > TESTS_PER_RUN {
             let message = format!("with {}, the run would hold more than {TESTS_PER_RUN} tests", found.path);
             return self.too_large(run, found.suite, message);
         }
-        if found.listed != Listed::Collected || !tests.is_empty() {
+        let again = found.listed == Listed::Collected && tests.is_empty();
+        if !again {
             self.record(Event::FileListed { run, token, file, tests, gone });
         }
-        self.number(worker, token, file);
+        if !(again && mutant::is(Mutant::ListingUnanswered)) {
+            self.number(worker, token, file);
+        }
     }
 
     /// Tells the worker which tests of a file that it listed it holds.

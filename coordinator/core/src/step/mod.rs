@@ -17,9 +17,10 @@ use crate::command::{Command, ReplyTo, SessionId, Tuning};
 use crate::effect::{Effect, ToWorker};
 use crate::entropy::Entropy;
 use crate::event::Event;
+use crate::mutant::{self, Mutant};
 use crate::presence::Presence;
 use crate::state::{Phase, Run, State};
-use regatta_domain::{RunId, Time, WorkerId};
+use regatta_domain::{Micros, RunId, Time, WorkerId};
 use std::collections::BTreeSet;
 
 /// The state machine: durable state, volatile presence, and the deadlines that follow from both.
@@ -53,8 +54,9 @@ impl Core {
     #[must_use]
     pub fn resume(state: State, tuning: Tuning, now: Time) -> Self {
         let mut agenda = Agenda::default();
+        let grace = if mutant::is(Mutant::NoGrace) { Micros::ZERO } else { tuning.lease };
         for lease in state.leases.values() {
-            agenda.set(Deadline::WorkerSilent(lease.worker), now + tuning.lease);
+            agenda.set(Deadline::WorkerSilent(lease.worker), now + grace);
         }
         for run in state.runs.values() {
             let expected = match &run.phase {
@@ -63,7 +65,7 @@ impl Core {
                 Phase::Ended(_) => &BTreeSet::new(),
             };
             for &worker in expected {
-                agenda.set(Deadline::WorkerSilent(worker), now + tuning.lease);
+                agenda.set(Deadline::WorkerSilent(worker), now + grace);
             }
             match run.phase {
                 Phase::Running => {

@@ -3,6 +3,7 @@
 use super::Turn;
 use crate::agenda::Deadline;
 use crate::event::{Accepted, Event, LeaseEnd, Then};
+use crate::mutant::{self, Mutant};
 use crate::state::{Place, Run, Test};
 use regatta_domain::policy::TestPolicy;
 use regatta_domain::report::CancelCause;
@@ -14,13 +15,21 @@ impl Turn<'_> {
     /// Accepts those of the results that speak for tests under the lease, each test once; the rest are late.
     pub(super) fn finished(&mut self, worker: WorkerId, token: Token, results: Vec<TestResult>) {
         let Some(run) = self.run_of(worker, token) else { return };
+        if mutant::is(Mutant::AckUnrecorded) && self.now.0.is_multiple_of(5) {
+            return;
+        }
         let mut seen = BTreeSet::new();
         let mut retries = 0;
         let mut accepted = Vec::with_capacity(results.len());
         for result in results {
             let plan = &self.core.state.runs[&run];
             let test = result.test;
-            if plan.tests.get(test.at()).is_none_or(|found| found.place != Place::Leased(token)) || !seen.insert(test) {
+            let current = plan.tests.get(test.at()).is_some_and(|found| match found.place {
+                Place::Leased(holder) => holder == token || mutant::is(Mutant::StaleResult),
+                Place::Done(_) => mutant::is(Mutant::SecondVerdict),
+                _ => false,
+            });
+            if !current || !seen.insert(test) {
                 continue;
             }
             let then = self.after_result(run, &result, retries);
@@ -54,18 +63,20 @@ impl Turn<'_> {
         let plan = &self.core.state.runs[&run];
         let test = plan.test(result.test);
         let policy = plan.policy_of(result.test);
-        let left = test.failures < policy.retries && has_retry(plan, test, also);
+        let few = test.failures < policy.retries || mutant::is(Mutant::RetriesUnbounded);
+        let left = few && has_retry(plan, test, also);
         if result.outcome.may_retry() && left {
             let at = retry_at(self.now, policy, test.failures, self.entropy);
             return Then::Retry(at);
         }
         Then::Verdict(match result.outcome {
-            Outcome::Passed if test.failures > 0 => Verdict::Flaky,
+            Outcome::Passed if test.failures > 0 && !mutant::is(Mutant::FlakyPasses) => Verdict::Flaky,
             Outcome::Passed => Verdict::Passed,
             Outcome::Skipped => Verdict::Skipped,
             Outcome::Failed => Verdict::Failed,
             Outcome::TimedOut => Verdict::TimedOut,
             Outcome::Crashed => Verdict::Crashed,
+            Outcome::Missing if mutant::is(Mutant::MissingPasses) => Verdict::Passed,
             Outcome::Missing => Verdict::NotRun,
         })
     }
@@ -83,6 +94,10 @@ impl Turn<'_> {
                 .map(|(test, _)| test)
                 .filter(|&test| plan.test(test).place == Place::Leased(token))
                 .map(|test| (test, after_loss(plan, test, cause, self.now))),
+            LeaseEnd::Unreceived if mutant::is(Mutant::BlamesUnreceived) => {
+                let next = lease.tests.iter().find(|&&test| plan.test(test).place == Place::Leased(token));
+                next.map(|&test| (test, after_loss(plan, test, cause, self.now)))
+            }
             LeaseEnd::Released | LeaseEnd::Unreceived => None,
         };
         let file = plan.at(lease, token);
@@ -99,7 +114,8 @@ fn after_loss(run: &Run, test: TestIx, cause: LeaseEnd, now: Time) -> Then {
     if run.cancelled.is_some() {
         return Then::Verdict(Verdict::NotRun);
     }
-    if found.losses < run.policy.max_losses && has_retry(run, found, 0) {
+    let few = found.losses < run.policy.max_losses || mutant::is(Mutant::LossesUnbounded);
+    if few && has_retry(run, found, 0) {
         return Then::Retry(now);
     }
     Then::Verdict(if cause == LeaseEnd::Overdue { Verdict::TimedOut } else { Verdict::Crashed })
@@ -109,7 +125,7 @@ fn after_loss(run: &Run, test: TestIx, cause: LeaseEnd, now: Time) -> Then {
 fn has_retry(run: &Run, test: &Test, also: u32) -> bool {
     run.cancelled.is_none()
         && !run.is_over(run.file(test.file).suite)
-        && run.retries.saturating_add(also) < run.policy.max_retries
+        && (run.retries.saturating_add(also) < run.policy.max_retries || mutant::is(Mutant::RunCapIgnored))
 }
 
 /// When the retry after `failures` earlier ones may begin: the policy's back-off, doubled each time where it is

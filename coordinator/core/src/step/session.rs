@@ -5,10 +5,11 @@ use crate::agenda::Deadline;
 use crate::command::SessionId;
 use crate::effect::{GrantedTest, ToWorker};
 use crate::event::LeaseEnd;
+use crate::mutant::{self, Mutant};
 use crate::presence::Session;
 use crate::state::{Phase, Run};
 use regatta_domain::limits::SLOTS_PER_WORKER;
-use regatta_domain::{RunId, SlotIx, TestIx, Token, WorkerId};
+use regatta_domain::{Micros, RunId, SlotIx, TestIx, Token, WorkerId};
 use std::collections::BTreeSet;
 
 impl Turn<'_> {
@@ -30,7 +31,7 @@ impl Turn<'_> {
         for &token in &ours {
             if holds.contains(&token) {
                 self.go_on(worker, token);
-            } else {
+            } else if !mutant::is(Mutant::UnreceivedKept) {
                 self.end_lease(token, LeaseEnd::Unreceived);
             }
         }
@@ -66,18 +67,22 @@ impl Turn<'_> {
         }
         self.core.presence.workers.remove(&worker);
         self.core.presence.unask(worker);
-        self.core.agenda.set(Deadline::WorkerSilent(worker), self.now + self.core.tuning.reconnect);
+        let wait = if mutant::is(Mutant::NoReconnect) { Micros::ZERO } else { self.core.tuning.reconnect };
+        self.core.agenda.set(Deadline::WorkerSilent(worker), self.now + wait);
     }
 
     /// Any word of a worker is a sign of life.
     pub(super) fn heard(&mut self, worker: WorkerId) {
+        if mutant::is(Mutant::SilenceUnnoticed) {
+            return self.core.agenda.clear(Deadline::WorkerSilent(worker));
+        }
         self.core.agenda.set(Deadline::WorkerSilent(worker), self.now + self.core.tuning.lease);
     }
 
     /// The worker is given up: its leases end, and the tests that were running are charged with it.
     pub(super) fn lose(&mut self, worker: WorkerId) {
         self.core.agenda.clear(Deadline::WorkerSilent(worker));
-        if let Some(session) = self.core.presence.workers.remove(&worker) {
+        if let Some(session) = self.core.presence.workers.remove(&worker).filter(|_| !mutant::is(Mutant::NoHangup)) {
             self.hang_up(worker, session.id);
         }
         self.core.presence.unask(worker);
@@ -92,7 +97,10 @@ impl Turn<'_> {
 
     pub(super) fn ask(&mut self, worker: WorkerId, session: SessionId, slot: SlotIx) {
         if !self.core.presence.is_current(worker, session) {
-            return self.hang_up(worker, session);
+            if !mutant::is(Mutant::NoHangup) {
+                self.hang_up(worker, session);
+            }
+            return;
         }
         self.heard(worker);
         let offered = &self.core.presence.workers[&worker];

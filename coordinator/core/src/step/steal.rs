@@ -7,6 +7,8 @@
 use super::Turn;
 use crate::agenda::Deadline;
 use crate::effect::ToWorker;
+use crate::event::Event;
+use crate::mutant::{self, Mutant};
 use crate::state::{Lease, Place, Run};
 use regatta_domain::{GroupIx, Micros, TestIx, Token};
 use std::collections::BTreeMap;
@@ -33,6 +35,10 @@ impl Turn<'_> {
         let asked = self.core.presence.progress.values().filter(|progress| !progress.stealing.is_empty()).count();
         for (token, tests) in self.loot(idle.saturating_sub(asked)) {
             let worker = self.core.state.leases[&token].worker;
+            if mutant::is(Mutant::TakesUnasked) {
+                let run = self.core.state.leases[&token].run;
+                self.record(Event::TestsGivenBack { run, token, tests: tests.clone() });
+            }
             self.progress(token).stealing.clone_from(&tests);
             self.send(worker, ToWorker::Steal { token, tests });
         }
