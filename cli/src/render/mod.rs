@@ -22,7 +22,7 @@ pub(crate) mod status;
 mod tests;
 pub(crate) mod words;
 
-pub(crate) use options::{Options, Size, in_ci, in_github, size, taskbar, terminal, unicode};
+pub(crate) use options::{Options, in_github, size, taskbar, terminal, unicode};
 pub(crate) use paint::Paint;
 pub(crate) use screen::Screen;
 

@@ -117,7 +117,7 @@ fn may_move(env: impl Fn(&str) -> Option<OsString>) -> bool {
 }
 
 /// Whether this runs in a CI system.
-pub(crate) fn in_ci(env: &impl Fn(&str) -> Option<OsString>) -> bool {
+fn in_ci(env: &impl Fn(&str) -> Option<OsString>) -> bool {
     env("CI").is_some_and(|value| !value.is_empty() && value != "0" && value != "false")
 }
 

@@ -33,11 +33,6 @@ pub(crate) const WEAK: Style = Style::new().dimmed();
 pub(crate) const PLAIN: Style = Style::new();
 
 impl Paint {
-    /// Writes like this.
-    pub(crate) const fn new(colour: bool, unicode: bool) -> Self {
-        Self { colour, unicode }
-    }
-
     /// The text in this style.
     pub(crate) fn paint(self, style: Style, text: &str) -> String {
         let mut painted = String::with_capacity(text.len() + 16);

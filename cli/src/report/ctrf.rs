@@ -29,7 +29,7 @@ pub(super) fn write(path: &Path, view: &View, outputs: &Outputs) -> io::Result<(
     file.commit()
 }
 
-fn document<'a>(view: &'a View, outputs: &'a Outputs) -> Document<impl Fn(&mut dyn FnMut(document::Test<'_>)) + 'a> {
+fn document<'a>(view: &'a View, outputs: &'a Outputs) -> Document<'a> {
     let errors = failure::errors(view);
     let ended = view.ended.unwrap_or(view.at);
     let summary = summary(view, errors.len(), ended);
@@ -51,7 +51,7 @@ fn document<'a>(view: &'a View, outputs: &'a Outputs) -> Document<impl Fn(&mut d
         results: Results {
             tool: Tool { name: "regatta", version: env!("CARGO_PKG_VERSION") },
             summary,
-            tests: Each(tests),
+            tests: Each(Box::new(tests)),
         },
     }
 }

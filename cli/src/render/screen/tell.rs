@@ -136,7 +136,7 @@ impl<W: Write> Screen<W> {
             return;
         }
         let scene = self.scene();
-        let percent = if planned > 0 { format!(" ({}%)", done * 100 / planned) } else { String::new() };
+        let percent = (done * 100).checked_div(planned).map_or_else(String::new, |percent| format!(" ({percent}%)"));
         let mut text = format!("{} {}{percent}", words::clock(now.since(view.submitted)), frame::tally_of(view));
         text.push_str(&frame::left_of(view, scene));
         for (at, (_, part)) in frame::parts(view).into_iter().enumerate() {

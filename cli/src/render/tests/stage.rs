@@ -2,7 +2,8 @@
 
 use crate::args::{FailureOutput, Progress, StatusLevel};
 use crate::exit::Exit;
-use crate::render::{Ending, Options, Paint, Screen, Size};
+use crate::render::options::Size;
+use crate::render::{Ending, Options, Paint, Screen};
 use crate::view::script::Script;
 use regatta_domain::Time;
 use std::cell::RefCell;

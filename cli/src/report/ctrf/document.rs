@@ -5,29 +5,31 @@ use serde::{Serialize, Serializer};
 use std::borrow::Cow;
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase", bound = "F: Fn(&mut dyn FnMut(Test<'_>))")]
-pub(super) struct Document<F> {
+#[serde(rename_all = "camelCase")]
+pub(super) struct Document<'a> {
     pub(super) report_format: &'static str,
     pub(super) spec_version: &'static str,
     pub(super) report_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) timestamp: Option<String>,
     pub(super) generated_by: &'static str,
-    pub(super) results: Results<F>,
+    pub(super) results: Results<'a>,
 }
 
 #[derive(Serialize)]
-#[serde(bound = "F: Fn(&mut dyn FnMut(Test<'_>))")]
-pub(super) struct Results<F> {
+pub(super) struct Results<'a> {
     pub(super) tool: Tool,
     pub(super) summary: Summary,
-    pub(super) tests: Each<F>,
+    pub(super) tests: Each<'a>,
 }
 
-/// A list that is never held: each item is written as soon as it is made.
-pub(super) struct Each<F>(pub(super) F);
+/// Hands out one test after the other.
+type Source<'a> = Box<dyn Fn(&mut dyn FnMut(Test<'_>)) + 'a>;
 
-impl<F: Fn(&mut dyn FnMut(Test<'_>))> Serialize for Each<F> {
+/// A list that is never held: each item is written as soon as it is made.
+pub(super) struct Each<'a>(pub(super) Source<'a>);
+
+impl Serialize for Each<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut list = serializer.serialize_seq(None)?;
         let mut first_error = Ok(());

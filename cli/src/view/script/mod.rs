@@ -59,12 +59,6 @@ impl<'a> Script<'a> {
         script
     }
 
-    /// Handed in with this seed. To be said first.
-    pub(crate) fn shuffled(mut self, seed: u64) -> Self {
-        self.view.policy.shuffle = Some(seed);
-        self
-    }
-
     /// A file with tests, each thought to take so many milliseconds. The file's number comes back.
     pub(crate) fn file(&mut self, suite: u32, path: &str, tests: &[(&str, u64)]) -> u32 {
         let file = self.unlisted(suite, path);
