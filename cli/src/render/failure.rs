@@ -56,7 +56,7 @@ pub(super) fn block(view: &View, ix: TestIx, telling: Telling<'_>, output: Optio
     let time = test.last().map(|last| last.duration);
     let mut lines = vec![String::new(), Status::of_verdict(view, ix, verdict).line(telling.paint, view, ix, time, "")];
     lines.extend(status::reason(test).map(|reason| indented(&telling.paint.paint(FAIL, &reason))));
-    lines.extend(attempt_lines(test));
+    lines.extend(attempt_lines(view, test));
     if telling.outputs.is_some() {
         lines.extend(output_lines(test, output, ROOM, telling.paint));
     }
@@ -68,7 +68,7 @@ fn flaky_block(view: &View, ix: TestIx, telling: Telling<'_>) -> Vec<String> {
     let test = view.test(ix);
     let time = test.last().map(|last| last.duration);
     let mut lines = vec![String::new(), Status::of_flaky(view, ix).line(telling.paint, view, ix, time, "")];
-    lines.extend(attempt_lines(test));
+    lines.extend(attempt_lines(view, test));
     if let Some(outputs) = telling.outputs {
         let output = deciding(test).and_then(|attempt| outputs.of(attempt));
         lines.extend(output_lines(test, output, FLAKY_ROOM, telling.paint));
@@ -182,7 +182,8 @@ pub(crate) const fn kind_word(kind: RunErrorKind) -> &'static str {
 /// The last line of an error's text: where frameworks say what it was.
 pub(crate) fn last_line(error: &RunError) -> String {
     let last = error.message.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-    one_line(last)
+    // pytest marks the lines that matter.
+    one_line(last.strip_prefix("E  ").map_or(last, str::trim_start))
 }
 
 fn word(test: &Test) -> &'static str {
@@ -202,13 +203,12 @@ fn flaky_reason(test: &Test) -> Option<String> {
 }
 
 /// One line for each attempt, where there were several.
-fn attempt_lines(test: &Test) -> Vec<String> {
+fn attempt_lines(view: &View, test: &Test) -> Vec<String> {
     if test.attempts.len() < 2 && test.losses == 0 {
         return Vec::new();
     }
     let line = |attempt: &Attempt| {
-        let slot =
-            attempt.slot.as_ref().map_or_else(String::new, |(worker, slot)| format!(" on {}/{slot}", one_line(worker)));
+        let slot = attempt.slot.as_ref().map_or_else(String::new, |(worker, slot)| place(view, worker, *slot));
         let reason = attempt.reason.as_deref().map_or_else(String::new, |reason| format!(": {}", one_line(reason)));
         let word = status::outcome_word(attempt);
         indented(&format!("attempt {} {word} after {}{slot}{reason}", attempt.number, attempt.duration))
@@ -219,6 +219,13 @@ fn attempt_lines(test: &Test) -> Vec<String> {
         lines.push(indented(&format!("{times} lost with the worker")));
     }
     lines
+}
+
+/// Where an attempt ran: of a worker's id, as much as tells it from others; nothing where there is only one.
+fn place(view: &View, worker: &str, slot: u32) -> String {
+    let is_only = view.slots.keys().all(|(other, _)| other == worker);
+    let short: String = worker.chars().take(8).collect();
+    if is_only { format!(" on slot {slot}") } else { format!(" on {}/{slot}", one_line(&short)) }
 }
 
 fn output_lines(test: &Test, output: Option<&[u8]>, room: Room, paint: Paint) -> Vec<String> {

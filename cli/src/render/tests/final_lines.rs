@@ -18,8 +18,8 @@ fn last_lines(options: Options, exit: Exit, story: impl FnOnce(&mut Script<'_>))
 
 const MIXED: &str = r"
    FLAKY 2/3 [   0.006s] api tests/test_a.py::test_flaky
-             attempt 1 failed after 0.005s on w1/0: ConnectionError: reset
-             attempt 2 passed after 0.006s on w1/0
+             attempt 1 failed after 0.005s on slot 0: ConnectionError: reset
+             attempt 2 passed after 0.006s on slot 0
   output of attempt 1:
   │ connecting...
   │ reset
@@ -27,8 +27,8 @@ const MIXED: &str = r"
 
   TRY 2 FAIL [   0.034s] api tests/test_a.py::test_bad[a b]
              AssertionError: assert 1 == 2
-             attempt 1 failed after 0.034s on w1/0: AssertionError: assert 1 == 2
-             attempt 2 failed after 0.034s on w1/0: AssertionError: assert 1 == 2
+             attempt 1 failed after 0.034s on slot 0: AssertionError: assert 1 == 2
+             attempt 2 failed after 0.034s on slot 0: AssertionError: assert 1 == 2
   output of attempt 2:
   │ def test_bad():
   │ >   assert 1 == 2
