@@ -1,7 +1,7 @@
 //! Everybody who is told of a run while it goes on: the people at the terminal, who reads the event stream on standard
 //! output, and the recordings that become files.
 
-use crate::args::{Display, StreamFormat};
+use crate::args::{Display, FailureOutput, Progress, StatusLevel, StreamFormat};
 use crate::colour::When;
 use crate::config::profile::{Report, ReportFormat};
 use crate::error::Error;
@@ -54,7 +54,7 @@ impl Audience {
             status_level: display.status_level,
             final_status_level: display.final_status_level,
             failure_output: display.failure_output,
-            taskbar: render::terminal(env).is_some() && env("WT_SESSION").or_else(|| env("ConEmuANSI")).is_some(),
+            taskbar: render::taskbar(),
             annotations: render::in_github(&env),
             slots: setting.slots,
             profile: setting.profile.clone(),
@@ -76,6 +76,26 @@ impl Audience {
         let stream = (display.format == StreamFormat::Ndjson).then(|| Stream::new(BufWriter::new(io::stdout())));
         let screen = Screen::new(options, BufWriter::new(io::stderr()));
         Ok(Self { screen, stream, recordings, targets, setting, trouble: Vec::new() })
+    }
+
+    /// Nobody: for work that has no progress worth showing.
+    pub(crate) fn silent(colour: When) -> Self {
+        let options = Options {
+            paint: Paint { colour: false, unicode: false },
+            terminal: None,
+            progress: Progress::None,
+            status_level: Some(StatusLevel::None),
+            final_status_level: StatusLevel::None,
+            failure_output: FailureOutput::Never,
+            taskbar: false,
+            annotations: false,
+            slots: 0,
+            profile: None,
+            on: None,
+        };
+        let setting = Setting { slots: 0, profile: None, on: None, flags: Vec::new(), colour };
+        let screen = Screen::new(options, BufWriter::new(io::stderr()));
+        Self { screen, stream: None, recordings: Vec::new(), targets: Vec::new(), setting, trouble: Vec::new() }
     }
 
     /// Tells what is new.

@@ -93,10 +93,14 @@ pub(crate) struct ExplainArgs {
     pub(crate) filter: Option<String>,
 }
 
-/// Print the JSON Schema of regatta.toml
+/// Print the JSON Schema of regatta.toml, or of the event stream
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Editors check and complete regatta.toml with it. Write it to a file, and name that in the first line of regatta.toml:
   regatta schema > regatta.schema.json
   #:schema ./regatta.schema.json")]
-pub(crate) struct SchemaArgs {}
+pub(crate) struct SchemaArgs {
+    /// Of what: `config` is regatta.toml, `events` the stream of `--format ndjson`
+    #[arg(value_name = "WHAT", default_value = "config", value_parser = ["config", "events"])]
+    pub(crate) what: String,
+}

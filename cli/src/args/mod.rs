@@ -110,7 +110,7 @@ pub(crate) enum Command {
     Config(ConfigArgs),
     /// Explain an exit code or a filter
     Explain(ExplainArgs),
-    /// Print the JSON Schema of regatta.toml
+    /// Print the JSON Schema of regatta.toml, or of the event stream
     Schema(SchemaArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),

@@ -43,7 +43,7 @@ pub(crate) fn perform(command: Command, context: &Context<'_>) -> Result<Exit, E
         Command::Doctor(args) => doctor::doctor(args, context),
         Command::Config(args) => config::config(args, context),
         Command::Explain(args) => explain::explain(&args),
-        Command::Schema(_) => schema::schema(),
+        Command::Schema(args) => schema::schema(&args),
         Command::Completions(args) => completions::completions(&args),
     }
 }

@@ -9,6 +9,7 @@ use crate::exit::Exit;
 use crate::follow::{self, Followed, follow};
 use crate::here::{Here, slots_of_machine};
 use crate::intent::{Context, Place, Plan, Run};
+use crate::view::{ErrorAt, View};
 use crate::{link, submit};
 use regatta_domain::RunId;
 use regatta_domain::report::{CancelCause, RunOutcome};
@@ -125,7 +126,7 @@ impl Mission<'_> {
         let run = RunId(Uuid::new_v4());
         let mut client =
             RunsClient::new(channel).max_decoding_message_size(MESSAGE_BYTES).max_encoding_message_size(MESSAGE_BYTES);
-        let request = self.request(&mut client, run).await?;
+        let request = request(&self.plan, self.rerun_of, &mut client, run).await?;
         if let Some(seed) = request.policy.shuffle {
             setting.flags.push(format!("--shuffle={seed}"));
         }
@@ -149,51 +150,80 @@ impl Mission<'_> {
             }
         }
     }
+}
 
-    /// What is asked of the coordinator. Every suite that cannot be asked for is told, all together.
-    async fn request(&self, client: &mut RunsClient<Channel>, run: RunId) -> Result<Request, Error> {
-        let Plan { config, rules, chosen } = &self.plan;
-        let project = config.project().value;
-        let seed = run.0.as_u64_pair().1 >> 32;
-        let (mut suites, mut mistakes): (Vec<SuiteRequest>, Vec<Mistake>) = (Vec::new(), Vec::new());
-        for (name, suite) in config.suites().into_iter().filter(|(name, _)| chosen.suites.iter().any(|c| c == name)) {
-            match submit::suite(client, &project, config.planned(name, suite)).await {
-                Ok(suite) => suites.push(suite),
-                Err(submit::Error::Runner(error)) => {
-                    let what = format!("the suite `{name}` cannot run: {}", error.message);
-                    mistakes.push(Mistake::new(what).help("`regatta doctor` checks everything that a suite needs"));
-                }
-                Err(submit::Error::Coordinator(status)) => {
-                    return Err(Error::infrastructure("the coordinator does not answer").because(&status));
-                }
+/// What is asked of the coordinator. Every suite that cannot be asked for is told, all together.
+async fn request(
+    plan: &Plan,
+    rerun_of: Option<RunId>,
+    client: &mut RunsClient<Channel>,
+    run: RunId,
+) -> Result<Request, Error> {
+    let Plan { config, rules, chosen } = plan;
+    let project = config.project().value;
+    let seed = run.0.as_u64_pair().1 >> 32;
+    let (mut suites, mut mistakes): (Vec<SuiteRequest>, Vec<Mistake>) = (Vec::new(), Vec::new());
+    for (name, suite) in config.suites().into_iter().filter(|(name, _)| chosen.suites.iter().any(|c| c == name)) {
+        match submit::suite(client, &project, config.planned(name, suite)).await {
+            Ok(suite) => suites.push(suite),
+            Err(submit::Error::Runner(error)) => {
+                let what = format!("the suite `{name}` cannot run: {}", error.message);
+                mistakes.push(Mistake::new(what).help("`regatta doctor` checks everything that a suite needs"));
+            }
+            Err(submit::Error::Coordinator(status)) => {
+                return Err(Error::infrastructure("the coordinator does not answer").because(&status));
             }
         }
-        if !mistakes.is_empty() {
-            return Err(Error::all(Exit::Usage, mistakes));
-        }
-        let overrides = rules.rules.iter().map(|rule| Override {
-            filter: rule.filter.to_string(),
-            timeout: rule.kill_after,
-            grace: rule.grace,
-            slow: rule.slow,
-            retries: rule.retries,
-            level: rule.level,
-        });
-        let mut policy = rules.run_policy(seed);
-        if matches!(rules.shuffle.value, Shuffle::Drawn) {
-            policy.shuffle = Some(seed);
-        }
-        Ok(Request {
-            run,
-            project: project.into(),
-            policy,
-            test_policy: rules.test_policy(),
-            overrides: overrides.collect(),
-            suites,
-            filters: vec![chosen.filter.to_string()],
-            rerun_of: self.rerun_of,
-        })
     }
+    if !mistakes.is_empty() {
+        return Err(Error::all(Exit::Usage, mistakes));
+    }
+    let overrides = rules.rules.iter().map(|rule| Override {
+        filter: rule.filter.to_string(),
+        timeout: rule.kill_after,
+        grace: rule.grace,
+        slow: rule.slow,
+        retries: rule.retries,
+        level: rule.level,
+    });
+    let mut policy = rules.run_policy(seed);
+    if matches!(rules.shuffle.value, Shuffle::Drawn) {
+        policy.shuffle = Some(seed);
+    }
+    Ok(Request {
+        run,
+        project: project.into(),
+        policy,
+        test_policy: rules.test_policy(),
+        overrides: overrides.collect(),
+        suites,
+        filters: vec![chosen.filter.to_string()],
+        rerun_of,
+    })
+}
+
+/// Finds and lists what `plan` selects, in this process, and runs nothing.
+pub(super) async fn perform_listing(plan: Plan, context: &Context<'_>) -> Result<View, Error> {
+    let mut here = Here::start(&plan.config.base).await?;
+    here.add_worker(slots_of_machine())?;
+    let mut client = RunsClient::new(here.channel.clone());
+    let listing = async {
+        let run = RunId(Uuid::new_v4());
+        let mut request = request(&plan, None, &mut client, run).await?;
+        request.policy.list_only = true;
+        let submitted = client.submit(v1::SubmitRequest::from(&request)).await;
+        submitted.map_err(|status| Error::infrastructure("the tests cannot be listed").because(&status))?;
+        let mut audience = Audience::silent(context.global.color.unwrap_or_default());
+        let followed = follow(client, run, None, &mut audience).await;
+        audience.leave();
+        followed.map(|followed| followed.view).map_err(|error| lost(run, error))
+    };
+    let listed = tokio::select! {
+        listed = listing => listed,
+        error = here.failed() => Err(error),
+    };
+    here.end().await?;
+    listed
 }
 
 /// A run that could not be followed to its end, as people are told.
@@ -213,7 +243,7 @@ pub(super) fn lost(run: RunId, error: follow::Error) -> Error {
 }
 
 /// How the process ends.
-pub(super) fn exit(view: &crate::view::View, no_tests: NoTests, rerun: bool, signal: i32) -> Exit {
+pub(super) fn exit(view: &View, no_tests: NoTests, rerun: bool, signal: i32) -> Exit {
     let counts = view.counts;
     match view.outcome {
         Some(RunOutcome::Green) => Exit::Ok,
@@ -223,7 +253,7 @@ pub(super) fn exit(view: &crate::view::View, no_tests: NoTests, rerun: bool, sig
             NoTests::Warn | NoTests::Pass => Exit::Ok,
         },
         Some(RunOutcome::Red) => {
-            let infrastructure = |at: &crate::view::ErrorAt| at.error.kind == RunErrorKind::Infrastructure;
+            let infrastructure = |at: &ErrorAt| at.error.kind == RunErrorKind::Infrastructure;
             if counts.red() == 0 && view.errors.is_empty() {
                 Exit::Flaky
             } else if counts.red() == 0 && view.errors.iter().all(infrastructure) {

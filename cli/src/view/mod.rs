@@ -10,7 +10,7 @@ mod summary;
 
 pub(crate) use apply::News;
 pub(crate) use outputs::Outputs;
-pub(crate) use summary::{HeldBack, Summary, Tally};
+pub(crate) use summary::{HeldBack, Tally};
 
 use regatta_domain::policy::{RunPolicy, TestPolicy};
 use regatta_domain::report::{CancelCause, Counts, RunOutcome};

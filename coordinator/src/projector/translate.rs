@@ -57,7 +57,7 @@ impl Translator {
 
     /// How far a run is, as a row.
     pub(super) fn progress(&self, run: RunId) -> Option<Row> {
-        let (run, tale) = (self.state.run(run)?, self.runs.get(&run)?);
+        let (run, tale) = (self.state.run(run).filter(|run| !run.policy.list_only)?, self.runs.get(&run)?);
         let ended = match run.phase {
             regatta_core::state::Phase::Ended(outcome) => Some((tale.at, outcome)),
             _ => None,
@@ -86,6 +86,10 @@ impl Translator {
         let mut telling = Telling { run, tale, meaning: Meaning::default() };
         telling.tell(&before, event);
         debug_assert_eq!(telling.tale.counts, run.counts, "every verdict is said once, and only those: {event:?}");
+        if telling.run.policy.list_only {
+            // Somebody looked: that is no run to come back to.
+            telling.meaning.rows.clear();
+        }
         telling.meaning
     }
 }

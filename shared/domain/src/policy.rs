@@ -51,6 +51,9 @@ pub struct RunPolicy {
     pub flaky_fails: bool,
     /// Hands groups out in a random order drawn from this seed, instead of longest first.
     pub shuffle: Option<u64>,
+    /// Finds and lists, and runs nothing: every test that joins the plan is skipped at once, and nothing is remembered of
+    /// the run but the listings.
+    pub list_only: bool,
 }
 
 impl Default for RunPolicy {
@@ -62,6 +65,7 @@ impl Default for RunPolicy {
             max_retries: 10_000,
             flaky_fails: false,
             shuffle: None,
+            list_only: false,
         }
     }
 }

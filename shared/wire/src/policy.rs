@@ -49,6 +49,7 @@ impl TryFrom<v1::RunPolicy> for RunPolicy {
             max_retries: policy.max_retries,
             flaky_fails: policy.flaky_fails,
             shuffle: policy.shuffle,
+            list_only: policy.list_only,
         })
     }
 }
@@ -62,6 +63,7 @@ impl From<&RunPolicy> for v1::RunPolicy {
             max_retries: policy.max_retries,
             flaky_fails: policy.flaky_fails,
             shuffle: policy.shuffle,
+            list_only: policy.list_only,
         }
     }
 }

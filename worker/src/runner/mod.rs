@@ -12,8 +12,11 @@ mod exports;
 pub mod pytest;
 mod reason;
 pub mod rust;
+mod snapshot;
 
 pub use contract::{Brief, Control, FileWork, Finished, Numbered, Place, Runner, Shard, Sink, Tell, TestWork, Work};
+
+pub use snapshot::Snapshot;
 
 use regatta_domain::RunnerKind;
 use regatta_domain::result::RunError;

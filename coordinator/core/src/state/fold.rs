@@ -403,7 +403,7 @@ fn add_test(run: &mut Run, leases: &mut Leases, file: FileIx, draft: &TestDraft,
         None => add_group(run, file, false),
     };
     let test = TestIx::nth(run.tests.len());
-    let place = if draft.ignored { Place::Done(Verdict::Skipped) } else { place };
+    let place = if draft.ignored || run.policy.list_only { Place::Done(Verdict::Skipped) } else { place };
     run.tests.push(Test::new(draft, file, group, place));
     run.files[file.at()].tests.push(test);
     // The queue is told of a group by its first waiting test, so the group must hold it before it is queued.

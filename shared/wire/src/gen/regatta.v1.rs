@@ -56,6 +56,9 @@ pub struct RunPolicy {
     pub flaky_fails: bool,
     #[prost(uint64, optional, tag = "6")]
     pub shuffle: ::core::option::Option<u64>,
+    /// Finds and lists, and runs nothing.
+    #[prost(bool, tag = "7")]
+    pub list_only: bool,
 }
 /// The tests that a filter selects run under other rules. The first override that matches a test decides each rule.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
