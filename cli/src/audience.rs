@@ -1,7 +1,7 @@
 //! Everybody who is told of a run while it goes on: the people at the terminal, who reads the event stream on standard
 //! output, and the recordings that become files.
 
-use crate::args::{Display, FailureOutput, Progress, StatusLevel, StreamFormat};
+use crate::args::{Display, StreamFormat};
 use crate::colour::When;
 use crate::config::profile::{Report, ReportFormat};
 use crate::error::Error;
@@ -32,7 +32,7 @@ pub(crate) struct Setting {
 /// Everybody who is told of a run.
 #[derive(Debug)]
 pub(crate) struct Audience {
-    screen: Screen<BufWriter<Stderr>>,
+    screen: Option<Screen<BufWriter<Stderr>>>,
     stream: Option<Stream<BufWriter<Stdout>>>,
     recordings: Vec<Recording>,
     targets: Vec<Target>,
@@ -74,33 +74,21 @@ impl Audience {
             targets.push(Target::StepSummary(PathBuf::from(summary)));
         }
         let stream = (display.format == StreamFormat::Ndjson).then(|| Stream::new(BufWriter::new(io::stdout())));
-        let screen = Screen::new(options, BufWriter::new(io::stderr()));
+        let screen = Some(Screen::new(options, BufWriter::new(io::stderr())));
         Ok(Self { screen, stream, recordings, targets, setting, trouble: Vec::new() })
     }
 
     /// Nobody: for work that has no progress worth showing.
-    pub(crate) fn silent(colour: When) -> Self {
-        let options = Options {
-            paint: Paint { colour: false, unicode: false },
-            terminal: None,
-            progress: Progress::None,
-            status_level: Some(StatusLevel::None),
-            final_status_level: StatusLevel::None,
-            failure_output: FailureOutput::Never,
-            taskbar: false,
-            annotations: false,
-            slots: 0,
-            profile: None,
-            on: None,
-        };
+    pub(crate) fn nobody(colour: When) -> Self {
         let setting = Setting { slots: 0, profile: None, on: None, flags: Vec::new(), colour };
-        let screen = Screen::new(options, BufWriter::new(io::stderr()));
-        Self { screen, stream: None, recordings: Vec::new(), targets: Vec::new(), setting, trouble: Vec::new() }
+        Self { screen: None, stream: None, recordings: Vec::new(), targets: Vec::new(), setting, trouble: Vec::new() }
     }
 
     /// Tells what is new.
     pub(crate) fn news(&mut self, view: &View, news: &[News]) {
-        self.screen.news(now(), view, news);
+        if let Some(screen) = &mut self.screen {
+            screen.news(now(), view, news);
+        }
         if let Some(stream) = &mut self.stream
             && let Err(gone) = stream.news(view, news)
         {
@@ -119,30 +107,37 @@ impl Audience {
 
     /// Tells that time has passed.
     pub(crate) fn tick(&mut self, view: &View) {
+        let Some(screen) = &mut self.screen else { return };
         if let Some(size) = render::size() {
-            self.screen.resize(size);
+            screen.resize(size);
         }
-        self.screen.tick(now(), view);
+        screen.tick(now(), view);
     }
 
     /// The output that is to be shown as soon as it can be fetched.
     pub(crate) fn wants(&self, view: &View, test: TestIx) -> Option<OutputRef> {
-        self.screen.wants(view, test)
+        self.screen.as_ref().and_then(|screen| screen.wants(view, test))
     }
 
     /// Shows an output that was wanted.
     pub(crate) fn output(&mut self, view: &View, test: TestIx, output: Option<&[u8]>) {
-        self.screen.output(view, test, output, &self.setting.flags);
+        if let Some(screen) = &mut self.screen {
+            screen.output(view, test, output, &self.setting.flags);
+        }
     }
 
     /// Names what runs, for somebody who asked.
     pub(crate) fn running(&mut self, view: &View) {
-        self.screen.running(now(), view);
+        if let Some(screen) = &mut self.screen {
+            screen.running(now(), view);
+        }
     }
 
     /// Writes a line of its own.
     pub(crate) fn say(&mut self, line: &str) {
-        self.screen.say(line);
+        if let Some(screen) = &mut self.screen {
+            screen.say(line);
+        }
     }
 
     /// Writes the reports, sums the run up, and tells how the process ends.
@@ -170,7 +165,9 @@ impl Audience {
         {
             self.trouble.push(Error::infrastructure("cannot write the events to standard output").because(&gone));
         }
-        self.screen.finish(view, outputs, &ending);
+        if let Some(screen) = &mut self.screen {
+            screen.finish(view, outputs, &ending);
+        }
         let colour = self.setting.colour.for_stderr();
         for trouble in &self.trouble {
             eprint!("{}", trouble.render(colour));
@@ -180,7 +177,9 @@ impl Audience {
 
     /// Leaves the terminal as it was found, for an error that is told instead of an end.
     pub(crate) fn leave(mut self) {
-        self.screen.clear();
+        if let Some(screen) = &mut self.screen {
+            screen.clear();
+        }
     }
 }
 

@@ -213,7 +213,7 @@ pub(super) async fn perform_listing(plan: Plan, context: &Context<'_>) -> Result
         request.policy.list_only = true;
         let submitted = client.submit(v1::SubmitRequest::from(&request)).await;
         submitted.map_err(|status| Error::infrastructure("the tests cannot be listed").because(&status))?;
-        let mut audience = Audience::silent(context.global.color.unwrap_or_default());
+        let mut audience = Audience::nobody(context.global.color.unwrap_or_default());
         let followed = follow(client, run, None, &mut audience).await;
         audience.leave();
         followed.map(|followed| followed.view).map_err(|error| lost(run, error))

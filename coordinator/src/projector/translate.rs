@@ -57,7 +57,7 @@ impl Translator {
 
     /// How far a run is, as a row.
     pub(super) fn progress(&self, run: RunId) -> Option<Row> {
-        let (run, tale) = (self.state.run(run).filter(|run| !run.policy.list_only)?, self.runs.get(&run)?);
+        let (run, tale) = (self.state.run(run)?, self.runs.get(&run)?);
         let ended = match run.phase {
             regatta_core::state::Phase::Ended(outcome) => Some((tale.at, outcome)),
             _ => None,
@@ -87,8 +87,8 @@ impl Translator {
         telling.tell(&before, event);
         debug_assert_eq!(telling.tale.counts, run.counts, "every verdict is said once, and only those: {event:?}");
         if telling.run.policy.list_only {
-            // Somebody looked: that is no run to come back to.
-            telling.meaning.rows.clear();
+            // Somebody looked: no test of it has anything to remember.
+            telling.meaning.rows.retain(|row| !matches!(row, Row::Verdict { .. }));
         }
         telling.meaning
     }
@@ -175,7 +175,8 @@ impl Telling<'_> {
         match event {
             Event::RunSubmitted { at, .. } => {
                 let (run, project) = (self.run.id, Arc::clone(&self.run.project));
-                self.meaning.rows.push(Row::Run { run, project, submitted: *at });
+                let listing = self.run.policy.list_only;
+                self.meaning.rows.push(Row::Run { run, project, submitted: *at, listing });
                 self.say(Told::RunSubmitted(submitted(self.run)));
             }
             Event::FileFailed { file, error, .. } => self.erred(error, Some(*file)),

@@ -144,7 +144,7 @@ impl Reader {
     pub fn runs(&self, most: u32) -> Result<Vec<v1::RunSummary>, Error> {
         self.0.lock().run(|connection| {
             let find = "SELECT run, project, submitted, ended, outcome, passed, flaky, failed, timed_out, crashed,
-                not_run, skipped, errors FROM runs ORDER BY submitted DESC, id DESC LIMIT ?";
+                not_run, skipped, errors FROM runs WHERE listing = 0 ORDER BY submitted DESC, id DESC LIMIT ?";
             let mut find = connection.prepare_cached(find)?;
             find.query_map([most], summary)?.collect()
         })

@@ -16,6 +16,7 @@ pub(super) const SCHEMA: Schema = Schema {
             project TEXT NOT NULL,
             submitted INTEGER NOT NULL,
             ended INTEGER,
+            listing INTEGER NOT NULL DEFAULT 0,
             outcome INTEGER NOT NULL DEFAULT 0,
             passed INTEGER NOT NULL DEFAULT 0,
             flaky INTEGER NOT NULL DEFAULT 0,

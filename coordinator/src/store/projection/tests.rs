@@ -27,7 +27,7 @@ fn whole_run(n: u64) -> Vec<Row> {
     let mut counts = Counts::default();
     counts.add(Verdict::Failed);
     vec![
-        Row::Run { run: run(n), project: "shop".into(), submitted: Time(n) },
+        Row::Run { run: run(n), project: "shop".into(), submitted: Time(n), listing: false },
         Row::Event { run: run(n), seq: 1, body: vec![1] },
         Row::Event { run: run(n), seq: 2, body: vec![2] },
         verdict(n, "test_a", Verdict::Failed),

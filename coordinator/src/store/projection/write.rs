@@ -26,6 +26,8 @@ pub enum Row {
         project: Arc<str>,
         /// When.
         submitted: Time,
+        /// Whether it only lists: no run to come back to.
+        listing: bool,
     },
     /// How far a run is.
     Progress {
@@ -173,7 +175,7 @@ type Place = [Arc<str>; 3];
 impl Ids<'_> {
     fn write(&mut self, row: &Row) -> rusqlite::Result<()> {
         match row {
-            Row::Run { run, project, submitted } => self.run_row(*run, project, *submitted),
+            Row::Run { run, project, submitted, listing } => self.run_row(*run, project, *submitted, *listing),
             Row::Progress { run, counts, errors, ended } => self.progress(*run, *counts, *errors, *ended),
             Row::Event { run, seq, body } => {
                 let run = self.run(*run)?;
@@ -210,10 +212,10 @@ impl Ids<'_> {
         self.transaction.prepare_cached(sql)?.execute(params).map(drop)
     }
 
-    fn run_row(&self, run: RunId, project: &str, submitted: Time) -> rusqlite::Result<()> {
+    fn run_row(&self, run: RunId, project: &str, submitted: Time, listing: bool) -> rusqlite::Result<()> {
         self.execute(
-            "INSERT OR IGNORE INTO runs (run, project, submitted) VALUES (?, ?, ?)",
-            params![run.0.as_bytes(), project, submitted.0.cast_signed()],
+            "INSERT OR IGNORE INTO runs (run, project, submitted, listing) VALUES (?, ?, ?, ?)",
+            params![run.0.as_bytes(), project, submitted.0.cast_signed(), listing],
         )
     }
 
