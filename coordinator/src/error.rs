@@ -31,6 +31,11 @@ pub enum Error {
     Serve(Arc<tonic::transport::Error>),
     /// The system gives no thread.
     Thread(Arc<io::Error>),
+    /// A thread without which nothing goes on has failed.
+    Failed {
+        /// Its name.
+        thread: &'static str,
+    },
 }
 
 impl fmt::Display for Error {
@@ -51,6 +56,11 @@ impl fmt::Display for Error {
             Self::Listen { address, source } => write!(f, "address {address} cannot be listened on: {source}"),
             Self::Serve(source) => write!(f, "connections cannot be served: {source}"),
             Self::Thread(source) => write!(f, "the system gives the coordinator no thread: {source}"),
+            Self::Failed { thread } => write!(
+                f,
+                "the coordinator's {thread} failed, which is a mistake in Regatta: please report what was logged before; \
+                 start it again, nothing that was acknowledged is lost"
+            ),
         }
     }
 }
@@ -61,6 +71,7 @@ impl std::error::Error for Error {
             Self::Store(error) => Some(&**error),
             Self::Blobs { source, .. } | Self::Listen { source, .. } | Self::Thread(source) => Some(&**source),
             Self::Serve(source) => Some(&**source),
+            Self::Failed { .. } => None,
         }
     }
 }

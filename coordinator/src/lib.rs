@@ -8,6 +8,7 @@
 //!
 //! It leaves every decision about tests to `regatta-core`.
 
+mod abandon;
 pub mod blobs;
 pub mod driver;
 mod error;
@@ -22,7 +23,6 @@ mod tests;
 
 pub use error::Error;
 pub use regatta_core::Tuning;
-pub use store::lock::WhenHeld;
 pub use store::projection::Keep;
 
 use blobs::Blobs;
@@ -30,17 +30,29 @@ use driver::DriverHandle;
 use grpc::Parts;
 use outage::Outage;
 use planner::PlannerDesk;
-use regatta_domain::RunId;
-use regatta_domain::report::CancelCause;
 use server::Servers;
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use store::lock::Lock;
 use store::{Journal, MemoryJournal, SqliteJournal, projection};
 use tokio::io::DuplexStream;
 use tokio::net::TcpListener;
+
+/// What to do when another coordinator works in the data directory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenHeld {
+    /// Refuse, and name it.
+    #[default]
+    Refuse,
+    /// Wait until it is gone: for a second run in the same place.
+    Wait,
+}
+
+/// How often one that waits looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// How a coordinator is to be started.
 #[derive(Clone, Debug)]
@@ -64,6 +76,12 @@ impl Config {
         Self { data: Some(data), tuning: Tuning::LOCAL, keep: Keep::LOCAL, when_held: WhenHeld::Wait, abandon: true }
     }
 
+    /// In memory: what it knows ends with it.
+    #[must_use]
+    pub const fn in_memory(tuning: Tuning) -> Self {
+        Self { data: None, tuning, keep: Keep::LOCAL, when_held: WhenHeld::Refuse, abandon: false }
+    }
+
     /// On a server.
     #[must_use]
     pub const fn cluster(data: PathBuf) -> Self {
@@ -83,7 +101,7 @@ pub struct Coordinator {
     parts: Parts,
     outage: Outage,
     servers: Servers,
-    driver: JoinHandle<()>,
+    driver: Mutex<Option<JoinHandle<()>>>,
     _lock: Option<Lock>,
 }
 
@@ -93,8 +111,12 @@ impl Coordinator {
     /// # Errors
     /// When the directory is held by another coordinator, or its store refuses.
     pub async fn start(config: Config) -> Result<Self, Error> {
+        let mut lock = None;
+        if let Some(data) = &config.data {
+            lock = Some(hold(data, config.when_held).await?);
+        }
         let opening = config.clone();
-        let opened = tokio::task::spawn_blocking(move || Opened::open(&opening)).await;
+        let opened = tokio::task::spawn_blocking(move || Opened::open(&opening, lock)).await;
         let opened = opened.map_err(|error| Error::Thread(Arc::new(error.into())))??;
         Self::with(opened, &config).await
     }
@@ -106,24 +128,13 @@ impl Coordinator {
         let driver::Started { handle, projector, thread } = start;
         let planner = PlannerDesk::new(projection, asked, projector.clone());
         let parts = Parts { driver: handle, planner, projector, blobs };
-        let coordinator = Self { parts, outage, servers: Servers::default(), driver: thread, _lock: lock };
+        let coordinator =
+            Self { parts, outage, servers: Servers::default(), driver: Mutex::new(Some(thread)), _lock: lock };
         if config.abandon {
-            coordinator.abandon().await;
+            // A driver that is gone already says so to whoever asks next.
+            let _gone = abandon::abandon(&coordinator.parts.driver).await;
         }
         Ok(coordinator)
-    }
-
-    /// Ends the runs that an earlier process left live.
-    async fn abandon(&self) {
-        let live = self.parts.driver.look(|core, _| {
-            let live = core.state().runs.values().filter(|run| !run.has_ended());
-            live.map(|run| run.id).collect::<Vec<RunId>>()
-        });
-        // A driver that is gone already says so to whoever asks next.
-        for run in live.await.unwrap_or_default() {
-            tracing::info!(%run, "an earlier process left this run live; it is cancelled");
-            let _gone = self.parts.driver.cancel(run, CancelCause::Abandoned, true).await;
-        }
     }
 
     /// How the driver is reached without a connection.
@@ -149,7 +160,7 @@ impl Coordinator {
         let served = self.servers.serve(grpc::routes(&self.parts), listener);
         tokio::select! {
             served = served => served.map_err(|error| Error::Serve(Arc::new(error))),
-            refused = self.outage.wait() => Err(Error::Store(refused)),
+            ended = self.outage.wait() => Err(ended),
         }
     }
 
@@ -165,9 +176,10 @@ impl Coordinator {
         let _gone = self.parts.projector.written(self.parts.driver.committed()).await;
     }
 
-    /// Waits until the store refuses: for ever, as a rule. The process should stop then; it comes back by replay.
+    /// Waits until the store refuses, or a thread of the coordinator has failed: for ever, as a rule. The process should
+    /// stop then; it comes back by replay.
     pub async fn refused(&self) -> Error {
-        Error::Store(self.outage.wait().await)
+        self.outage.wait().await
     }
 
     /// Ends the coordinator in order: what was asked is durable and projected, workers and watchers are told, connections
@@ -175,13 +187,32 @@ impl Coordinator {
     ///
     /// # Errors
     /// When the store has refused.
-    pub async fn shutdown(self) -> Result<(), Error> {
+    pub async fn shutdown(&self) -> Result<(), Error> {
         self.parts.driver.stop().await;
         self.servers.stop().await;
-        let driver = self.driver;
-        // A driver that panicked has been heard of by now.
-        let _panicked = tokio::task::spawn_blocking(move || driver.join()).await;
-        self.outage.get().map_or(Ok(()), |refused| Err(Error::Store(refused)))
+        let driver = self.driver.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(driver) = driver {
+            // A driver that panicked has been heard of by now.
+            let _panicked = tokio::task::spawn_blocking(move || driver.join()).await;
+        }
+        self.outage.get().map_or(Ok(()), Err)
+    }
+}
+
+/// Takes a directory; waits for another coordinator to leave it, where that is wanted.
+async fn hold(data: &Path, when_held: WhenHeld) -> Result<Lock, Error> {
+    let mut said = false;
+    loop {
+        match Lock::take(data) {
+            Err(held @ store::Error::Held { .. }) if when_held == WhenHeld::Wait => {
+                if !said {
+                    tracing::info!("waiting: {held}");
+                    said = true;
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            taken => return Ok(taken?),
+        }
     }
 }
 
@@ -195,17 +226,16 @@ struct Opened {
 }
 
 impl Opened {
-    fn open(config: &Config) -> Result<Self, Error> {
+    fn open(config: &Config, lock: Option<Lock>) -> Result<Self, Error> {
         let Some(data) = &config.data else {
             let (writer, projection) = projection::open(None, config.keep)?;
             let journal = Box::new(MemoryJournal::default());
-            return Ok(Self { lock: None, journal, writer, projection, blobs: Blobs::in_memory() });
+            return Ok(Self { lock, journal, writer, projection, blobs: Blobs::in_memory() });
         };
-        let lock = Lock::take(data, config.when_held)?;
         let journal = SqliteJournal::open(&data.join("journal.db"))?;
         let (writer, projection) = projection::open(Some(&data.join("projection.db")), config.keep)?;
         let directory = data.join("blobs");
         let blobs = Blobs::open(&directory).map_err(|source| Error::Blobs { directory, source: Arc::new(source) })?;
-        Ok(Self { lock: Some(lock), journal: Box::new(journal), writer, projection, blobs })
+        Ok(Self { lock, journal: Box::new(journal), writer, projection, blobs })
     }
 }

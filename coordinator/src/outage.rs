@@ -1,12 +1,13 @@
-//! The first refusal of a store, seen by everybody: from then on the coordinator stops, and comes back by replay.
+//! What ended the coordinator before its time, seen by everybody: a store that refuses, or a thread that failed. From then on
+//! it stops, and comes back by replay.
 
-use crate::store;
+use crate::Error;
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// Whether a store has refused. Clones are the same.
+/// Whether the coordinator came to an end before its time. Clones are the same.
 #[derive(Clone, Debug)]
-pub(crate) struct Outage(Arc<watch::Sender<Option<Arc<store::Error>>>>);
+pub(crate) struct Outage(Arc<watch::Sender<Option<Error>>>);
 
 impl Default for Outage {
     fn default() -> Self {
@@ -15,27 +16,47 @@ impl Default for Outage {
 }
 
 impl Outage {
-    /// A store has refused. The first refusal is the one that is told.
-    pub(crate) fn declare(&self, error: store::Error) {
+    /// Something ended it. What did so first is what is told.
+    pub(crate) fn declare(&self, error: impl Into<Error>) {
+        let error = error.into();
         self.0.send_if_modified(|told| {
             let first = told.is_none();
             if first {
-                tracing::error!(%error, "the store refuses; the coordinator stops, since memory never runs ahead of disk");
-                *told = Some(Arc::new(error));
+                tracing::error!(%error, "the coordinator stops, since memory never runs ahead of disk");
+                *told = Some(error);
             }
             first
         });
     }
 
-    /// What was refused, if anything was.
-    pub(crate) fn get(&self) -> Option<Arc<store::Error>> {
+    /// What ended it, if anything did.
+    pub(crate) fn get(&self) -> Option<Error> {
         self.0.borrow().clone()
     }
 
-    /// Waits until a store refuses: for ever, as a rule.
-    pub(crate) async fn wait(&self) -> Arc<store::Error> {
+    /// Waits until something ends it: for ever, as a rule.
+    pub(crate) async fn wait(&self) -> Error {
         let mut told = self.0.subscribe();
-        let refused = told.wait_for(Option::is_some).await.expect("the sender lives as long as this handle");
-        Arc::clone(refused.as_ref().expect("waited for"))
+        let error = told.wait_for(Option::is_some).await.expect("the sender lives as long as this handle");
+        error.clone().expect("waited for")
+    }
+
+    /// Declares an outage should the thread that holds the guard panic.
+    pub(crate) fn guard(&self, thread: &'static str) -> Guard {
+        Guard { outage: self.clone(), thread }
+    }
+}
+
+/// Held by a thread without which the coordinator cannot go on.
+pub(crate) struct Guard {
+    outage: Outage,
+    thread: &'static str,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.outage.declare(Error::Failed { thread: self.thread });
+        }
     }
 }

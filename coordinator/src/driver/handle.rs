@@ -53,16 +53,16 @@ pub(crate) struct Newcomer {
     pub(crate) numbered: oneshot::Sender<SessionId>,
 }
 
-/// The driver has stopped: the process stops, or its store refuses.
+/// The driver has stopped: the process stops, or something ended it before its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gone {
-    /// What the store refused, if that is why.
-    pub refused: Option<String>,
+    /// What ended it, if something did.
+    pub why: Option<String>,
 }
 
 impl fmt::Display for Gone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.refused {
+        match &self.why {
             Some(why) => write!(f, "the coordinator has stopped: {why}"),
             None => f.write_str("the coordinator is stopping"),
         }
@@ -185,6 +185,6 @@ impl DriverHandle {
 
     /// Why it is gone, once it is.
     pub(crate) fn gone(&self) -> Gone {
-        Gone { refused: self.outage.get().map(|error| error.to_string()) }
+        Gone { why: self.outage.get().map(|error| error.to_string()) }
     }
 }

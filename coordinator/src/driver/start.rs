@@ -83,6 +83,7 @@ pub(crate) fn start(
     };
     let clock = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let thread = std::thread::Builder::new().name("driver".to_owned()).spawn(move || {
+        let _guard = driver.outage.guard("driver");
         let driven = clock.block_on(driver.drive(&mut waiting));
         let (asked, why) = match driven {
             Ok(asked) => (asked, "the coordinator stops; dial again in a while"),

@@ -84,7 +84,9 @@ impl Runs for Service {
         let v1::WatchRequest { run, after } = request.into_inner();
         let run = run_id("run", &run)?;
         // What was handed in before this call is known by then.
-        self.parts.projector.told(self.parts.driver.committed()).await;
+        if !self.parts.projector.told(self.parts.driver.committed()).await {
+            return Err(self.parts.driver.gone().into());
+        }
         let feed = self.parts.projector.feeds().of(run);
         if feed.is_none() && self.ended(run).await?.is_none() {
             return Err(unknown(run).into());

@@ -178,6 +178,7 @@ impl Projector {
         let desk = Desk { to, feeds: self.feeds.clone(), progress: self.progress.subscribe() };
         let clock = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         let thread = std::thread::Builder::new().name("projector".to_owned()).spawn(move || {
+            let _guard = outage.guard("projector");
             if let Err(error) = clock.block_on(self.follow(&mut news, &committed)) {
                 outage.declare(error);
             }

@@ -15,31 +15,17 @@ pub struct Lock {
     _file: Flock<File>,
 }
 
-/// What to do when another process holds the directory.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum WhenHeld {
-    /// Refuse, and name it.
-    #[default]
-    Refuse,
-    /// Wait until it is gone: for a second run in the same directory.
-    Wait,
-}
-
 impl Lock {
     /// Takes the lock on `directory`, which is created where it is not there.
     ///
     /// # Errors
     /// When another process holds it, or the file system refuses.
-    pub fn take(directory: &Path, when_held: WhenHeld) -> Result<Self, Error> {
+    pub fn take(directory: &Path) -> Result<Self, Error> {
         let file = directory.join(FILE);
         let io = |source| Error::io(&file, source);
         fs::create_dir_all(directory).map_err(|source| Error::io(directory, source))?;
         let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&file).map_err(io)?;
-        let how = match when_held {
-            WhenHeld::Refuse => FlockArg::LockExclusiveNonblock,
-            WhenHeld::Wait => FlockArg::LockExclusive,
-        };
-        let mut locked = match Flock::lock(open, how) {
+        let mut locked = match Flock::lock(open, FlockArg::LockExclusiveNonblock) {
             Ok(locked) => locked,
             Err((mut open, nix::errno::Errno::EWOULDBLOCK)) => {
                 let mut text = String::new();
@@ -65,21 +51,11 @@ mod tests {
     #[test]
     fn a_second_coordinator_is_refused_and_the_first_is_named() {
         let directory = tempfile::tempdir().unwrap();
-        let first = Lock::take(directory.path(), WhenHeld::Refuse).unwrap();
-        let second = Lock::take(directory.path(), WhenHeld::Refuse).unwrap_err();
+        let first = Lock::take(directory.path()).unwrap();
+        let second = Lock::take(directory.path()).unwrap_err();
         let told = second.to_string();
         assert!(told.contains(&format!("process {} is a coordinator", std::process::id())), "{told}");
         drop(first);
-        Lock::take(directory.path(), WhenHeld::Refuse).unwrap();
-    }
-
-    #[test]
-    fn whoever_waits_gets_the_lock_when_it_is_free() {
-        let directory = tempfile::tempdir().unwrap();
-        let first = Lock::take(directory.path(), WhenHeld::Refuse).unwrap();
-        let path = directory.path().to_owned();
-        let second = std::thread::spawn(move || Lock::take(&path, WhenHeld::Wait).map(drop));
-        drop(first);
-        second.join().unwrap().unwrap();
+        Lock::take(directory.path()).unwrap();
     }
 }

@@ -61,6 +61,15 @@ async fn a_second_coordinator_is_refused_by_the_directory() {
 }
 
 #[tokio::test]
+async fn a_second_coordinator_may_wait_for_the_first() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = start(Some(directory.path())).await;
+    let waiting = crate::Config { when_held: crate::WhenHeld::Wait, ..config(Some(directory.path())) };
+    let (second, _) = tokio::join!(Coordinator::start(waiting), first.shutdown());
+    second.unwrap().shutdown().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_store_of_a_newer_version_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     start(Some(directory.path())).await.shutdown().await.unwrap();

@@ -108,8 +108,10 @@ async fn a_run_that_a_killed_process_left_is_abandoned_where_that_is_wanted() {
     let directory = tempfile::tempdir().unwrap();
     let coordinator = start(Some(directory.path())).await;
     client(&coordinator).await.submit(request(RUN, &["a.py"])).await.unwrap();
+    Worker::attach(&coordinator, Vec::new()).await.granted().await;
     kill(coordinator).await;
 
+    // At once, and not only when the worker that died with it has been silent for long enough.
     let config = crate::Config { abandon: true, ..config(Some(directory.path())) };
     let coordinator = crate::Coordinator::start(config).await.unwrap();
     let events = watch(&mut client(&coordinator).await, RUN, 0).await;
@@ -118,6 +120,7 @@ async fn a_run_that_a_killed_process_left_is_abandoned_where_that_is_wanted() {
         _ => None,
     });
     assert_eq!(cause, Some(v1::CancelCause::Abandoned));
+    assert!(matches!(events.last().unwrap().event, Some(Event::RunEnded(_))));
 }
 
 /// Ends a coordinator as a kill would, as far as that goes within a process: nobody is told, nothing is tidied up.
@@ -125,5 +128,6 @@ async fn kill(coordinator: crate::Coordinator) {
     let crate::Coordinator { parts, servers, driver, _lock, .. } = coordinator;
     servers.kill();
     drop(parts);
+    let driver = driver.into_inner().unwrap().unwrap();
     patiently("the end of the driver", tokio::task::spawn_blocking(move || driver.join())).await.unwrap().unwrap();
 }
