@@ -6,7 +6,7 @@ use super::paint::{FAIL, Paint, RETRY, STRONG, WEAK};
 use super::safe::{self, Colours};
 use super::status::{self, Status, VERB_COLUMNS};
 use super::{reproduce, words};
-use crate::view::{Attempt, Outputs, Test, View};
+use crate::view::{Attempt, ErrorAt, Outputs, Test, View};
 use regatta_domain::result::{RunError, RunErrorKind};
 use regatta_domain::{Nuance, Outcome, TestIx, Verdict};
 use std::collections::BTreeMap;
@@ -44,7 +44,7 @@ pub(super) fn blocks(view: &View, telling: Telling<'_>) -> Vec<String> {
         block(view, ix, telling, output)
     }));
     lines.extend(
-        errors(view).into_iter().take(BLOCKS).flat_map(|(error, times)| error_block(error, times, telling.paint)),
+        errors(view).into_iter().take(BLOCKS).flat_map(|(at, times)| error_block(&at.error, times, telling.paint)),
     );
     lines
 }
@@ -110,7 +110,7 @@ pub(super) fn list(view: &View, paint: Paint) -> Vec<String> {
         &mut lines,
         paint,
         LINES,
-        errors.map(|(error, _)| ("ERROR", one_line(&error.place), Some(last_line(error)))),
+        errors.map(|(at, _)| ("ERROR", one_line(&at.error.place), Some(last_line(&at.error)))),
     );
     lines
 }
@@ -154,15 +154,14 @@ pub(crate) fn deciding(test: &Test) -> Option<&Attempt> {
 }
 
 /// What went wrong beside the tests, each told once, with how often it happened.
-pub(crate) fn errors(view: &View) -> Vec<(&RunError, usize)> {
+pub(crate) fn errors(view: &View) -> Vec<(&ErrorAt, usize)> {
     let mut places: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-    let mut errors: Vec<(&RunError, usize)> = Vec::new();
+    let mut errors: Vec<(&ErrorAt, usize)> = Vec::new();
     for at in &view.errors {
-        let error = &at.error;
-        let place = *places.entry((&error.place, &error.message)).or_insert(errors.len());
+        let place = *places.entry((&at.error.place, &at.error.message)).or_insert(errors.len());
         match errors.get_mut(place) {
             Some((_, times)) => *times += 1,
-            None => errors.push((error, 1)),
+            None => errors.push((at, 1)),
         }
     }
     errors

@@ -3,7 +3,7 @@
 //! Written to standard error: standard output is data, and GitHub's runner reads commands off both. It shows ten errors of
 //! a step and hides the rest without a word, so there are at most ten, the last of which says how many more there are.
 
-use super::attempt;
+use super::Sources;
 use crate::render::{failure, status};
 use crate::view::{Outputs, View};
 use regatta_domain::{TestIx, Verdict};
@@ -14,19 +14,29 @@ const SHOWN: usize = 10;
 /// Of an output, this much is looked through for the line that failed.
 const LOOKED_THROUGH: usize = 64 * 1024;
 
+/// Of an error's text, the end: a page shows no more.
+const MESSAGE_BYTES: usize = 4 * 1024;
+
 /// The annotations of a run.
-pub(crate) fn annotations(view: &View, outputs: &Outputs) -> Vec<String> {
+pub(crate) fn annotations(view: &View, outputs: &Outputs, sources: &Sources) -> Vec<String> {
     let red =
         |verdict: Option<Verdict>| matches!(verdict, Some(Verdict::Failed | Verdict::TimedOut | Verdict::Crashed));
     let errors = failure::errors(view);
     let failed: Vec<TestIx> = view.planned().filter(|(_, test)| red(test.verdict)).map(|(ix, _)| ix).collect();
     let all = errors.len() + failed.len();
     let most = if all > SHOWN { SHOWN - 1 } else { SHOWN };
-    let of_errors = errors.iter().map(|(error, _)| {
-        let title = format!("{} {}", error.place, failure::kind_word(error.kind));
-        command(None, None, &title, &error.message)
+    let of_errors = errors.iter().map(|(at, _)| {
+        let title = format!("{} {}", at.error.place, failure::kind_word(at.error.kind));
+        let message = &at.error.message;
+        let file = at.file.and_then(|file| sources.of(view, file));
+        command(
+            file.as_deref(),
+            None,
+            &title,
+            &message[message.ceil_char_boundary(message.len().saturating_sub(MESSAGE_BYTES))..],
+        )
     });
-    let of_tests = failed.iter().map(|ix| of_test(view, *ix, outputs));
+    let of_tests = failed.iter().map(|ix| of_test(view, *ix, outputs, sources));
     let mut lines: Vec<String> = of_errors.chain(of_tests).take(most).collect();
     if all > most {
         let text = format!("{} more failures and errors are listed in the log", all - most);
@@ -35,17 +45,14 @@ pub(crate) fn annotations(view: &View, outputs: &Outputs) -> Vec<String> {
     lines
 }
 
-fn of_test(view: &View, ix: TestIx, outputs: &Outputs) -> String {
+fn of_test(view: &View, ix: TestIx, outputs: &Outputs, sources: &Sources) -> String {
     let test = view.test(ix);
     let output = failure::deciding(test).and_then(|attempt| outputs.of(attempt)).unwrap_or_default();
     let output = String::from_utf8_lossy(&output[output.len().saturating_sub(LOOKED_THROUGH)..]);
-    let path = &view.file_of(ix).path;
-    let root = view.suite_of(ix).root.trim_start_matches("./").trim_end_matches('/');
-    let (file, line) = match attempt::source(view, ix) {
-        Some(file) => (Some(file), line_of(&output, path)),
+    let (file, line) = match sources.of(view, test.file) {
+        Some(file) => (Some(file), line_of(&output, &view.file_of(ix).path)),
         None => match panicked_at(&output) {
-            Some((file, line)) if root.is_empty() || root == "." => (Some(file.to_owned()), Some(line)),
-            Some((file, line)) => (Some(format!("{root}/{file}")), Some(line)),
+            Some((path, line)) => (sources.below_root(view, test.file, path), Some(line)),
             None => (None, None),
         },
     };

@@ -5,12 +5,11 @@
 
 mod document;
 
-use super::{attempt, file::Whole};
+use super::{Sources, attempt, file::Whole};
 use crate::render::{failure, safe, status};
-use crate::view::{Attempt, Outputs, Test, View};
+use crate::view::{Attempt, ErrorAt, Outputs, Test, View};
 use chrono::SecondsFormat;
 use document::{Document, Each, Results, Retry, Status, Summary, Tool};
-use regatta_domain::result::RunError;
 use regatta_domain::{Micros, TestIx, Time, Verdict};
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -22,23 +21,23 @@ const OUTPUT_BYTES: usize = 256 * 1024;
 const ATTEMPTS: usize = 100;
 
 /// Writes the report.
-pub(super) fn write(path: &Path, view: &View, outputs: &Outputs) -> io::Result<()> {
+pub(super) fn write(path: &Path, view: &View, outputs: &Outputs, sources: &Sources) -> io::Result<()> {
     let mut file = Whole::create(path)?;
-    serde_json::to_writer(&mut file, &document(view, outputs))?;
+    serde_json::to_writer(&mut file, &document(view, outputs, sources))?;
     file.write_all(b"\n")?;
     file.commit()
 }
 
-fn document<'a>(view: &'a View, outputs: &'a Outputs) -> Document<'a> {
+fn document<'a>(view: &'a View, outputs: &'a Outputs, sources: &'a Sources) -> Document<'a> {
     let errors = failure::errors(view);
     let ended = view.ended.unwrap_or(view.at);
     let summary = summary(view, errors.len(), ended);
     let tests = move |each: &mut dyn FnMut(document::Test<'_>)| {
         for (ix, _) in view.planned() {
-            each(of_test(view, ix, outputs));
+            each(of_test(view, ix, outputs, sources));
         }
-        for (error, times) in &errors {
-            each(of_error(error, *times));
+        for (at, times) in &errors {
+            each(of_error(view, at, *times, sources));
         }
     };
     let timestamp = i64::try_from(ended.0).ok().and_then(chrono::DateTime::from_timestamp_micros);
@@ -73,7 +72,7 @@ fn summary(view: &View, errors: usize, ended: Time) -> Summary {
     }
 }
 
-fn of_test<'a>(view: &'a View, ix: TestIx, outputs: &Outputs) -> document::Test<'a> {
+fn of_test<'a>(view: &'a View, ix: TestIx, outputs: &Outputs, sources: &Sources) -> document::Test<'a> {
     let test = view.test(ix);
     let last = test.last();
     let path = &*view.file_of(ix).path;
@@ -90,7 +89,7 @@ fn of_test<'a>(view: &'a View, ix: TestIx, outputs: &Outputs) -> document::Test<
         message: status::reason(test),
         trace: shown.and_then(|attempt| outputs.of(attempt)).map(trace),
         raw_status: test.verdict.unwrap_or(Verdict::NotRun).name(),
-        file_path: attempt::source(view, ix),
+        file_path: sources.of(view, test.file),
         retries: attempt::count(test).saturating_sub(1),
         retry_attempts: if test.attempts.len() > 1 { retries(test, outputs) } else { Vec::new() },
         flaky: test.verdict == Some(Verdict::Flaky),
@@ -99,7 +98,8 @@ fn of_test<'a>(view: &'a View, ix: TestIx, outputs: &Outputs) -> document::Test<
     }
 }
 
-fn of_error(error: &RunError, times: usize) -> document::Test<'_> {
+fn of_error<'a>(view: &View, at: &'a ErrorAt, times: usize, sources: &Sources) -> document::Test<'a> {
+    let error = &at.error;
     document::Test {
         id: None,
         name: format!("{} {}", safe::one_line(&error.place), failure::kind_word(error.kind)).into(),
@@ -111,7 +111,7 @@ fn of_error(error: &RunError, times: usize) -> document::Test<'_> {
         message: Some(failure::last_line(error)),
         trace: Some(safe::text(error.message.as_bytes())),
         raw_status: "error",
-        file_path: None,
+        file_path: at.file.and_then(|file| sources.of(view, file)),
         retries: 0,
         retry_attempts: Vec::new(),
         flaky: false,

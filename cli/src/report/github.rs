@@ -23,7 +23,8 @@ pub(super) fn summary(view: &View, outputs: &Outputs, ending: &Ending<'_>) -> St
     let errors = failure::errors(view).into_iter();
     page.section(
         "Errors",
-        errors.map(|(error, times)| {
+        errors.map(|(at, times)| {
+            let error = &at.error;
             let times = if times > 1 { format!(", {times} times") } else { String::new() };
             let title = format!("{} {}{times}", inline(&error.place), failure::kind_word(error.kind));
             details(&title, &fenced(error.message.as_bytes()))

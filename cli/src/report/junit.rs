@@ -6,7 +6,7 @@
 mod case;
 mod part;
 
-use super::attempt;
+use super::Sources;
 use super::file::Whole;
 use crate::render::failure;
 use crate::view::{Outputs, View};
@@ -28,7 +28,13 @@ pub(super) struct Most {
 pub(super) const EVERYWHERE: Most = Most { cases: 5_000, bytes: 25_000_000 };
 
 /// Writes the report into files that are no larger than this, and names them.
-pub(super) fn write(path: &Path, view: &View, outputs: &Outputs, most: Most) -> io::Result<Vec<PathBuf>> {
+pub(super) fn write(
+    path: &Path,
+    view: &View,
+    outputs: &Outputs,
+    sources: &Sources,
+    most: Most,
+) -> io::Result<Vec<PathBuf>> {
     let mut names = Names::default();
     let mut written = Vec::new();
     let mut parts = Parts::new(view, most);
@@ -42,12 +48,12 @@ pub(super) fn write(path: &Path, view: &View, outputs: &Outputs, most: Most) -> 
     };
     for (ix, _) in view.planned() {
         let suite = &view.suite_of(ix).name;
-        if let Some(full) = parts.add(suite, case::of_test(view, ix, outputs, &mut names)) {
+        if let Some(full) = parts.add(suite, case::of_test(view, ix, outputs, sources, &mut names)) {
             put(full)?;
         }
     }
-    for (error, times) in failure::errors(view) {
-        if let Some(full) = parts.add("regatta", case::of_error(error, times, &mut names)) {
+    for (at, times) in failure::errors(view) {
+        if let Some(full) = parts.add("regatta", case::of_error(view, at, times, sources, &mut names)) {
             put(full)?;
         }
     }

@@ -12,11 +12,13 @@ mod file;
 mod github;
 mod junit;
 mod ndjson;
+mod source;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use event::schema as event_schema;
 pub(crate) use ndjson::{Recording, Stream};
+pub(crate) use source::Sources;
 
 use crate::error::{Error as Told, Mistake};
 use crate::exit::Exit;
@@ -52,9 +54,10 @@ impl Target {
     /// # Errors
     /// When a file cannot be written; what stood there before still does.
     pub(crate) fn write(&self, view: &View, outputs: &Outputs, ending: &Ending<'_>) -> Result<Vec<PathBuf>, Error> {
+        let sources = Sources::here();
         let (format, path, written) = match self {
-            Self::Junit(path) => ("JUnit", path, junit::write(path, view, outputs, junit::EVERYWHERE)),
-            Self::Ctrf(path) => ("CTRF", path, ctrf::write(path, view, outputs).map(|()| vec![path.clone()])),
+            Self::Junit(path) => ("JUnit", path, junit::write(path, view, outputs, &sources, junit::EVERYWHERE)),
+            Self::Ctrf(path) => ("CTRF", path, ctrf::write(path, view, outputs, &sources).map(|()| vec![path.clone()])),
             Self::Github(path) => {
                 let text = github::summary(view, outputs, ending);
                 ("GitHub", path, file::write(path, text.as_bytes()).map(|()| vec![path.clone()]))

@@ -5,7 +5,7 @@ use super::super::status::Status;
 use super::super::{Ending, closing};
 use super::Screen;
 use crate::args::{FailureOutput, StatusLevel};
-use crate::report::annotation;
+use crate::report::{Sources, annotation};
 use crate::view::{Outputs, View};
 use std::io::Write;
 
@@ -32,7 +32,7 @@ impl<W: Write> Screen<W> {
             lines.extend(list);
         }
         if self.options.annotations {
-            lines.extend(annotation::annotations(view, outputs));
+            lines.extend(annotation::annotations(view, outputs, &Sources::in_repository()));
         }
         if !lines.is_empty() {
             lines.push(String::new());

@@ -1,11 +1,10 @@
 //! One test, or one error beside the tests, as a case.
 
-use super::attempt;
+use super::Sources;
 use super::part::moment;
 use crate::render::{failure, safe, status};
-use crate::view::{Attempt, Outputs, Test, View};
+use crate::view::{Attempt, ErrorAt, Outputs, Test, View};
 use quick_junit::{NonSuccessKind, Property, TestCase, TestCaseStatus, TestRerun, XmlString};
-use regatta_domain::result::RunError;
 use regatta_domain::{Nuance, Outcome, TestIx, Verdict};
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -55,7 +54,7 @@ impl Names {
 }
 
 /// The case of a test.
-pub(super) fn of_test(view: &View, ix: TestIx, outputs: &Outputs, names: &mut Names) -> Case {
+pub(super) fn of_test(view: &View, ix: TestIx, outputs: &Outputs, sources: &Sources, names: &mut Names) -> Case {
     let test = view.test(ix);
     let (path, suite) = (&*view.file_of(ix).path, &*view.suite_of(ix).name);
     let name = if test.name.is_empty() { path } else { &*test.name };
@@ -66,7 +65,7 @@ pub(super) fn of_test(view: &View, ix: TestIx, outputs: &Outputs, names: &mut Na
     case.classname = Some(class);
     case.time = Some(Duration::from(test.duration()));
     case.timestamp = test.attempts.first().and_then(|first| moment(first.started)).map(Into::into);
-    if let Some(file) = attempt::source(view, ix) {
+    if let Some(file) = sources.of(view, test.file) {
         case.extra.insert("file".into(), file.into());
     }
     case.properties = properties(test, suite);
@@ -77,7 +76,8 @@ pub(super) fn of_test(view: &View, ix: TestIx, outputs: &Outputs, names: &mut Na
 }
 
 /// The case of an error beside the tests.
-pub(super) fn of_error(error: &RunError, times: usize, names: &mut Names) -> Case {
+pub(super) fn of_error(view: &View, at: &ErrorAt, times: usize, sources: &Sources, names: &mut Names) -> Case {
+    let error = &at.error;
     let kind = failure::kind_word(error.kind);
     let (class, name) = names.unique(&error.place, kind, "regatta");
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
@@ -87,6 +87,9 @@ pub(super) fn of_error(error: &RunError, times: usize, names: &mut Names) -> Cas
     let mut case = TestCase::new(name, status);
     case.classname = Some(class);
     case.time = Some(Duration::ZERO);
+    if let Some(file) = at.file.and_then(|file| sources.of(view, file)) {
+        case.extra.insert("file".into(), file.into());
+    }
     Case { bytes: size(&case), case }
 }
 

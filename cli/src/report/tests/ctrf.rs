@@ -1,7 +1,7 @@
 //! CTRF, held to its published schema.
 
 use super::{hostile, in_folder, told};
-use crate::report::ctrf;
+use crate::report::{Sources, ctrf};
 use crate::view::script::Script;
 use crate::view::script::story::mixed;
 use serde_json::Value;
@@ -13,7 +13,7 @@ pub(super) fn check(script: &Script<'_>) -> Value {
     let validator = jsonschema::options().should_validate_formats(true).build(&schema).expect("a schema");
     let text = in_folder(|folder| {
         let path = folder.join("ctrf.json");
-        ctrf::write(&path, &script.view, &script.outputs).expect("written");
+        ctrf::write(&path, &script.view, &script.outputs, &Sources::here()).expect("written");
         fs::read_to_string(path).expect("text")
     });
     let report: Value = serde_json::from_str(&text).expect("JSON");

@@ -1,7 +1,7 @@
 //! JUnit XML.
 
 use super::{hostile, in_folder, many, told};
-use crate::report::junit;
+use crate::report::{Sources, junit};
 use crate::view::script::story::mixed;
 use crate::view::script::{Came, Script, came};
 use regatta_domain::{Outcome, Verdict};
@@ -15,7 +15,8 @@ fn xml(script: &Script<'_>) -> Vec<String> {
 
 fn xml_of(script: &Script<'_>, most: junit::Most) -> Vec<String> {
     in_folder(|folder| {
-        let written = junit::write(&folder.join("junit.xml"), &script.view, &script.outputs, most).expect("written");
+        let written = junit::write(&folder.join("junit.xml"), &script.view, &script.outputs, &Sources::here(), most)
+            .expect("written");
         let names: Vec<_> = written.iter().map(|path| path.file_name().expect("a name").to_string_lossy()).collect();
         assert_eq!(names[..names.len().min(3)], ["junit.xml", "junit-2.xml", "junit-3.xml"][..names.len().min(3)]);
         written.iter().map(|path| fs::read_to_string(path).expect("text")).collect()
