@@ -102,7 +102,7 @@ pub struct Coordinator {
     outage: Outage,
     servers: Servers,
     driver: Mutex<Option<JoinHandle<()>>>,
-    _lock: Option<Lock>,
+    lock: Mutex<Option<Lock>>,
 }
 
 impl Coordinator {
@@ -128,8 +128,13 @@ impl Coordinator {
         let driver::Started { handle, projector, thread } = start;
         let planner = PlannerDesk::new(projection, asked, projector.clone());
         let parts = Parts { driver: handle, planner, projector, blobs };
-        let coordinator =
-            Self { parts, outage, servers: Servers::default(), driver: Mutex::new(Some(thread)), _lock: lock };
+        let coordinator = Self {
+            parts,
+            outage,
+            servers: Servers::default(),
+            driver: Mutex::new(Some(thread)),
+            lock: Mutex::new(lock),
+        };
         if config.abandon {
             // A driver that is gone already says so to whoever asks next.
             let _gone = abandon::abandon(&coordinator.parts.driver).await;
@@ -195,6 +200,8 @@ impl Coordinator {
             // A driver that panicked has been heard of by now.
             let _panicked = tokio::task::spawn_blocking(move || driver.join()).await;
         }
+        // The directory is free from here on, however long this handle lives.
+        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.outage.get().map_or(Ok(()), Err)
     }
 }
