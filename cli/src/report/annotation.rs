@@ -27,14 +27,8 @@ pub(crate) fn annotations(view: &View, outputs: &Outputs, sources: &Sources) -> 
     let most = if all > SHOWN { SHOWN - 1 } else { SHOWN };
     let of_errors = errors.iter().map(|(at, _)| {
         let title = format!("{} {}", at.error.place, failure::kind_word(at.error.kind));
-        let message = &at.error.message;
         let file = at.file.and_then(|file| sources.of(view, file));
-        command(
-            file.as_deref(),
-            None,
-            &title,
-            &message[message.ceil_char_boundary(message.len().saturating_sub(MESSAGE_BYTES))..],
-        )
+        command(file.as_deref(), None, &title, end_of(&at.error.message))
     });
     let of_tests = failed.iter().map(|ix| of_test(view, *ix, outputs, sources));
     let mut lines: Vec<String> = of_errors.chain(of_tests).take(most).collect();
@@ -43,6 +37,12 @@ pub(crate) fn annotations(view: &View, outputs: &Outputs, sources: &Sources) -> 
         lines.push(command(None, None, "and more", &text));
     }
     lines
+}
+
+fn end_of(message: &str) -> &str {
+    let from = message.len().saturating_sub(MESSAGE_BYTES);
+    let from = (from..message.len()).find(|at| message.is_char_boundary(*at)).unwrap_or(message.len());
+    &message[from..]
 }
 
 fn of_test(view: &View, ix: TestIx, outputs: &Outputs, sources: &Sources) -> String {
