@@ -9,20 +9,20 @@ mod family;
 mod orphans;
 mod reap;
 mod start;
+mod wake;
 
 use super::protocol::{self, Containment, Inbox, Reply, Request};
 use cgroup::Leaf;
 use family::Family;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
+use wake::Wake;
 
 /// The whole life of a spawner. Its standard input is the socket; `arguments` are those after `spawner`.
 #[must_use]
@@ -39,7 +39,7 @@ pub fn spawner_main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 struct Service {
     socket: OwnedFd,
-    signals: SignalFd,
+    signals: Wake,
     inbox: Inbox,
     family: Family,
 }
@@ -49,13 +49,7 @@ impl Service {
         let socket = io::stdin().as_fd().try_clone_to_owned()?;
         nix::unistd::dup2_stdin(File::open("/dev/null")?)?;
         nix::sys::prctl::set_child_subreaper(true)?;
-        let mut mask = SigSet::empty();
-        for signal in [Signal::SIGCHLD, Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT] {
-            mask.add(signal);
-        }
-        // Blocked rather than ignored: what is ignored stays so in children, what is blocked is reset by their spawn.
-        mask.thread_block()?;
-        let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+        let signals = Wake::install()?;
         let leaf = if without_cgroup { Err("it was told to do without a cgroup".to_owned()) } else { Leaf::enter() };
         let (leaf, containment) = match leaf {
             Ok(leaf) => {
@@ -74,7 +68,7 @@ impl Service {
         let Self { signals, family, .. } = &mut self;
         family.kill_all(|timeout| {
             let [_ended] = wait(&[signals.as_fd()], Some(timeout))?;
-            see(signals);
+            signals.forget();
             Ok(())
         });
         match served {
@@ -90,7 +84,7 @@ impl Service {
             let timeout = self.family.deadline().map(|at| at.saturating_duration_since(Instant::now()));
             let [asked, signalled] = wait(&[self.socket.as_fd(), self.signals.as_fd()], timeout)?;
             if signalled {
-                see(&self.signals);
+                self.signals.forget();
             }
             for ended in self.family.tend(Instant::now()) {
                 self.say(&ended)?;
@@ -138,11 +132,6 @@ impl Service {
         }
         Ok(())
     }
-}
-
-/// Only that there were signals matters: whoever ended is asked for, and the other signals are ignored.
-fn see(signals: &SignalFd) {
-    while let Ok(Some(_)) = signals.read_signal() {}
 }
 
 /// Waits until one of `fds` is readable or the time is up, and says which are.
