@@ -20,10 +20,8 @@ use tokio::sync::mpsc;
 const PYTESTS: [&str; 3] = ["pytest-9", "pytest-8", "pytest-7"];
 
 fn python(pytest: &str) -> PathBuf {
-    let environments = std::env::var_os("REGATTA_TEST_VENVS").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/.cache/venv"),
-        PathBuf::from,
-    );
+    let environments = std::env::var_os("REGATTA_TEST_VENVS")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/.cache/venv"), PathBuf::from);
     let python = environments.join(pytest).join("bin/python");
     assert!(python.exists(), "no Python with pytest at {}: `tests/run` installs it", python.display());
     python
@@ -109,7 +107,7 @@ fn check_outcomes(told: &Told) {
     }
     assert_eq!(told.of("test_with_subtests").outcome, Outcome::Failed);
     let subtests = told.output("test_with_subtests");
-    assert!(subtests.contains("not even") && subtests.contains("number=1"), "{subtests}");
+    assert!(subtests.contains("not even") && subtests.contains("number="), "{subtests}");
     assert_eq!(told.finished.len(), cases.len() + 1);
 
     assert_eq!(told.output("test_passes"), "", "a test that passed has nothing to explain");
@@ -137,7 +135,8 @@ async fn discovery_finds_the_files_that_pytest_would_collect() {
         let told = stage.discover().await;
         let mut paths: Vec<&str> = told.files.iter().map(|file| &*file.path).collect();
         paths.sort_unstable();
-        let wanted = ["deep/test_shared_too", "test_groups", "test_ids", "test_outcomes", "test_shared", "test_skipped_whole"];
+        let wanted =
+            ["deep/test_shared_too", "test_groups", "test_ids", "test_outcomes", "test_shared", "test_skipped_whole"];
         assert_eq!(paths, wanted.map(|name| format!("tests/{name}.py")), "{pytest}");
         assert!(told.errors.is_empty(), "{told:#?}");
         let mut keys: Vec<FileKey> = told.files.iter().map(|file| file.key).collect();
@@ -229,8 +228,7 @@ async fn shared_fixtures_stay_until_another_file_needs_them_gone() {
         let lines = std::fs::read_to_string(log.path()).expect("a log");
         let wanted = ["session up", "module up", "module down", "module up", "module down", "session down"];
         let seen: Vec<&str> = lines.lines().map(|line| line.split(" tests.").next().unwrap_or(line)).collect();
-        let seen: Vec<String> =
-            seen.iter().map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect();
+        let seen: Vec<String> = seen.iter().map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect();
         assert_eq!(seen, wanted, "{lines}");
     }
 }
@@ -251,9 +249,7 @@ async fn a_file_with_other_tests_than_remembered_is_listed_before_any_runs() {
     let mut stage = open("pytest-9", "pytest-basic", &[]).await;
     for _ in 0..2 {
         // The second time the host knows the file already.
-        let mut files = work(&stage, &[("tests/test_shared.py", &["test_gone"])]);
-        files[0].remembered = digest(["test_gone"].into_iter());
-        let told = stage.work(Work::Files(files), |_| None).await;
+        let told = stage.run(&listed_file("tests/test_shared.py"), &["test_gone"]).await;
         assert_eq!(names(&told), ["test_one", "test_two"]);
         assert_eq!(told.finished.len(), 2, "what the answer named, and nothing else: {told:#?}");
     }
@@ -262,7 +258,8 @@ async fn a_file_with_other_tests_than_remembered_is_listed_before_any_runs() {
 #[tokio::test]
 async fn a_test_that_is_not_there_is_missing() {
     let mut stage = open("pytest-9", "pytest-basic", &[]).await;
-    let files: [(&str, &[&str]); 2] = [("tests/test_shared.py", &["test_one", "test_gone"]), ("tests/gone.py", &["test_x"])];
+    let files: [(&str, &[&str]); 2] =
+        [("tests/test_shared.py", &["test_one", "test_gone"]), ("tests/gone.py", &["test_x"])];
     let work = Work::Files(work(&stage, &files));
     let (mut missing, mut passed) = (0, 0);
     stage
@@ -317,6 +314,7 @@ async fn a_test_that_wrecks_less_than_its_process_harms_no_other() {
     let mut stage = open("pytest-9", "pytest-rough", &env).await;
     let asked = [
         "test_closes_its_output",
+        "test_before",
         "test_closes_its_streams",
         "test_forks_a_daemon",
         "test_forks_and_comes_back",
@@ -325,7 +323,9 @@ async fn a_test_that_wrecks_less_than_its_process_harms_no_other() {
         "test_after",
     ];
     let told = run(&mut stage, &[(ROUGH, &asked)]).await;
-    for name in ["test_forks_a_daemon", "test_forks_and_comes_back", "test_touches_signals", "test_moves", "test_after"] {
+    // pytest itself cannot read any more what it printed.
+    told.check("test_closes_its_output", Outcome::Failed, "ValueError: I/O operation on closed file");
+    for name in &asked[1..] {
         told.check(name, Outcome::Passed, "");
     }
     assert_eq!(told.finished.len(), asked.len());
@@ -436,10 +436,10 @@ async fn a_file_that_cannot_be_collected_is_an_error_and_the_others_go_on() {
             ("tests/below/test_under.py", "this conftest is broken"),
             ("tests/test_fine.py", ""),
         ];
-        let files = cases.iter().enumerate().map(|(at, (path, _))| FileWork {
-            file: FileIx::nth(at),
-            ..stage.file(&listed_file(path), None)
-        });
+        let files = cases
+            .iter()
+            .enumerate()
+            .map(|(at, (path, _))| FileWork { file: FileIx::nth(at), ..stage.file(&listed_file(path), None) });
         let mut errors = vec![String::new(); cases.len()];
         let told = stage
             .work(Work::Files(files.collect()), |tell| {

@@ -186,7 +186,7 @@ def is_subtest(report):
 def subtest_name(report):
     context = getattr(report, "context", None)
     parts = [str(context.msg)] if getattr(context, "msg", None) else []
-    parts += ["%s=%r" % pair for pair in (getattr(context, "kwargs", None) or {}).items()]
+    parts += ["%s=%s" % pair for pair in (getattr(context, "kwargs", None) or {}).items()]
     return ", ".join(parts) or "(no name)"
 
 
@@ -553,6 +553,7 @@ class Host:
         self.task = None
         self.last = None
         self.attempt = None
+        self.captures = []
         self.noted = set()
         # Bound here, where freezegun and its like do not find them.
         self.clock = time.perf_counter
@@ -596,6 +597,7 @@ class Host:
         for name in ("lfplugin", "nfplugin", "stepwiseplugin"):
             if manager.hasplugin(name):
                 manager.unregister(name=name)
+        self.captures = captures(manager.getplugin("capturemanager"))
         # `pytest_collection` goes through all plugins (warning filters, assertion rewriting) and ends here.
         session.perform_collect = self.perform
 
@@ -605,19 +607,21 @@ class Host:
         if self.task is not None:
             self.task()
 
-    def collecting(self, task):
+    def collecting(self, place, task):
         """Runs `task` as pytest runs its collection; what is raised is an error like any other."""
         self.task = task
+        collects_garbage = gc.isenabled()
         # Nearly all that is made here stays: looking through it for garbage, time and again, is a quarter of the work.
         gc.disable()
         try:
             self.session.config.hook.pytest_collection(session=self.session)
         except BaseException as error:  # A module may raise SystemExit or KeyboardInterrupt when it is imported.
-            self.catalog.errors.append((str(self.session.config.rootpath), described(error)))
+            self.catalog.errors.append((place, described(error)))
         finally:
             self.task = None
-            gc.enable()
-            gc.collect(0)
+            if collects_garbage:
+                gc.enable()
+                gc.collect(0)
         self.unstop()
 
     def pytest_collectreport(self, report):
@@ -626,7 +630,7 @@ class Host:
 
     def discover(self):
         found = {}
-        self.collecting(lambda: found.update(self.catalog.discover()))
+        self.collecting(self.catalog.base, lambda: found.update(self.catalog.discover()))
         self.tell_errors(None)
         paths = list(found)
         for chunk, more in chunks(paths):
@@ -636,7 +640,7 @@ class Host:
         number = message["n"]
         file = self.files[number] = File(message["file"])
         found = []
-        self.collecting(lambda: found.extend(self.catalog.collect(file.path)))
+        self.collecting(file.path, lambda: found.extend(self.catalog.collect(file.path)))
         if self.catalog.errors:
             file.error = True
             self.tell_errors(number)
@@ -687,7 +691,7 @@ class Host:
             "mainargv": list(sys.argv),
         }
         config.workeroutput = {}
-        self.collecting(self.catalog.begin)
+        self.collecting(self.catalog.base, self.catalog.begin)
         if self.catalog.errors:
             place, text = self.catalog.take_errors()[0]
             self.link.tell("error", n=None, kind="runner", place=place, message=bounded(text, ERROR_CHARS // 2, 0))
@@ -762,6 +766,8 @@ class Host:
             except BaseException as error:
                 self.interrupted(item, next_item, error)
             us = (clock() - begun) * 1e6
+            if self.capture_is_broken():
+                self.mend_capture(next_item)
             if verdict.seen and verdict.outcome == "passed" and verdict.nuance is None:
                 line = '{"say":"result","ix":%d,"outcome":"passed","us":%d}\n' % (ix, us)
             else:
@@ -823,11 +829,15 @@ class Host:
             reason = described(error)
         self.verdict.seen = True
         self.verdict.interrupted(reason)
+        self.torn_down(next_item)
+        os.environ.pop("PYTEST_CURRENT_TEST", None)
+
+    def torn_down(self, next_item):
+        """Does what pytest's teardown would have done had it come that far."""
         try:
             self.session._setupstate.teardown_exact(next_item)
-        except BaseException as broken:
-            self.verdict.texts.append(described(broken))
-        os.environ.pop("PYTEST_CURRENT_TEST", None)
+        except BaseException as error:
+            self.verdict.texts.append(described(error))
 
     def settle(self, next_item):
         """Tears down what the tests before `next_item` shared, and it does not: the other half of `Hold`."""
@@ -849,6 +859,24 @@ class Host:
                 "error", n=None, kind="teardown", place=place, message=bounded(text, ERROR_CHARS // 4, ERROR_CHARS // 2)
             )
         item._report_sections.clear()
+
+    def capture_is_broken(self):
+        """Whether a test has closed `sys.stdout` or `sys.stderr`, which are pytest's own files."""
+        return any(file.closed for file in self.captures)
+
+    def mend_capture(self, next_item):
+        """Starts pytest's capture anew; left alone, every test from now on would fail in its set-up."""
+        manager = self.session.config.pluginmanager.getplugin("capturemanager")
+        capture, manager._global_capturing = manager._global_capturing, None
+        for part in (capture.in_, capture.out, capture.err):
+            try:
+                part.done()
+            except (AttributeError, OSError, ValueError):
+                pass
+        manager.start_global_capturing()
+        self.captures = captures(manager)
+        # The test that did it was not torn down either.
+        self.torn_down(next_item)
 
     def unstop(self):
         """A plugin asked for the session to stop. What runs is the coordinator's to say: it is noted, and goes on."""
@@ -897,6 +925,13 @@ def quiet(reporter):
     writer = getattr(reporter, "_tw", None)
     if writer is not None:
         writer._file = nowhere
+
+
+def captures(manager):
+    """The files that pytest captures output in."""
+    capture = getattr(manager, "_global_capturing", None)
+    parts = [getattr(capture, "out", None), getattr(capture, "err", None)]
+    return [part.tmpfile for part in parts if hasattr(getattr(part, "tmpfile", None), "closed")]
 
 
 def chunks(rows):

@@ -98,6 +98,9 @@ impl<'a> Shift<'a> {
                         return;
                     }
                     self.feed().await;
+                    if self.runner.host.is_none() && self.has_work() {
+                        continue;
+                    }
                 }
             }
             if self.stop.is_none() || !self.sent.is_empty() {
@@ -226,11 +229,12 @@ impl<'a> Shift<'a> {
         }
         self.collect_ahead().await;
         let Some(host) = &mut self.runner.host else { return };
+        let most = self.runner.settings.recycle_after.map_or(usize::MAX, |most| (most - host.ran) as usize);
         let (mut tests, before) = (Vec::new(), self.sent.len());
         'full: for (at, entry) in self.entries.iter_mut().enumerate() {
             let Phase::Ready { n } = entry.phase else { continue };
             while let Some(test) = entry.unsent.front() {
-                if !self.window.takes(test.estimate, &test.name) {
+                if tests.len() == most || !self.window.takes(test.estimate, &test.name) {
                     break 'full;
                 }
                 let test = entry.unsent.pop_front().expect("it was just looked at");
@@ -439,6 +443,9 @@ impl<'a> Shift<'a> {
     async fn finished(&mut self, sent: Sent, took: Option<Duration>, how: How) {
         let Sent { test, started, .. } = sent;
         self.window.over(test.estimate, &test.name, took);
+        if started.is_none() {
+            self.sink.tell(Tell::Started { test: test.test, attempt: test.attempt }).await;
+        }
         let (at, since) = started.unwrap_or_else(|| (now(), Instant::now()));
         let finished = Finished {
             test: test.test,
