@@ -25,5 +25,5 @@ def cases(with_regatta):
             column.watch = regatta.hands_out
             columns.append(column)
     goals = [Goal("regatta, warm", 0.100, figure="first_s")]
-    figures = {"first_s": "first test s", "lease_s": "own first lease s"}
+    figures = {"first_s": "first test s", "first_lease_s": "own first lease s"}
     yield Case("first-test", "The first of 10,000 pytest tests, two slots.", columns, goals, figures=figures)

@@ -66,8 +66,8 @@ def events(out):
 
 
 def hands_out(line):
-    """Whether a line of the stream says that a shard was leased to a slot."""
-    return b'"shard_leased"' in line
+    """Whether a line of the stream says that tests were handed to a slot: a lease that looks for files has none."""
+    return b'"shard_leased"' in line and b'"discovers":false' in line
 
 
 def finished(out):
@@ -81,7 +81,7 @@ def finished(out):
 def figures(done):
     """What a run says of itself."""
     event = finished(done.out)
-    told = {name: event[name] for name in ("wall_s", "bound_s", "ratio") if event.get(name) is not None}
+    told = {name: event[name] for name in ("wall_s", "bound_s", "ratio", "first_lease_s") if event.get(name) is not None}
     return {**told, "tests": sum(counts.of_regatta(event).values())}
 
 
