@@ -157,11 +157,11 @@ impl Worker {
         heard.message.unwrap()
     }
 
-    /// How the stream ends, whatever comes before.
+    /// How the stream ends. No grant comes before that.
     pub(super) async fn end(&mut self) -> Option<Status> {
         loop {
             match patiently("the end", self.hears.message()).await {
-                Ok(Some(_)) => {}
+                Ok(Some(word)) => assert!(!matches!(word.message, Some(Hears::Grant(_))), "{word:?}"),
                 Ok(None) => return None,
                 Err(status) => return Some(status),
             }

@@ -44,3 +44,126 @@ pub(super) fn decode(seq: u64, body: &[u8], found: &[u8]) -> Result<Commit, Stri
         None => Err(format!("commit {seq} is empty")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use regatta_core::{Accepted, LeaseEnd, Then, Work};
+    use regatta_domain::plan::PlannedSuite;
+    use regatta_domain::policy::{RunPolicy, TestPolicy};
+    use regatta_domain::report::{CancelCause, RunOutcome};
+    use regatta_domain::result::{OutputRef, RunError, RunErrorKind, TestResult};
+    use regatta_domain::submission::{FileDraft, Submission, SuiteDraft, TestDraft};
+    use regatta_domain::{
+        Digest, FileIx, FileKey, Level, Micros, Nuance, Outcome, PolicyIx, RunId, RunnerKind, SlotIx, SuiteIx, TestIx,
+        TestKey, Token, Verdict, WorkerId,
+    };
+
+    const RUN: RunId = RunId::from_bits(1);
+    const WORKER: WorkerId = WorkerId::from_bits(2);
+
+    /// One of each.
+    fn every_event() -> Vec<Event> {
+        let (run, token, at, file, suite) = (RUN, Token(7), Time(9), FileIx(1), SuiteIx(0));
+        let test = TestDraft {
+            name: "test_a".into(),
+            key: TestKey([1; 16]),
+            group: Some("fixture".into()),
+            estimate: Micros(5),
+            known: true,
+            policy: PolicyIx(0),
+            level: Level::Read,
+            ignored: false,
+        };
+        let draft = FileDraft {
+            path: "a.py".into(),
+            key: FileKey([2; 16]),
+            locator: "bin".into(),
+            estimate: Micros(6),
+            tests: Some(vec![test.clone()]),
+            digest: 3,
+        };
+        let planned = PlannedSuite {
+            name: "api".into(),
+            runner: RunnerKind::Rust,
+            root: "/srv".into(),
+            settings: "{}".into(),
+            env: vec![("A".into(), "b".into())],
+        };
+        let submission = Submission {
+            run,
+            project: "shop".into(),
+            policy: RunPolicy { timeout: Some(Micros(8)), ..RunPolicy::default() },
+            policies: vec![TestPolicy::default()],
+            suites: vec![SuiteDraft { suite: planned, discover: true, files: vec![draft.clone()] }],
+        };
+        let error = RunError { kind: RunErrorKind::Build, place: "a".into(), message: "b".into() };
+        let result = TestResult {
+            test: TestIx(0),
+            attempt: 1,
+            outcome: Outcome::Failed,
+            nuance: Nuance::SetupError,
+            started: at,
+            duration: Micros(4),
+            reason: Some("because".into()),
+            output: Some(OutputRef { digest: Digest([5; 32]), size: 6 }),
+        };
+        let results = vec![
+            Accepted { result: result.clone(), then: Then::Retry(at) },
+            Accepted { result, then: Then::Verdict(Verdict::Flaky) },
+        ];
+        let leased = |work| Event::ShardLeased { at, run, token, worker: WORKER, slot: SlotIx(3), work };
+        vec![
+            Event::RunSubmitted { at, submission: Box::new(submission) },
+            Event::SuiteDiscovered { run, suite, files: vec![draft], gone: vec![file] },
+            Event::FileListed { run, token, file, tests: vec![test], gone: vec![TestIx(4)] },
+            Event::FileFailed { run, token, file, gone: Vec::new(), error: error.clone() },
+            Event::RunErred { run, suite: Some(suite), error },
+            leased(Work::Discover(suite)),
+            leased(Work::List(suite, vec![file])),
+            leased(Work::Run(suite, vec![TestIx(1)])),
+            Event::ResultsAccepted { run, token, results },
+            Event::TestsGivenBack { run, token, tests: vec![TestIx(2)] },
+            Event::LeaseEnded {
+                at,
+                run,
+                token,
+                cause: LeaseEnd::Overdue,
+                blamed: Some((TestIx(1), Then::Verdict(Verdict::TimedOut))),
+            },
+            Event::RunCancelled { at, run, cause: CancelCause::FailFast, kill: true },
+            Event::RunClosing { run },
+            Event::WorkerClosed { run, worker: WORKER },
+            Event::RunEnded { at, run, outcome: RunOutcome::Red },
+            Event::RunForgotten { run },
+        ]
+    }
+
+    #[test]
+    fn a_commit_is_read_as_it_was_written() {
+        let body = encode(Time(3), &every_event());
+        let commit = decode(5, &body, &sum(5, &body)).unwrap();
+        assert_eq!(commit, Commit { seq: 5, at: Time(3), events: every_event().into() });
+    }
+
+    #[test]
+    fn a_commit_is_the_bytes_it_was() {
+        let found = blake3::hash(&encode(Time(3), &every_event())).to_hex();
+        assert_eq!(
+            &found[..16],
+            "eb4c61894f5f072e",
+            "an event has changed its shape: journals that stand can be read no more, so raise VERSION and read both"
+        );
+    }
+
+    #[test]
+    fn what_does_not_decode_says_why() {
+        let mut body = encode(Time(3), &[]);
+        body[0] = 9;
+        let why = decode(5, &body, &sum(5, &body)).unwrap_err();
+        assert_eq!(why, "commit 5 is written in format 9, and this program knows 1");
+        let body = [VERSION, 0xff];
+        assert!(decode(5, &body, &sum(5, &body)).unwrap_err().starts_with("commit 5 does not decode"));
+        assert!(decode(6, &body, &sum(5, &body)).unwrap_err().contains("checksum"));
+    }
+}
