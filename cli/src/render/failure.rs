@@ -16,7 +16,7 @@ const BLOCKS: usize = 50;
 /// So many lines are written of each kind; the rest is counted.
 const LINES: usize = 500;
 /// So many tests that were not run are named: they have one cause.
-const NOT_RUN_LINES: usize = 20;
+const NOT_RUN_LINES: usize = 5;
 /// What is shown of the output of a failure.
 const ROOM: Room = Room { bytes: 32 * 1024, lines: 250 };
 /// What is shown of the output of a test that passed in the end.
@@ -55,8 +55,11 @@ pub(super) fn block(view: &View, ix: TestIx, telling: Telling<'_>, output: Optio
     let Some(verdict) = test.verdict else { return Vec::new() };
     let time = test.last().map(|last| last.duration);
     let mut lines = vec![String::new(), Status::of_verdict(view, ix, verdict).line(telling.paint, view, ix, time, "")];
-    lines.extend(status::reason(test).map(|reason| indented(&telling.paint.paint(FAIL, &reason))));
-    lines.extend(attempt_lines(view, test));
+    let attempts = attempt_lines(view, test);
+    // The line of the attempt that decided says why, too.
+    let reason = status::reason(test).filter(|reason| attempts.iter().all(|line| !line.ends_with(reason.as_str())));
+    lines.extend(reason.map(|reason| indented(&telling.paint.paint(FAIL, &reason))));
+    lines.extend(attempts);
     if telling.outputs.is_some() {
         lines.extend(output_lines(test, output, ROOM, telling.paint));
     }

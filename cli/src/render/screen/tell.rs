@@ -55,6 +55,10 @@ impl<W: Write> Screen<W> {
         if verdict == Verdict::NotRun && self.level < StatusLevel::All {
             return;
         }
+        // Its block follows as soon as its output is here, and begins with the same line.
+        if self.wants(view, test).is_some() {
+            return;
+        }
         let status = Status::of_verdict(view, test, verdict);
         let time = view.test(test).last().map(|last| last.duration);
         let reason = (!verdict.is_ok()).then(|| status::reason(view.test(test))).flatten();

@@ -26,7 +26,6 @@ const MIXED: &str = r"
   run it again: regatta run api --profile ci 'tests/test_a.py::test_flaky'
 
   TRY 2 FAIL [   0.034s] api tests/test_a.py::test_bad[a b]
-             AssertionError: assert 1 == 2
              attempt 1 failed after 0.034s on slot 0: AssertionError: assert 1 == 2
              attempt 2 failed after 0.034s on slot 0: AssertionError: assert 1 == 2
   output of attempt 2:

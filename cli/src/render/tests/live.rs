@@ -1,12 +1,13 @@
 //! What is seen while a run goes on.
 
 use super::stage::{log, shown, so_far, terminal};
-use crate::args::{Progress, StatusLevel};
+use crate::args::{FailureOutput, Progress, StatusLevel};
 use crate::exit::Exit;
-use crate::render::Options;
+use crate::render::{Options, Screen};
+use crate::view::News;
 use crate::view::script::story::{erred, mixed};
 use crate::view::script::{Came, Script, came};
-use regatta_domain::{Outcome, Verdict};
+use regatta_domain::{Outcome, TestIx, Time, Verdict};
 use regatta_wire::v1::{self, run_event::Event};
 
 const ORDERS: &str = "tests/unit/backend/test_orders_and_invoices.py";
@@ -160,6 +161,49 @@ fn an_error_beside_the_tests_is_told_at_once_and_once() {
         erred(script, v1::RunErrorKind::Build, "core", "error[E0308]\nmismatched types\n\n");
     });
     assert_eq!(shown.rows[3..], ["       ERROR core: mismatched types"]);
+}
+
+#[test]
+fn an_output_that_was_asked_for_at_once_is_shown_when_it_is_there() {
+    let mut script = Script::new(&[("api", "pytest")], |_, _, _| {});
+    script.file(0, "tests/test_a.py", &[("test_x", 10)]);
+    let token = script.lease(0, &["tests/test_a.py::test_x"]);
+    let failed = Came { because: "boom", printed: b"E  boom\n", ..came(Outcome::Failed, 3) };
+    script.result(token, "tests/test_a.py::test_x", failed, Some(Verdict::Failed));
+    let mut written = Vec::new();
+    let mut screen = Screen::new(Options { failure_output: FailureOutput::Immediate, ..log() }, &mut written);
+    let (now, test) = (Time(script.now()), TestIx(0));
+    screen.news(now, &script.view, &[News::Verdict(test, Verdict::Failed)]);
+    assert!(screen.wants(&script.view, test).is_some());
+    screen.output(&script.view, test, Some(b"E  boom\n"), &[]);
+    drop(screen);
+    let wanted = "\
+         Run 01920000-0000-7000-8000-000000000001
+    Starting 1 test in api (pytest)
+             4 slots
+
+        FAIL [   0.003s] api tests/test_a.py::test_x
+             boom
+  │ E  boom
+  run it again: regatta run api 'tests/test_a.py::test_x'
+";
+    assert_eq!(String::from_utf8(written).expect("text"), format!("         {}", wanted.trim_start()));
+}
+
+#[test]
+fn somebody_who_asks_is_told_what_runs() {
+    let mut script = Script::new(&[("api", "pytest")], |_, _, _| {});
+    busy(&mut script, &|_| {});
+    let mut written = Vec::new();
+    let mut screen = Screen::new(log(), &mut written);
+    screen.running(Time(script.now()), &script.view);
+    drop(screen);
+    let text = String::from_utf8(written).expect("text");
+    assert!(
+        text.starts_with("        Info 11 tests running, 5/40 done\n        SLOW [    13.8s] api tests/"),
+        "{text}"
+    );
+    assert_eq!(text.lines().count(), 12);
 }
 
 #[test]
