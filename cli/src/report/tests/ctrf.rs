@@ -1,4 +1,4 @@
-//! CTRF, held to its published schema.
+//! CTRF, held to its published schema: that of the package `ctrf` 0.3.0, MIT, unchanged, with its licence beside it.
 
 use super::{hostile, in_folder, told};
 use crate::report::{Sources, ctrf};
