@@ -10,8 +10,10 @@ use regatta_runtime::shutdown::{Asked, Urgency};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tonic::transport::Channel;
 use uuid::Uuid;
 
@@ -23,8 +25,17 @@ pub(crate) struct Here {
     coordinator: Arc<Coordinator>,
     /// How it is reached.
     pub(crate) channel: Channel,
-    worker: Option<(JoinHandle<Result<(), regatta_worker::Error>>, watch::Sender<Asked>)>,
+    worker: Option<Worker>,
 }
+
+/// The worker in this process.
+struct Worker {
+    serving: JoinHandle<Result<(), regatta_worker::Error>>,
+    stop: watch::Sender<Asked>,
+}
+
+/// How long a worker may take to leave a coordinator that has failed.
+const LEAVE: Duration = Duration::from_secs(10);
 
 impl Here {
     /// Starts the coordinator of the project in `base`.
@@ -53,7 +64,7 @@ impl Here {
         };
         let (stop, asked) = watch::channel(Asked::default());
         let serving = tokio::spawn(regatta_worker::serve(config, self.channel.clone(), asked));
-        self.worker = Some((serving, stop));
+        self.worker = Some(Worker { serving, stop });
         Ok(())
     }
 
@@ -61,7 +72,7 @@ impl Here {
     pub(crate) async fn failed(&mut self) -> Error {
         let worker = async {
             match &mut self.worker {
-                Some((serving, _)) => serving.await,
+                Some(worker) => (&mut worker.serving).await,
                 None => std::future::pending().await,
             }
         };
@@ -79,11 +90,25 @@ impl Here {
     }
 
     /// Ends everything in order; what happened can be asked for afterwards.
-    pub(crate) async fn end(self) -> Result<(), Error> {
-        if let Some((serving, stop)) = self.worker {
+    pub(crate) async fn end(mut self) -> Result<(), Error> {
+        if let Some(Worker { serving, stop }) = self.worker.take() {
             stop.send_modify(|asked| asked.urgency = Urgency::Gentle);
             let _ended_either_way = serving.await;
         }
+        self.close().await
+    }
+
+    /// Ends everything after a failure: what runs is stopped, and nobody is waited for who may never answer.
+    pub(crate) async fn abandon(mut self) {
+        if let Some(Worker { serving, stop }) = self.worker.take() {
+            stop.send_modify(|asked| asked.urgency = Urgency::Hard);
+            let _left_or_late = timeout(LEAVE, serving).await;
+        }
+        // Why it failed is told already.
+        let _known = timeout(LEAVE, self.close()).await;
+    }
+
+    async fn close(self) -> Result<(), Error> {
         drop(self.channel);
         match Arc::try_unwrap(self.coordinator) {
             Ok(coordinator) => coordinator.shutdown().await.map_err(|error| refused(&error)),

@@ -32,7 +32,7 @@ pub(crate) fn to(url: &str) -> Result<Channel, Error> {
         return Err(Error::Unsupported(url.to_owned()));
     }
     let endpoint = Endpoint::from_shared(with_scheme).map_err(|_| Error::Malformed(url.to_owned()))?;
-    if !endpoint.uri().scheme_str().is_some_and(|scheme| scheme == "http") || endpoint.uri().host().is_none() {
+    if endpoint.uri().scheme_str().is_none_or(|scheme| scheme != "http") || endpoint.uri().host().is_none() {
         return Err(Error::Malformed(url.to_owned()));
     }
     Ok(endpoint

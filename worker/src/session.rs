@@ -90,7 +90,8 @@ impl Session {
                     tracing::warn!(status = %status.message(), "lost the coordinator; dialling again");
                 }
             }
-            if !self.wait(backoff.wait()).await {
+            // Whoever stops hard does not wait for a coordinator that may be gone for good.
+            if self.shutdown.borrow().urgency == Urgency::Hard || !self.wait(backoff.wait()).await {
                 return Ok(());
             }
         }

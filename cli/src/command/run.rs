@@ -102,10 +102,7 @@ impl Mission<'_> {
             done = self.run(channel, setting) => done,
             error = here.failed() => Err(error),
         };
-        let ended = here.end().await;
-        let exit = done?;
-        ended?;
-        Ok(exit)
+        finish(here, done).await
     }
 
     /// Runs on the workers of a coordinator.
@@ -222,8 +219,18 @@ pub(super) async fn perform_listing(plan: Plan, context: &Context<'_>) -> Result
         listed = listing => listed,
         error = here.failed() => Err(error),
     };
-    here.end().await?;
-    listed
+    finish(here, listed).await
+}
+
+/// Ends what ran here, in order after a success, and without waiting for anybody after a failure.
+async fn finish<T>(here: Here, done: Result<T, Error>) -> Result<T, Error> {
+    match done {
+        Ok(done) => here.end().await.map(|()| done),
+        Err(error) => {
+            here.abandon().await;
+            Err(error)
+        }
+    }
 }
 
 /// A run that could not be followed to its end, as people are told.
