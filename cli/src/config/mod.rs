@@ -1,7 +1,7 @@
 //! The configuration: found, read into types, checked whole, and resolved into the rules of a run.
 //!
 //! - [`discover`] finds `regatta.toml`; [`assume`] stands in where there is none.
-//! - [`file`] and the sections beside it are the types; [`decode`] reads them and collects every mistake.
+//! - [`mod@file`] and the sections beside it are the types; [`decode`] reads them and collects every mistake.
 //! - [`resolve`] decides between flags, environment, overrides, profiles and defaults, and remembers which one it was.
 //!
 //! Nothing here starts a run. What is wrong is told before anything is run, all of it together.

@@ -22,9 +22,7 @@ pub mod submission;
 pub mod time;
 pub mod verdict;
 
-pub use ids::{
-    Digest, FileIx, FileKey, GroupIx, PolicyIx, RunId, SlotIx, SuiteIx, TestIx, TestKey, Token, WorkerId,
-};
+pub use ids::{Digest, FileIx, FileKey, GroupIx, PolicyIx, RunId, SlotIx, SuiteIx, TestIx, TestKey, Token, WorkerId};
 pub use level::Level;
 pub use outcome::{Nuance, Outcome};
 pub use runner::RunnerKind;

@@ -3,7 +3,7 @@
 //! - `regatta_host.py` is what runs inside of pytest; [`host`] is the process around it, [`message`] what the two say to
 //!   each other (docs/runner-protocol.md).
 //! - [`shift`] works through a shard: [`entry`] is a file of it, [`window`] how far the host may be ahead.
-//! - [`settings`], [`environment`] and [`keys`] are what can be known of a suite without pytest: which interpreter it has,
+//! - [`settings`], [`mod@environment`] and [`keys`] are what can be known of a suite without pytest: which interpreter it has,
 //!   and the content addresses under which its listings are remembered.
 //!
 //! It leaves to pytest everything about tests, and to the coordinator what runs where, how often, and for how long.
