@@ -31,6 +31,8 @@ macro_rules! mutants {
 mutants! {
     /// A result is accepted although its test is in the hands of another lease.
     StaleResult,
+    /// A result is accepted although its lease has ended.
+    EndedLease,
     /// A result is accepted although its test has its verdict.
     SecondVerdict,
     /// Results are acknowledged and not recorded, now and then.

@@ -14,7 +14,8 @@ use std::collections::BTreeSet;
 impl Turn<'_> {
     /// Accepts those of the results that speak for tests under the lease, each test once; the rest are late.
     pub(super) fn finished(&mut self, worker: WorkerId, token: Token, results: Vec<TestResult>) {
-        let Some(run) = self.run_of(worker, token) else { return };
+        let ended = || self.core.state.runs.keys().next().copied().filter(|_| mutant::is(Mutant::EndedLease));
+        let Some(run) = self.run_of(worker, token).or_else(ended) else { return };
         if mutant::is(Mutant::AckUnrecorded) && self.now.0.is_multiple_of(5) {
             return;
         }
@@ -27,7 +28,8 @@ impl Turn<'_> {
             let current = plan.tests.get(test.at()).is_some_and(|found| match found.place {
                 Place::Leased(holder) => holder == token || mutant::is(Mutant::StaleResult),
                 Place::Done(_) => mutant::is(Mutant::SecondVerdict),
-                _ => false,
+                Place::Waiting => mutant::is(Mutant::EndedLease),
+                Place::Delayed(_) | Place::Gone => false,
             });
             if !current || !seen.insert(test) {
                 continue;
