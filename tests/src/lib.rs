@@ -1,4 +1,5 @@
 //! The test rig: model, simulation, store, wire, cluster, load.
 
-pub mod simulation;
 pub mod harness;
+pub mod model;
+pub mod simulation;

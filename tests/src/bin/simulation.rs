@@ -1,7 +1,10 @@
 //! Runs seeds of the simulation: many, or one with its story.
 //!
-//! `simulation [--seeds N] [--from S]` runs N seeds; `simulation --seed S` tells the story of one.
+//! `simulation [--seeds N] [--from S]` runs N seeds; `simulation --seed S` tells the story of one. Built with the feature
+//! `mutants`, `simulation --mutants` shows how many seeds it takes to notice each deliberate fault. `simulation --model`
+//! visits every state of the tiny cluster with two faults.
 
+use regatta_tests::model::{Plan, explore};
 use regatta_tests::simulation::{Simulation, replay, sweep};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -16,6 +19,20 @@ fn main() -> ExitCode {
         let (told, story) = replay(seed);
         told.iter().for_each(|line| println!("{line}"));
         return if story.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    if arguments.iter().any(|argument| argument == "--model") {
+        let start = Instant::now();
+        let visited = explore(Plan::Retry, 2);
+        let told = visited.as_ref().map_or_else(Clone::clone, ToString::to_string);
+        println!("two faults: {told} in {:.1} s", start.elapsed().as_secs_f64());
+        return if visited.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    #[cfg(feature = "mutants")]
+    if arguments.iter().any(|argument| argument == "--mutants") {
+        std::panic::set_hook(Box::new(|_| {}));
+        let caught = regatta_tests::simulation::mutants::hunt(number("--seeds").unwrap_or(20_000));
+        caught.iter().for_each(|caught| println!("{caught}"));
+        return if caught.iter().all(|caught| caught.is_caught()) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     let from = number("--from").unwrap_or(0);
     let start = Instant::now();

@@ -115,7 +115,8 @@ impl Checkers {
             }
             ToWorker::Ack(seq) => {
                 let entries = self.reports.get(&(worker, *seq));
-                let entries = entries.ok_or_else(|| format!("report {seq} of {worker} is acknowledged, and was not made"))?;
+                let entries =
+                    entries.ok_or_else(|| format!("report {seq} of {worker} is acknowledged, and was not made"))?;
                 entries.iter().try_for_each(|entry| recorded(entry, worker, durable))
             }
             _ => Ok(()),
@@ -153,7 +154,8 @@ impl Checkers {
             }
             Event::ResultsAccepted { token, results, .. } => {
                 let lease = self.leases.get(token).filter(|lease| lease.live && lease.run == id);
-                let lease = lease.ok_or_else(|| format!("S2: a result is accepted under {token}, which is not live"))?;
+                let lease =
+                    lease.ok_or_else(|| format!("S2: a result is accepted under {token}, which is not live"))?;
                 for accepted in results {
                     let test = accepted.result.test;
                     let outcome = accepted.result.outcome;
@@ -186,6 +188,10 @@ impl Checkers {
                 ensure(lost || blamed.is_none(), || format!("{token} ends by {cause:?} and blames a test"))?;
                 plan.lease_ended(*token, *blamed)
             }
+            Event::RunClosing { .. } => {
+                let open = self.leases.values().any(|lease| lease.live && lease.run == id);
+                ensure(!open, || format!("run {id} closes with leases open"))
+            }
             Event::RunEnded { outcome, .. } => {
                 let open = self.leases.values().any(|lease| lease.live && lease.run == id);
                 ensure(!open, || format!("run {id} ends with leases open"))?;
@@ -207,12 +213,11 @@ impl Checkers {
 }
 
 /// S3: what a report said is part of the durable state, once it is acknowledged.
-fn recorded(entry: &Entry, worker: WorkerId, durable: &State) -> Checked {
+pub(crate) fn recorded(entry: &Entry, worker: WorkerId, durable: &State) -> Checked {
     let live = |token: &Token| durable.leases.get(token).filter(|lease| lease.worker == worker);
     let run_of = |token: &Token| live(token).map(|lease| &durable.runs[&lease.run]);
-    let held = |token: &Token, test: TestIx| {
-        run_of(token).is_some_and(|run| run.test(test).place == Place::Leased(*token))
-    };
+    let held =
+        |token: &Token, test: TestIx| run_of(token).is_some_and(|run| run.test(test).place == Place::Leased(*token));
     let lost = match entry {
         Entry::Finished { token, result } => held(token, result.test),
         Entry::GaveBack { token, tests } => tests.iter().any(|&test| held(token, test)),
@@ -227,7 +232,11 @@ fn recorded(entry: &Entry, worker: WorkerId, durable: &State) -> Checked {
         }
         Entry::Erred { .. } | Entry::Started { .. } | Entry::Draining => false,
     };
-    ensure(!lost, || format!("S3: {entry:?} of {worker} is acknowledged, and not durable"))
+    ensure(!lost, || {
+        let what = format!("{entry:?}");
+        let what = what.split(' ').next().unwrap_or_default().to_owned();
+        format!("S3: a word of {worker} ({what}) is acknowledged, and not durable")
+    })
 }
 
 /// What a verdict must follow from.
@@ -257,7 +266,9 @@ impl Plan {
             && !over;
         match then {
             Then::Retry(_) => {
-                ensure(again, || format!("{ix} is tried again after {outcome:?}, {failures} failures, {retries_spent} retries"))?;
+                ensure(again, || {
+                    format!("{ix} is tried again after {outcome:?}, {failures} failures, {retries_spent} retries")
+                })?;
                 self.retries += 1;
                 Ok(())
             }
@@ -326,7 +337,9 @@ impl Plan {
                     };
                     let fine = |planned: &PlannedTest| planned.has_run && planned.verdict.is_some_and(Verdict::is_ok);
                     let proven = self.tests.iter().find(found).is_some_and(fine);
-                    ensure(proven, || format!("the run is green, and {}::{name} of suite {at} did not run", file.path))?;
+                    ensure(proven, || {
+                        format!("the run is green, and {}::{name} of suite {at} did not run", file.path)
+                    })?;
                 }
             }
         }

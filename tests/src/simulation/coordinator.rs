@@ -5,8 +5,8 @@
 
 use super::worker::{FileWork, Shard, ToWorker};
 use regatta_core::{
-    Command, Core, Effect, Entropy, Event, GrantedTest, GrantedWork, ReplyTo, Refusal, SessionId, State, Step, Tuning,
-    ToWorker as Message, invariant,
+    Command, Core, Effect, Entropy, Event, GrantedTest, GrantedWork, Refusal, ReplyTo, SessionId, State, Step,
+    ToWorker as Message, Tuning, invariant,
 };
 use regatta_domain::{RunId, Time};
 use std::collections::VecDeque;
@@ -129,7 +129,7 @@ impl Coordinator {
 }
 
 /// What the shell makes of an effect: the names that the core left out are added.
-fn wish(state: &State, effect: Effect) -> Wish {
+pub(crate) fn wish(state: &State, effect: Effect) -> Wish {
     match effect {
         Effect::Reply { reply, answer } => Wish::Reply(reply, answer),
         Effect::Hangup { session, .. } => Wish::Hangup(session),

@@ -256,7 +256,9 @@ impl Simulation {
             return Ok(());
         }
         let done = match activity {
-            Activity::WarmUp if self.true_suite(run, suite).broken => Done::Broken(error(RunErrorKind::Runner, "suite")),
+            Activity::WarmUp if self.true_suite(run, suite).broken => {
+                Done::Broken(error(RunErrorKind::Runner, "suite"))
+            }
             Activity::WarmUp => Done::Warm,
             Activity::Discover => {
                 let files = &self.true_suite(run, suite).files;

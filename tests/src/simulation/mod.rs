@@ -8,6 +8,8 @@ pub mod checkers;
 pub mod coordinator;
 pub mod faults;
 mod machine;
+#[cfg(feature = "mutants")]
+pub mod mutants;
 mod plan;
 mod sweep;
 pub mod truth;
@@ -174,14 +176,14 @@ impl Simulation {
         match happening {
             Happening::ToCoordinator(session) => match self.world.at_coordinator(session) {
                 Some(word) => {
-                let repeats = self.swarm.repeat && !self.is_calm() && matches!(word, FromWorker::Report(..));
-                if repeats && self.chance.below(8) == 0 {
-                    let later = Micros::from_ms(self.chance.below(3_000) * self.chance.below(2));
-                    self.world.repeat(session, word.clone(), later);
+                    let repeats = self.swarm.repeat && !self.is_calm() && matches!(word, FromWorker::Report(..));
+                    if repeats && self.chance.below(8) == 0 {
+                        let later = Micros::from_ms(self.chance.below(3_000) * self.chance.below(2));
+                        self.world.repeat(session, word.clone(), later);
+                    }
+                    self.to_coordinator(session, word)
                 }
-                self.to_coordinator(session, word)
-            }
-            None => Ok(()),
+                None => Ok(()),
             },
             Happening::Repeated(session) => match self.world.repeated(session) {
                 Some(word) => self.to_coordinator(session, word),
@@ -361,7 +363,7 @@ impl Simulation {
         match fault {
             Fault::Drop(side) => {
                 if let Some(session) = session {
-                    let late = if swarm_is_patient(&self.swarm) { 2_500 } else { 14_000 };
+                    let late = if self.swarm.runs_nothing_twice() { 600 } else { 14_000 };
                     let late = Micros::from_ms(self.chance.below(late));
                     self.break_off(session, side, late);
                 }
@@ -427,9 +429,4 @@ impl Simulation {
         self.world.after(wait, Happening::Start);
         Ok(())
     }
-}
-
-/// Whether connections must come back in time.
-const fn swarm_is_patient(swarm: &Swarm) -> bool {
-    swarm.runs_nothing_twice()
 }

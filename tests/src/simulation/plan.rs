@@ -67,11 +67,7 @@ impl Plan {
 
     fn add_test(&mut self, file: usize, draft: &TestDraft, holder: Option<Token>) {
         let over = self.cancelled || self.failed.contains(&self.files[file].0);
-        let verdict = if draft.ignored {
-            Some(Verdict::Skipped)
-        } else {
-            over.then_some(Verdict::NotRun)
-        };
+        let verdict = if draft.ignored { Some(Verdict::Skipped) } else { over.then_some(Verdict::NotRun) };
         let holder = holder.filter(|_| verdict.is_none());
         let (name, policy) = (Arc::clone(&draft.name), draft.policy.at());
         let (failures, losses, has_run, gone) = (0, 0, false, false);

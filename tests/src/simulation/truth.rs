@@ -120,8 +120,7 @@ impl TrueRun {
         }
         policy.max_losses = u16::try_from(chance.below(4)).expect("small");
         policy.shuffle = (chance.below(4) == 0).then(|| chance.next());
-        let mut submission =
-            Submission { run: id, project: "project".into(), policy, policies, suites: Vec::new() };
+        let mut submission = Submission { run: id, project: "project".into(), policy, policies, suites: Vec::new() };
         let mut suites = Vec::new();
         for at in 0..1 + pick(chance, 2) {
             let suite = TrueSuite::draw(swarm, chance);

@@ -187,6 +187,12 @@ impl Worker {
         self.draining && self.is_idle() && self.fresh.is_empty() && self.reported.is_empty()
     }
 
+    /// What it reported under a number, where that is not acknowledged.
+    #[must_use]
+    pub fn reported(&self, seq: u64) -> &[Entry] {
+        self.reported.iter().find(|&&(reported, ..)| reported == seq).map_or(&[], |(_, entries, _)| entries)
+    }
+
     /// Whether no slot holds anything.
     #[must_use]
     pub fn is_idle(&self) -> bool {

@@ -116,7 +116,8 @@ impl World {
         let session = SessionId(self.next_session);
         let (to_coordinator, to_worker) = (VecDeque::new(), VecDeque::new());
         let (broken, stalled_until, repeated) = (false, Time::default(), BTreeMap::new());
-        let connection = Connection { machine, life, worker, broken, stalled_until, to_coordinator, to_worker, repeated };
+        let connection =
+            Connection { machine, life, worker, broken, stalled_until, to_coordinator, to_worker, repeated };
         self.connections.insert(session, connection);
         session
     }

@@ -1,0 +1,66 @@
+//! Each deliberate fault of the core, and one of the driver: how many seeds it takes until something notices.
+//!
+//! The seeds are the same as in the ordinary sweep, so a fault that takes more than that runs unnoticed in it, too.
+
+use super::{Simulation, sweep};
+use regatta_core::{Mutant, turn_on};
+use std::fmt;
+
+/// A fault, and the seed that showed it.
+#[derive(Clone, Debug)]
+pub struct Caught {
+    /// Its name.
+    pub name: String,
+    /// What is wrong.
+    pub what: &'static str,
+    /// How many seeds in how many places of the seed space it took, and what was noticed first; empty where nothing was.
+    pub by: Vec<(u64, String)>,
+    /// How many seeds were tried from each place.
+    pub most: u64,
+}
+
+/// Places in the seed space from which each fault is looked for.
+const STARTS: [u64; 5] = [0, 1_000_000, 2_000_000, 3_000_000, 4_000_000];
+
+impl Caught {
+    /// Whether it was noticed from everywhere.
+    #[must_use]
+    pub fn is_caught(&self) -> bool {
+        self.by.len() == STARTS.len()
+    }
+}
+
+impl fmt::Display for Caught {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, what, by, most } = self;
+        let Some((_, first)) = by.first() else {
+            return write!(f, "| {name} | {what} | not in {most} | |");
+        };
+        let sum: u64 = by.iter().map(|&(seeds, _)| seeds).sum();
+        let worst = by.iter().map(|&(seeds, _)| seeds).max().unwrap_or(0);
+        let missed = if self.is_caught() { "" } else { " (and not everywhere)" };
+        write!(f, "| {name} | {what} | {} (at most {worst}){missed} | {first} |", sum.div_ceil(by.len() as u64))
+    }
+}
+
+/// Looks for every fault, in at most so many seeds from each place.
+#[must_use]
+pub fn hunt(most: u64) -> Vec<Caught> {
+    let of_the_core = Mutant::ALL.iter().map(|&mutant| {
+        turn_on(Some(mutant));
+        let caught = seek(format!("{mutant:?}"), mutant.what(), most, Simulation::new);
+        turn_on(None);
+        caught
+    });
+    let hasty = |seed| Simulation::new(seed).hasty();
+    let of_the_driver = || seek("HastyDriver".to_owned(), "Effects do not wait for their commit.", most, hasty);
+    let mut caught: Vec<Caught> = of_the_core.collect();
+    caught.push(of_the_driver());
+    caught
+}
+
+fn seek(name: String, what: &'static str, most: u64, world: impl Fn(u64) -> Simulation) -> Caught {
+    let swept = STARTS.iter().map(|&start| sweep(start..start + most, &world));
+    let by = swept.filter_map(|swept| swept.failure.map(|failure| (swept.seeds, failure.broken))).collect();
+    Caught { name, what, by, most }
+}

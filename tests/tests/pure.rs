@@ -1,0 +1,60 @@
+//! The pure layers: every interleaving of a tiny cluster, and many seeds of a whole one.
+//!
+//! See `docs/testing.md` for what each promises, and how to reproduce a seed.
+
+use regatta_tests::model::{self, Plan};
+use regatta_tests::simulation::{self, Simulation, sweep};
+use std::time::Instant;
+
+/// Seeds in every run of the tests. Of the deliberate faults, the rarest takes a few thousand to be noticed.
+const SEEDS: u64 = 10_000;
+
+#[test]
+fn no_interleaving_of_a_tiny_cluster_breaks_a_promise() {
+    for (plan, faults) in [(Plan::Retry, 1), (Plan::Steal, 1), (Plan::RetryAndListing, 1)] {
+        let start = Instant::now();
+        let visited = model::explore(plan, faults).unwrap_or_else(|broken| panic!("{plan:?}: {broken}"));
+        println!("{plan:?}, {faults} fault: {visited} in {:.1} s", start.elapsed().as_secs_f64());
+    }
+}
+
+#[test]
+fn no_seed_of_a_whole_cluster_breaks_a_promise() {
+    let start = Instant::now();
+    let swept = sweep(0..SEEDS, Simulation::new);
+    let told = swept.told(start.elapsed());
+    println!("{told}");
+    assert!(swept.failure.is_none(), "{told}");
+}
+
+#[test]
+fn the_same_seed_is_the_same_story() {
+    for seed in 0..500 {
+        assert_eq!(simulation::run(seed), simulation::run(seed), "seed {seed}");
+    }
+    let stories: std::collections::BTreeSet<u64> =
+        (0..500).filter_map(|seed| simulation::run(seed).ok()).map(|story| story.trace).collect();
+    assert_eq!(stories.len(), 500, "two seeds tell one story");
+}
+
+/// What a worker had given back was numbered for it again, when it connected anew.
+#[test]
+fn a_seed_in_which_a_given_back_test_ran_holds() {
+    assert!(simulation::run(839).is_ok());
+}
+
+/// A long sweep is not part of the tests, but a fault in a place of the seed space that nobody visits would stay there.
+#[test]
+fn no_seed_from_afar_breaks_a_promise() {
+    let swept = sweep(1 << 40..(1 << 40) + 500, Simulation::new);
+    assert!(swept.failure.is_none(), "{swept:?}");
+}
+
+/// Each deliberate fault in the core is noticed; a few seeds of each are enough for all but the rarest.
+#[cfg(feature = "mutants")]
+#[test]
+fn every_deliberate_fault_is_noticed() {
+    let missed: Vec<String> =
+        simulation::mutants::hunt(20_000).into_iter().filter(|caught| !caught.is_caught()).map(|c| c.name).collect();
+    assert!(missed.is_empty(), "not noticed: {missed:?}");
+}
