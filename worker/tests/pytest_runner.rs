@@ -27,13 +27,23 @@ fn python(pytest: &str) -> PathBuf {
     python
 }
 
-async fn open_with(pytest: &str, root: &Path, settings: &str, env: &[(&str, &str)]) -> Stage {
+async fn open_among(slots: u16, pytest: &str, root: &Path, settings: &str, env: &[(&str, &str)]) -> Stage {
     let settings = format!("{{\"python\": {:?}{settings}}}", python(pytest).to_str().expect("text"));
-    Stage::open(RunnerKind::Pytest, root, &settings, env).await
+    Stage::try_open_among(slots, RunnerKind::Pytest, root, &settings, env).await.expect("the settings make sense")
+}
+
+async fn open_with(pytest: &str, root: &Path, settings: &str, env: &[(&str, &str)]) -> Stage {
+    open_among(1, pytest, root, settings, env).await
 }
 
 async fn open(pytest: &str, suite: &str, env: &[(&str, &str)]) -> Stage {
     open_with(pytest, &fixture(suite), "", env).await
+}
+
+/// As [`open`], with a host of its own, and with one that is forked from what all slots share.
+async fn open_both(pytest: &str, suite: &str, env: &[(&str, &str)]) -> [Stage; 2] {
+    let root = fixture(suite);
+    [open_among(1, pytest, &root, "", env).await, open_among(2, pytest, &root, "", env).await]
 }
 
 fn listed_file(path: &str) -> ListedFile {
@@ -122,9 +132,10 @@ fn check_outcomes(told: &Told) {
 #[tokio::test]
 async fn every_way_to_end_has_its_outcome_under_every_pytest() {
     for pytest in PYTESTS {
-        let mut stage = open(pytest, "pytest-basic", &[]).await;
-        check_outcomes(&stage.list_and_run(&listed_file("tests/test_outcomes.py")).await);
-        assert!(close(&mut stage).await.is_empty(), "{pytest}");
+        for mut stage in open_both(pytest, "pytest-basic", &[]).await {
+            check_outcomes(&stage.list_and_run(&listed_file("tests/test_outcomes.py")).await);
+            assert!(close(&mut stage).await.is_empty(), "{pytest}");
+        }
     }
 }
 
@@ -291,19 +302,20 @@ const ROUGH: &str = "test_rough.py";
 #[tokio::test]
 async fn a_test_that_ends_its_process_is_blamed_and_the_others_go_on() {
     for pytest in PYTESTS {
-        let mut stage = open(pytest, "pytest-rough", &[]).await;
-        let mut asked = vec!["test_before"];
-        asked.extend(CRASHES.iter().map(|(name, _)| *name));
-        asked.push("test_after");
-        let told = run(&mut stage, &[(ROUGH, &asked)]).await;
-        for (name, reason) in CRASHES {
-            told.check(name, Outcome::Crashed, reason);
+        for mut stage in open_both(pytest, "pytest-rough", &[]).await {
+            let mut asked = vec!["test_before"];
+            asked.extend(CRASHES.iter().map(|(name, _)| *name));
+            asked.push("test_after");
+            let told = run(&mut stage, &[(ROUGH, &asked)]).await;
+            for (name, reason) in CRASHES {
+                told.check(name, Outcome::Crashed, reason);
+            }
+            told.check("test_before", Outcome::Passed, "");
+            told.check("test_after", Outcome::Passed, "");
+            assert_eq!(told.started.len(), asked.len(), "nothing was begun twice: {told:#?}");
+            let segfault = told.output("test_segfaults");
+            assert!(segfault.contains("test_segfaults"), "the interpreter says where it was: {segfault}");
         }
-        told.check("test_before", Outcome::Passed, "");
-        told.check("test_after", Outcome::Passed, "");
-        assert_eq!(told.started.len(), asked.len(), "nothing was begun twice: {told:#?}");
-        let segfault = told.output("test_segfaults");
-        assert!(segfault.contains("test_segfaults"), "the interpreter says where it was: {segfault}");
     }
 }
 
@@ -311,7 +323,12 @@ async fn a_test_that_ends_its_process_is_blamed_and_the_others_go_on() {
 async fn a_test_that_wrecks_less_than_its_process_harms_no_other() {
     let pid = tempfile::NamedTempFile::new().expect("a file");
     let env = [("FIXTURE_PID", pid.path().to_str().expect("text"))];
-    let mut stage = open("pytest-9", "pytest-rough", &env).await;
+    for stage in open_both("pytest-9", "pytest-rough", &env).await {
+        check_wrecks(stage, pid.path()).await;
+    }
+}
+
+async fn check_wrecks(mut stage: Stage, pid: &Path) {
     let asked = [
         "test_closes_its_output",
         "test_before",
@@ -332,7 +349,7 @@ async fn a_test_that_wrecks_less_than_its_process_harms_no_other() {
     let recursion = run(&mut stage, &[(ROUGH, &["test_recurses"])]).await;
     assert!(recursion.of("test_recurses").reason.as_deref().unwrap_or_default().contains("RecursionError"));
     close(&mut stage).await;
-    let daemon: i32 = std::fs::read_to_string(pid.path()).expect("it was written").parse().expect("a process id");
+    let daemon: i32 = std::fs::read_to_string(pid).expect("it was written").parse().expect("a process id");
     let deadline = Instant::now() + Duration::from_secs(10);
     while kill(Pid::from_raw(daemon), None).is_ok() {
         assert!(Instant::now() < deadline, "the daemon went with the host");
@@ -354,13 +371,14 @@ async fn output_is_bounded_and_carried_whatever_it_holds() {
 
 #[tokio::test]
 async fn a_test_that_hangs_is_stopped_and_says_where_it_was() {
-    let mut stage = open("pytest-9", "pytest-rough", &[("FIXTURE_HANGS", "1")]).await;
-    stage.policy.timeout = Micros::from_ms(1_500);
-    let told = run(&mut stage, &[(ROUGH, &["test_before", "test_hangs", "test_after"])]).await;
-    told.check("test_hangs", Outcome::TimedOut, "ran longer than its limit of 1.500s, and was stopped");
-    assert!(told.output("test_hangs").contains("wait_for_ever"), "{}", told.output("test_hangs"));
-    told.check("test_before", Outcome::Passed, "");
-    told.check("test_after", Outcome::Passed, "");
+    for mut stage in open_both("pytest-9", "pytest-rough", &[("FIXTURE_HANGS", "1")]).await {
+        stage.policy.timeout = Micros::from_ms(1_500);
+        let told = run(&mut stage, &[(ROUGH, &["test_before", "test_hangs", "test_after"])]).await;
+        told.check("test_hangs", Outcome::TimedOut, "ran longer than its limit of 1.500s, and was stopped");
+        assert!(told.output("test_hangs").contains("wait_for_ever"), "{}", told.output("test_hangs"));
+        told.check("test_before", Outcome::Passed, "");
+        told.check("test_after", Outcome::Passed, "");
+    }
 }
 
 #[tokio::test]

@@ -69,6 +69,17 @@ impl Stage {
         settings: &str,
         env: &[(&str, &str)],
     ) -> Result<Self, RunError> {
+        Self::try_open_among(1, kind, root, settings, env).await
+    }
+
+    /// As [`Stage::try_open`], on a worker with this many slots.
+    pub(crate) async fn try_open_among(
+        slots: u16,
+        kind: RunnerKind,
+        root: &Path,
+        settings: &str,
+        env: &[(&str, &str)],
+    ) -> Result<Self, RunError> {
         let spawner = Path::new(env!("CARGO_BIN_EXE_regatta-spawner"));
         let scratch = tempfile::tempdir().expect("a directory");
         let suite = PlannedSuite {
@@ -78,7 +89,7 @@ impl Stage {
             settings: settings.into(),
             env: env.iter().map(|&(name, value)| (name.into(), value.into())).collect(),
         };
-        let brief = Brief { run: RunId::from_bits(1), suite, seed: 1, slots: 1 };
+        let brief = Brief { run: RunId::from_bits(1), suite, seed: 1, slots };
         let place = Place {
             worker: WorkerId::from_bits(2),
             slot: SlotIx(0),

@@ -2,11 +2,14 @@
 //!
 //! It knows nothing of shards. The invariant: everything that a host said before it ended is heard before its end is.
 
-use super::limits::{CALM, EXIT, FINISH, GRACE, LINE_BYTES, SOCKET_PATH_BYTES, START, TRACEBACK};
+use super::body::Body;
+use super::connection::{Connection, Socket};
+use super::limits::{EXIT, FINISH, GRACE, START, TRACEBACK};
 use super::message::{Do, PROTOCOL, Say, Setup};
 use super::settings::interpreter;
+use super::zygote::Shared;
 use super::{PytestSettings, environment};
-use crate::process::{Command, Ending, Exit, Process, Streams};
+use crate::process::{Command, Ending, Exit, Streams};
 use crate::runner::{Brief, Place, exports};
 use nix::sys::signal::Signal;
 use regatta_domain::result::{RunError, RunErrorKind};
@@ -15,8 +18,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncWriteExt, Interest};
-use tokio::net::{UnixListener, UnixStream};
 use tokio::time::Instant;
 
 /// The host itself.
@@ -29,7 +30,7 @@ const EXIT_REFUSED: i32 = 87;
 /// A pytest process at work.
 #[derive(Debug)]
 pub(super) struct Host {
-    process: Process,
+    process: Body,
     connection: Connection,
     traces: PathBuf,
     ended: Option<Exit>,
@@ -56,6 +57,7 @@ impl Host {
         brief: &Brief,
         place: &Place,
         settings: &PytestSettings,
+        zygote: &Shared,
         number: u32,
     ) -> Result<Self, Vec<RunError>> {
         let root = Path::new(&*brief.suite.root);
@@ -75,20 +77,31 @@ impl Host {
         let source = place.scratch.join("regatta_host.py");
         std::fs::write(&source, SOURCE).map_err(|error| broken("cannot write the pytest host", &error))?;
         let traces = place.scratch.join(format!("traces-{number}.txt"));
-        let (listener, socket) =
-            Socket::bind(&place.scratch, number).map_err(|error| broken("cannot listen", &error))?;
-
+        let (listener, socket) = Socket::bind(&place.scratch, &format!("host-{number}.sock"))
+            .map_err(|error| broken("cannot listen", &error))?;
+        let variables = variables(brief, place);
         let mut command = Command::new(&python, [&source]);
         command.cwd = root.to_owned();
-        command.env = variables(brief, place);
-        command.env.push(("REGATTA_SOCK".into(), socket.path.clone().into()));
+        command.env.extend(variables.iter().map(|(name, value)| (name.into(), value.into())));
         command.memory = settings.memory_mb.map(|mb| mb.saturating_mul(1024 * 1024));
-        let mut process =
-            place.spawner.spawn(&command, Streams::Merged).await.map_err(|error| refuse(error.to_string()))?;
+        // For one slot, a process that imports pytest and another that forks would be one too many.
+        let zygote = if brief.slots > 1 { zygote.get(place, command.clone()).await } else { None };
+        let forked = match zygote {
+            Some(zygote) => zygote.fork(&place.scratch, &socket.path).await.ok(),
+            None => None,
+        };
+        let mut process = match forked {
+            Some(forked) => Body::Forked(forked),
+            None => {
+                command.env.push(("REGATTA_SOCK".into(), socket.path.clone().into()));
+                let spawned = place.spawner.spawn(&command, Streams::Merged).await;
+                Body::Spawned(spawned.map_err(|error| refuse(error.to_string()))?)
+            }
+        };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted.map(|(stream, _)| stream),
             exit = process.wait() => {
-                let printed = printed(&mut process);
+                let printed = process.take_output();
                 return Err(refuse(match exit {
                     Ok(exit) => format!("`{}` did not come up ({}):\n{printed}", python.display(), exit.ending),
                     Err(error) => error.to_string(),
@@ -107,12 +120,12 @@ impl Host {
             slot: place.slot.0,
             slots: brief.slots,
             run: brief.run.to_string(),
-            env: Vec::new(),
+            env: variables,
             traces: &traces,
         };
         host.connection.send(&setup).await;
         host.hello().await.map_err(|(mut errors, exit)| {
-            let printed = printed(&mut host.process);
+            let printed = host.take_output();
             if errors.is_empty() {
                 let how = exit.map_or_else(|| "it hangs".to_owned(), |exit| exit.ending.to_string());
                 errors = refuse(format!("pytest ended while it started ({how}):\n{printed}"));
@@ -178,10 +191,7 @@ impl Host {
 
     /// Waits for the end of a host that closed its connection; does not wait for ever.
     async fn exit(&mut self) -> Exit {
-        match self.process.wait_until(Instant::now() + EXIT, GRACE).await {
-            Ok((exit, _)) => exit,
-            Err(_) => LOST,
-        }
+        self.process.wait_until(Instant::now() + EXIT).await.unwrap_or(LOST)
     }
 
     /// A number for a file that it is to collect.
@@ -197,7 +207,7 @@ impl Host {
 
     /// What it printed since this was last called, beside what pytest captured.
     pub(super) fn take_output(&mut self) -> String {
-        printed(&mut self.process)
+        self.process.take_output()
     }
 
     /// Where it is at, by its own account: the tracebacks of its threads.
@@ -271,137 +281,20 @@ pub(super) fn reason(exit: &Exit) -> String {
     }
 }
 
-fn printed(process: &mut Process) -> String {
-    let [stdout, stderr] = process.take_output();
-    let mut text = String::from_utf8_lossy(&stdout.into_bytes()).into_owned();
-    text.push_str(&String::from_utf8_lossy(&stderr.into_bytes()));
-    text
-}
-
 /// What a host finds in its environment.
-fn variables(brief: &Brief, place: &Place) -> Vec<(std::ffi::OsString, std::ffi::OsString)> {
-    let slot = format!("gw{}", place.slot);
-    let mut all: Vec<(std::ffi::OsString, std::ffi::OsString)> = vec![
+fn variables(brief: &Brief, place: &Place) -> Vec<(String, String)> {
+    let own = |name: &str, value: String| (name.to_owned(), value);
+    let mut all = vec![
         // Suites key databases and ports on what xdist tells them.
-        ("PYTEST_XDIST_WORKER".into(), slot.into()),
-        ("PYTEST_XDIST_WORKER_COUNT".into(), brief.slots.to_string().into()),
-        ("PYTEST_XDIST_TESTRUNUID".into(), brief.run.to_string().into()),
+        own("PYTEST_XDIST_WORKER", format!("gw{}", place.slot)),
+        own("PYTEST_XDIST_WORKER_COUNT", brief.slots.to_string()),
+        own("PYTEST_XDIST_TESTRUNUID", brief.run.to_string()),
     ];
     if std::env::var_os("PYTHONHASHSEED").is_none() {
         // So that every host of a run, and the run that repeats it, iterates over sets in the same order.
-        all.push(("PYTHONHASHSEED".into(), (brief.seed % (1 << 32)).to_string().into()));
+        all.push(own("PYTHONHASHSEED", (brief.seed % (1 << 32)).to_string()));
     }
-    all.extend(exports::of_slot(brief, place));
+    let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+    all.extend(exports::of_slot(brief, place).into_iter().map(|(name, value)| (text(name), text(value))));
     all
-}
-
-/// A socket in the file system, for as long as its host has not connected.
-struct Socket {
-    path: PathBuf,
-    /// Where the scratch directory's own path is too long for a socket.
-    _directory: Option<tempfile::TempDir>,
-}
-
-impl Socket {
-    fn bind(scratch: &Path, number: u32) -> io::Result<(UnixListener, Self)> {
-        let mut directory = None;
-        let mut path = scratch.join(format!("host-{number}.sock"));
-        if path.as_os_str().len() > SOCKET_PATH_BYTES {
-            let short = tempfile::tempdir()?;
-            path = short.path().join("sock");
-            directory = Some(short);
-        }
-        Ok((UnixListener::bind(&path)?, Self { path, _directory: directory }))
-    }
-}
-
-impl Drop for Socket {
-    fn drop(&mut self) {
-        let _gone = std::fs::remove_file(&self.path);
-    }
-}
-
-/// The worker's end of the socket.
-#[derive(Debug)]
-struct Connection {
-    stream: Option<UnixStream>,
-    buffer: Vec<u8>,
-    /// Where the next line begins, and how far ends of lines were looked for.
-    at: usize,
-    looked: usize,
-    filled: Instant,
-}
-
-impl Connection {
-    fn new(stream: UnixStream) -> Self {
-        Self { stream: Some(stream), buffer: Vec::new(), at: 0, looked: 0, filled: Instant::now() }
-    }
-
-    /// The next whole line, if there is one.
-    fn line(&mut self) -> Option<&[u8]> {
-        let Some(end) = self.buffer[self.looked..].iter().position(|byte| *byte == b'\n') else {
-            self.looked = self.buffer.len();
-            return None;
-        };
-        let line = self.at..self.looked + end;
-        self.at = line.end + 1;
-        self.looked = self.at;
-        Some(&self.buffer[line])
-    }
-
-    /// Takes in what has arrived, and waits for it; `false` when no more will come. May be dropped and called again.
-    async fn fill(&mut self, calm: bool) -> bool {
-        if calm {
-            tokio::time::sleep_until(self.filled + CALM).await;
-        }
-        loop {
-            let Some(stream) = &self.stream else { return false };
-            if stream.ready(Interest::READABLE).await.is_err() {
-                return false;
-            }
-            match self.take() {
-                Some(0) => return false,
-                Some(_) => {
-                    self.filled = Instant::now();
-                    return true;
-                }
-                None => {}
-            }
-        }
-    }
-
-    /// Takes in what is there; `None` when there is nothing yet, 0 when there never will be.
-    fn take(&mut self) -> Option<usize> {
-        let stream = self.stream.as_ref()?;
-        self.buffer.drain(..self.at);
-        self.looked -= self.at;
-        self.at = 0;
-        if self.buffer.len() > LINE_BYTES {
-            return Some(0);
-        }
-        self.buffer.reserve(64 * 1024);
-        match stream.try_read_buf(&mut self.buffer) {
-            Ok(length) => Some(length),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
-            Err(_) => Some(0),
-        }
-    }
-
-    /// Takes in what was said before the end.
-    fn rest(&mut self) {
-        while self.take().is_some_and(|length| length > 0) {}
-    }
-
-    fn close(&mut self) {
-        self.stream = None;
-    }
-
-    /// Sends a message. A host that is gone is noticed when it is listened to.
-    async fn send(&mut self, message: &impl serde::Serialize) {
-        let mut line = serde_json::to_vec(message).expect("messages are plain data");
-        line.push(b'\n');
-        if let Some(stream) = &mut self.stream {
-            let _gone = stream.write_all(&line).await;
-        }
-    }
 }

@@ -1,13 +1,17 @@
 //! The pytest runner: a warm pytest process per slot, which collects and runs what it is asked to.
 //!
 //! - `regatta_host.py` is what runs inside of pytest; [`host`] is the process around it, [`message`] what the two say to
-//!   each other (docs/runner-protocol.md).
+//!   each other (docs/runner-protocol.md), [`connection`] how.
+//! - [`zygote`] makes start-up cheap: it imports pytest once, and forks the hosts of all slots. [`body`] is a process of
+//!   either kind.
 //! - [`shift`] works through a shard: [`entry`] is a file of it, [`window`] how far the host may be ahead.
 //! - [`settings`], [`mod@environment`] and [`keys`] are what can be known of a suite without pytest: which interpreter it has,
 //!   and the content addresses under which its listings are remembered.
 //!
 //! It leaves to pytest everything about tests, and to the coordinator what runs where, how often, and for how long.
 
+mod body;
+mod connection;
 mod entry;
 mod environment;
 mod host;
@@ -17,6 +21,7 @@ mod message;
 mod settings;
 mod shift;
 mod window;
+mod zygote;
 
 pub use environment::{Environment, environment};
 pub use keys::{file_key, tree_key};
@@ -38,6 +43,7 @@ pub struct Pytest {
     place: Arc<Place>,
     settings: Arc<PytestSettings>,
     root: Arc<Path>,
+    zygote: Arc<zygote::Shared>,
     host: Option<Host>,
     /// How many hosts there have been.
     hosts: u32,
@@ -51,7 +57,8 @@ impl Pytest {
     pub fn open(brief: Arc<Brief>, place: Arc<Place>) -> Result<Self, RunError> {
         let settings = Arc::new(PytestSettings::of(&brief.suite)?);
         let root = Path::new(&*brief.suite.root).into();
-        Ok(Self { brief, place, settings, root, host: None, hosts: 0 })
+        let zygote = zygote::Shared::of(&brief, &place);
+        Ok(Self { brief, place, settings, root, zygote, host: None, hosts: 0 })
     }
 
     /// Whether the host has run as much as one may.

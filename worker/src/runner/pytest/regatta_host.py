@@ -958,10 +958,9 @@ def failure(item, error):
         return described(error)
 
 
-def connected():
+def connected(path):
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    # Taken out at once: what tests start must not find it.
-    sock.connect(os.environ.pop("REGATTA_SOCK"))
+    sock.connect(path)
     import fcntl
 
     try:
@@ -995,11 +994,155 @@ def require(link):
     os.environ["PYTEST_VERSION"] = pytest.__version__
 
 
+class Zygote:
+    """A process that has imported pytest, and nothing of the suite's, and forks a host for each slot that asks.
+
+    Importing pytest takes ten times as long as forking a process that has. Whatever a host leaves behind falls to this
+    process when the host ends, and is killed before the end is told: hosts are sub-reapers, so what falls here while
+    others live belonged to one that is gone.
+    """
+
+    # How long what a host leaves behind may go on, and how long its end is waited for, as the spawner grants it.
+    LEAK = 0.1
+    KILL = 10.0
+
+    def __init__(self, link):
+        import ctypes
+        import select
+        import signal
+
+        self.link = link
+        self.signal = signal
+        self.select = select.select
+        self.prctl = ctypes.CDLL(None, use_errno=True).prctl
+        self.hosts = {}
+        # Ends that are told once nothing is left: [(id, status, rss)].
+        self.ended = []
+        self.leaked = 0
+        self.hunt_at = None
+        self.give_up_at = None
+        self.adopt()
+        self.wake, wake = os.pipe()
+        os.set_blocking(self.wake, False)
+        os.set_blocking(wake, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(wake)
+
+    def adopt(self):
+        """Makes this process the one that orphans below it fall to."""
+        child_subreaper = 36
+        if self.prctl(child_subreaper, 1, 0, 0, 0) != 0:
+            raise OSError("this system has no sub-reapers")
+
+    def serve(self):
+        """Serves until the worker is gone; in a host, says what the host is to connect to."""
+        self.link.tell("ready")
+        while True:
+            timeout = None if self.hunt_at is None else max(0.0, self.hunt_at - time.monotonic())
+            heard, _, _ = self.select([self.link.sock, self.wake], [], [], timeout)
+            if self.wake in heard:
+                os.read(self.wake, 4096)
+            self.bury()
+            if self.link.sock in heard and not self.link._receive(0):
+                for pid in self.hosts:
+                    self.kill(pid, self.signal.SIGKILL)
+                os._exit(0)
+            while self.link.inbox:
+                path = self.answer(self.link.inbox.popleft())
+                if path is not None:
+                    return path
+
+    def answer(self, message):
+        if message["do"] == "fork":
+            pid = os.fork()
+            if pid == 0:
+                self.become_host(message)
+                return message["sock"]
+            self.hosts[pid] = message["id"]
+            self.link.tell("forked", id=message["id"], pid=pid)
+        elif message["do"] == "kill":
+            for pid in [pid for pid, ident in self.hosts.items() if ident == message["id"]]:
+                self.kill(pid, message["signal"], message["group"])
+        return None
+
+    def kill(self, pid, number, group=True):
+        try:
+            (os.killpg if group else os.kill)(pid, number)
+        except ProcessLookupError:
+            pass
+
+    def become_host(self, message):
+        os.setsid()
+        self.adopt()
+        self.signal.set_wakeup_fd(-1)
+        self.signal.signal(self.signal.SIGCHLD, self.signal.SIG_DFL)
+        self.link.sock.close()
+        os.close(self.wake)
+        # Without waiting: where nobody reads it any more, nobody wants this host.
+        printed = os.open(message["stdout"], os.O_WRONLY | os.O_NONBLOCK)
+        os.set_blocking(printed, True)
+        os.dup2(printed, 1)
+        os.dup2(printed, 2)
+        os.close(printed)
+
+    def bury(self):
+        """Takes note of hosts that ended, kills what they left, and tells their ends when nothing of them is left."""
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                break
+            if pid == 0:
+                break
+            if pid in self.hosts:
+                self.kill(pid, self.signal.SIGKILL)
+                self.ended.append((self.hosts.pop(pid), status, usage.ru_maxrss))
+                self.hunt_at = self.hunt_at or time.monotonic() + self.LEAK
+                self.give_up_at = time.monotonic() + self.KILL
+        if not self.ended:
+            return
+        left = [pid for pid in children() if pid not in self.hosts]
+        if left and time.monotonic() >= self.give_up_at:
+            left = []
+        if left and time.monotonic() >= self.hunt_at:
+            for pid in left:
+                self.kill(pid, self.signal.SIGKILL, group=False)
+            self.leaked += len(left)
+            self.hunt_at = time.monotonic() + 0.01
+        if not left:
+            for ident, status, rss in self.ended:
+                self.link.tell("ended", id=ident, status=status, rss=rss, leaked=self.leaked)
+            self.ended, self.leaked, self.hunt_at = [], 0, None
+
+
+def children():
+    """The children of this process, which has one thread."""
+    pid = os.getpid()
+    try:
+        with open("/proc/%d/task/%d/children" % (pid, pid)) as file:
+            return [int(child) for child in file.read().split()]
+    except OSError:
+        return []
+
+
 def main():
     # The directory of this file is none of the suite's.
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [path for path in sys.path if path != here]
-    link = Link(connected())
+    # Taken out at once: what tests start must not find it.
+    path = os.environ.pop("REGATTA_SOCK")
+    if os.environ.pop("REGATTA_ZYGOTE", None):
+        link = Link(connected(path))
+        require(link)
+        gc.collect()
+        # What is there now is shared by all hosts, and looked through by none.
+        gc.freeze()
+        path = Zygote(link).serve()
+    host(Link(connected(path)))
+
+
+def host(link):
+    """The life of a host, from its first message."""
     import faulthandler
     import signal
 
@@ -1007,14 +1150,15 @@ def main():
     setup = link.hear()
     if setup is None:
         return
-    os.environ.update(setup["env"])
+    for name, value in setup["env"]:
+        os.environ[name] = value
     # The worker asks for it when a test runs too long, and reads the file.
     traces = open(setup["traces"], "w", encoding="utf-8")
     faulthandler.register(signal.SIGUSR1, file=traces, all_threads=True)
     require(link)
-    host = Host(link)
     from _pytest.config.exceptions import UsageError
 
+    host, status = Host(link), None
     try:
         config = host.prepare(setup)
         status = config.hook.pytest_cmdline_main(config=config)

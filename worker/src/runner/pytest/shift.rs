@@ -181,9 +181,9 @@ impl<'a> Shift<'a> {
             return false;
         }
         let (brief, place) = (Arc::clone(&self.runner.brief), Arc::clone(&self.runner.place));
-        let settings = Arc::clone(&self.runner.settings);
+        let (settings, zygote) = (Arc::clone(&self.runner.settings), Arc::clone(&self.runner.zygote));
         self.runner.hosts += 1;
-        let mut start = pin!(Host::start(&brief, &place, &settings, self.runner.hosts));
+        let mut start = pin!(Host::start(&brief, &place, &settings, &zygote, self.runner.hosts));
         let started = loop {
             tokio::select! {
                 started = &mut start => break started,
