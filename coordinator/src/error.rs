@@ -42,9 +42,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Store(error) => error.fmt(f),
-            Self::Blobs { directory, source } => {
-                write!(f, "outputs cannot be kept in {}: {source}", directory.display())
-            }
+            Self::Blobs { directory, .. } => write!(f, "outputs cannot be kept in {}", directory.display()),
             Self::Listen { address, source } if source.kind() == io::ErrorKind::AddrInUse => write!(
                 f,
                 "address {address} is in use by another process; stop it, or listen on another address (--listen)"
@@ -53,9 +51,9 @@ impl fmt::Display for Error {
                 f,
                 "address {address} may not be listened on; choose a port above 1023 (--listen), or give the permission"
             ),
-            Self::Listen { address, source } => write!(f, "address {address} cannot be listened on: {source}"),
-            Self::Serve(source) => write!(f, "connections cannot be served: {source}"),
-            Self::Thread(source) => write!(f, "the system gives the coordinator no thread: {source}"),
+            Self::Listen { address, .. } => write!(f, "address {address} cannot be listened on"),
+            Self::Serve(_) => f.write_str("connections cannot be served"),
+            Self::Thread(_) => f.write_str("the system gives the coordinator no thread"),
             Self::Failed { thread } => write!(
                 f,
                 "the coordinator's {thread} failed, which is a mistake in Regatta: please report what was logged before; \
@@ -68,7 +66,8 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Store(error) => Some(&**error),
+            // It speaks in the store's words already.
+            Self::Store(error) => error.source(),
             Self::Blobs { source, .. } | Self::Listen { source, .. } | Self::Thread(source) => Some(&**source),
             Self::Serve(source) => Some(&**source),
             Self::Failed { .. } => None,
@@ -89,4 +88,16 @@ impl From<NotStarted> for Error {
             NotStarted::Thread(error) => Self::Thread(Arc::new(error)),
         }
     }
+}
+
+/// An error and its causes in one line, for where there is only one.
+pub(crate) fn in_one_line(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line.push_str(": ");
+        line.push_str(&error.to_string());
+        cause = error.source();
+    }
+    line
 }

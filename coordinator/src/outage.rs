@@ -1,7 +1,7 @@
 //! What ended the coordinator before its time, seen by everybody: a store that refuses, or a thread that failed. From then on
 //! it stops, and comes back by replay.
 
-use crate::Error;
+use crate::error::{Error, in_one_line};
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -22,7 +22,8 @@ impl Outage {
         self.0.send_if_modified(|told| {
             let first = told.is_none();
             if first {
-                tracing::error!(%error, "the coordinator stops, since memory never runs ahead of disk");
+                let why = in_one_line(&error);
+                tracing::error!(why, "the coordinator stops, since memory never runs ahead of disk");
                 *told = Some(error);
             }
             first

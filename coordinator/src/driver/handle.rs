@@ -2,6 +2,7 @@
 
 use super::Look;
 use super::sessions::Sessions;
+use crate::error::in_one_line;
 use crate::outage::Outage;
 use regatta_core::{Command, Core, Entry, Refusal, SessionId};
 use regatta_domain::report::CancelCause;
@@ -185,6 +186,6 @@ impl DriverHandle {
 
     /// Why it is gone, once it is.
     pub(crate) fn gone(&self) -> Gone {
-        Gone { why: self.outage.get().map(|error| error.to_string()) }
+        Gone { why: self.outage.get().map(|error| in_one_line(&error)) }
     }
 }

@@ -1,6 +1,7 @@
 //! The planner's desk: fetches what plannings need, and keeps those of live runs at hand.
 
 use super::Planning;
+use crate::error::in_one_line;
 use crate::projector::{Desk, News};
 use crate::store::projection::{FileHistory, Reader, Row};
 use crate::store::{self, Error};
@@ -243,7 +244,7 @@ impl PlannerDesk {
 /// A store that cannot be read is nothing that a client can mend.
 #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err takes")]
 pub(crate) fn broken(error: Error) -> Failure {
-    Failure::Broken(error.to_string())
+    Failure::Broken(in_one_line(&error))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

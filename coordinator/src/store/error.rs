@@ -111,8 +111,8 @@ impl fmt::Display for Error {
                 "another coordinator works in {}; stop it, or use another data directory",
                 directory.display()
             ),
-            Self::Io { file, source } => write!(f, "{}: {source}", file.display()),
-            Self::Database { file, source } => write!(f, "{}: {source}", file.display()),
+            Self::Io { file, .. } => write!(f, "{} cannot be read or written", file.display()),
+            Self::Database { file, .. } => write!(f, "{} cannot be used as a database", file.display()),
         }
     }
 }
