@@ -1,21 +1,17 @@
 //! The tiny cluster: what can happen in it, and what must hold after each of it.
 
+use super::plan::{Plan, submission, test};
 use crate::simulation::checkers::recorded;
 use crate::simulation::coordinator::{Wish, wish};
-use crate::simulation::worker::{Activity, Done, FromWorker, Out, ToWorker, Worker};
+use crate::simulation::words::{Activity, Done, FromWorker, Out, ToWorker};
+use crate::simulation::worker::Worker;
 use regatta_core::state::{Phase, Place};
 use regatta_core::{Command, Core, Entropy, Event, ReplyTo, SessionId, State, Step, Tuning, invariant};
-use regatta_domain::plan::PlannedSuite;
-use regatta_domain::policy::{RunPolicy, TestPolicy};
 use regatta_domain::report::RunOutcome;
-use regatta_domain::submission::{FileDraft, Submission, SuiteDraft, TestDraft};
-use regatta_domain::{
-    FileKey, Level, Micros, Outcome, PolicyIx, RunId, RunnerKind, SlotIx, TestIx, TestKey, Time, Token, Verdict,
-    WorkerId,
-};
+use regatta_domain::{Micros, Outcome, RunId, SlotIx, TestIx, Time, Token, Verdict, WorkerId};
 use std::collections::{BTreeMap, VecDeque};
 
-const RUN: RunId = RunId::from_bits(1);
+pub(super) const RUN: RunId = RunId::from_bits(1);
 const SLOT: SlotIx = SlotIx(0);
 const DAWN: Time = Time(1_000_000);
 
@@ -24,17 +20,6 @@ const LONG: Micros = Micros::from_secs(20);
 
 /// After so long a time without a word every deadline has passed.
 const PATIENCE: u8 = 12;
-
-/// What is to be run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Plan {
-    /// A file that is remembered, whose test fails at its first attempt, and a file that is to be listed.
-    RetryAndListing,
-    /// One test that fails at its first attempt.
-    Retry,
-    /// One file of two tests in one shard, the second of which may be taken over.
-    Steal,
-}
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -412,48 +397,5 @@ impl End {
         self.worker.hung_up();
         self.to_coordinator.clear();
         self.to_worker.clear();
-    }
-}
-
-fn submission(plan: Plan) -> Submission {
-    let file = |path: &str, tests: Option<Vec<TestDraft>>| FileDraft {
-        path: path.into(),
-        key: FileKey::default(),
-        locator: "".into(),
-        estimate: Micros::from_secs(1),
-        digest: u64::from(tests.is_some()),
-        tests,
-    };
-    let files = match plan {
-        Plan::RetryAndListing => vec![file("a", Some(vec![test("fails at first")])), file("b", None)],
-        Plan::Retry => vec![file("a", Some(vec![test("fails at first")]))],
-        Plan::Steal => vec![file("a", Some(vec![test("one"), test("two")]))],
-    };
-    let suite = PlannedSuite {
-        name: "suite".into(),
-        runner: RunnerKind::Exec,
-        root: ".".into(),
-        settings: "{}".into(),
-        env: Vec::new(),
-    };
-    Submission {
-        run: RUN,
-        project: "project".into(),
-        policy: RunPolicy::default(),
-        policies: vec![TestPolicy { retries: 1, ..TestPolicy::default() }],
-        suites: vec![SuiteDraft { suite, discover: false, files }],
-    }
-}
-
-fn test(name: &str) -> TestDraft {
-    TestDraft {
-        name: name.into(),
-        key: TestKey::default(),
-        group: None,
-        estimate: Micros::from_secs(1),
-        known: true,
-        policy: PolicyIx(0),
-        level: Level::None,
-        ignored: false,
     }
 }

@@ -5,8 +5,10 @@
 //! number of faults. Time stands still while anything else can happen; when nothing can, it passes.
 
 mod cluster;
+mod plan;
 
-pub use cluster::{Cluster, Fault, Plan};
+pub use cluster::{Cluster, Fault};
+pub use plan::Plan;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -27,7 +29,10 @@ pub struct Visited {
 impl fmt::Display for Visited {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { states, steps, ends } = self;
-        write!(f, "{states} states, {steps} steps between them, {ends} ends, one of which can be reached from every state")
+        write!(
+            f,
+            "{states} states, {steps} steps between them, {ends} ends, one of which can be reached from every state"
+        )
     }
 }
 

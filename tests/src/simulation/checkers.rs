@@ -13,7 +13,7 @@
 use super::faults::Swarm;
 use super::plan::{Plan, PlannedTest};
 use super::truth::TrueRun;
-use super::worker::{FromWorker, ToWorker};
+use super::words::{FromWorker, ToWorker};
 use regatta_core::state::{Listed, Phase, Place};
 use regatta_core::{Entry, Event, LeaseEnd, State, Then, Work};
 use regatta_domain::report::RunOutcome;

@@ -3,7 +3,7 @@
 //!
 //! After each command the invariants are checked, and after each commit what a replay of the journal would give.
 
-use super::worker::{FileWork, Shard, ToWorker};
+use super::words::{FileWork, Shard, ToWorker};
 use regatta_core::{
     Command, Core, Effect, Entropy, Event, GrantedTest, GrantedWork, Refusal, ReplyTo, SessionId, State, Step,
     ToWorker as Message, Tuning, invariant,

@@ -4,7 +4,8 @@ use super::Simulation;
 use super::checkers::Checked;
 use super::faults::{Side, pick};
 use super::truth::{Behaviour, Listing, TrueFile, TrueSuite, number};
-use super::worker::{Activity, Done, FromWorker, Out, Worker};
+use super::words::{Activity, Done, FromWorker, Out};
+use super::worker::Worker;
 use super::world::{self, Happening, Life};
 use regatta_core::{Entropy, SessionId};
 use regatta_domain::result::{RunError, RunErrorKind};
@@ -31,7 +32,7 @@ const ALIVE: Micros = Micros::from_secs(5);
 const LINGER: Micros = Micros::from_ms(5);
 
 impl Machine {
-    pub(super) fn new(_at: usize, chance: &mut Entropy) -> Self {
+    pub(super) fn new(chance: &mut Entropy) -> Self {
         let slots = 1 + u16::try_from(chance.below(2)).expect("small");
         Self {
             worker: None,

@@ -8,11 +8,13 @@ pub mod checkers;
 pub mod coordinator;
 pub mod faults;
 mod machine;
+mod misfortune;
 #[cfg(feature = "mutants")]
 pub mod mutants;
 mod plan;
 mod sweep;
 pub mod truth;
+pub mod words;
 pub mod worker;
 pub mod world;
 
@@ -20,13 +22,13 @@ pub use sweep::{Failure, Swept, replay, sweep};
 
 use checkers::{Checked, Checkers};
 use coordinator::{Coordinator, Wish};
-use faults::{Fault, Side, Swarm, pick};
+use faults::{Side, Swarm, pick};
 use machine::Machine;
 use regatta_core::{Command, Entropy, ReplyTo, SessionId, Tuning};
 use regatta_domain::report::CancelCause;
 use regatta_domain::{Micros, RunId, Time};
 use truth::TrueRun;
-use worker::FromWorker;
+use words::FromWorker;
 use world::{Happening, World};
 
 /// When the clock of a world begins.
@@ -89,7 +91,7 @@ impl Simulation {
         let mut chance = Entropy::from_seed(seed);
         let runs = 1 + u64::from(chance.below(3) == 0);
         let truth: Vec<TrueRun> = (0..runs).map(|number| TrueRun::draw(number, &swarm, &mut chance)).collect();
-        let machines = (0..1 + pick(&mut chance, 3)).map(|at| Machine::new(at, &mut chance)).collect();
+        let machines = (0..1 + pick(&mut chance, 3)).map(|_| Machine::new(&mut chance)).collect();
         let cancels = |chance: &mut Entropy| swarm.cancel && chance.below(2) == 0;
         let clients = truth.iter().map(|run| Client { run: run.id, answered: false, cancels: cancels(&mut chance) });
         let clients = clients.collect();
@@ -145,7 +147,7 @@ impl Simulation {
         self.world.after(Micros::ZERO, Happening::Fault);
         self.world.at(self.calm_at, Happening::Calm);
         while !self.is_over() {
-            let happening = self.world.next().ok_or("nothing is going to happen any more")?;
+            let happening = self.world.pass().ok_or("nothing is going to happen any more")?;
             if self.world.now > self.calm_at + PATIENCE {
                 return Err(format!("V2: a run has not ended {PATIENCE} after the last fault"));
             }
@@ -181,12 +183,12 @@ impl Simulation {
                         let later = Micros::from_ms(self.chance.below(3_000) * self.chance.below(2));
                         self.world.repeat(session, word.clone(), later);
                     }
-                    self.to_coordinator(session, word)
+                    self.coordinator_hears(session, word)
                 }
                 None => Ok(()),
             },
             Happening::Repeated(session) => match self.world.repeated(session) {
-                Some(word) => self.to_coordinator(session, word),
+                Some(word) => self.coordinator_hears(session, word),
                 None => Ok(()),
             },
             Happening::CoordinatorNotices(session) => self.coordinator_notices(session),
@@ -245,7 +247,7 @@ impl Simulation {
         self.command(Command::Submit { submission, reply: ReplyTo(client as u64) })
     }
 
-    fn to_coordinator(&mut self, session: SessionId, word: FromWorker) -> Checked {
+    fn coordinator_hears(&mut self, session: SessionId, word: FromWorker) -> Checked {
         self.tell(|| format!("  coordinator hears {word:?}"));
         let machine = self.world.connections[&session].machine;
         let worker = self.world.connections[&session].worker;
@@ -342,91 +344,8 @@ impl Simulation {
         }
     }
 
-    fn fault(&mut self) -> Checked {
-        if self.is_calm() {
-            return Ok(());
-        }
-        let swarm = self.swarm;
-        if let Some(fault) = swarm.draw(&mut self.chance) {
-            self.tell(|| format!("  {fault:?}"));
-            let longest = if self.chance.below(5) == 0 { 300 } else { 5_000 };
-            let wait = Micros::from_ms(self.chance.below(longest));
-            self.world.after(wait, Happening::Fault);
-            self.befalls(fault)?;
-        }
-        Ok(())
-    }
-
-    fn befalls(&mut self, fault: Fault) -> Checked {
-        let machine = pick(&mut self.chance, self.machines.len());
-        let session = self.machines[machine].session();
-        match fault {
-            Fault::Drop(side) => {
-                if let Some(session) = session {
-                    let late = if self.swarm.runs_nothing_twice() { 600 } else { 14_000 };
-                    let late = Micros::from_ms(self.chance.below(late));
-                    self.break_off(session, side, late);
-                }
-                Ok(())
-            }
-            Fault::Stall(wait) => {
-                if let Some(session) = session {
-                    let until = (self.world.now + wait).min(self.calm_at);
-                    self.world.stall(session, until);
-                }
-                Ok(())
-            }
-            Fault::CrashWorker(wait) => {
-                self.kill(machine, wait);
-                Ok(())
-            }
-            Fault::PauseWorker(wait) => {
-                self.machines[machine].paused_until = (self.world.now + wait).min(self.calm_at);
-                Ok(())
-            }
-            Fault::Drain(wait) => self.drain(machine, wait),
-            Fault::CrashCoordinator(wait) => self.crash_coordinator(wait),
-        }
-    }
-
     fn calm(&mut self) -> Checked {
         self.tell(|| "  from now on nothing goes wrong".to_owned());
-        Ok(())
-    }
-
-    /// A connection breaks; the sides notice at different times.
-    fn break_off(&mut self, session: SessionId, side: Side, late: Micros) {
-        if self.world.connections.get(&session).is_none_or(|connection| connection.broken) {
-            return;
-        }
-        self.world.break_off(session);
-        let soon = Micros::from_ms(1 + self.chance.below(20));
-        let (worker, coordinator) = match side {
-            Side::Both => (soon, Some(soon)),
-            Side::Worker => (soon, None),
-            Side::Coordinator => (late, Some(soon)),
-        };
-        self.world.after(worker, Happening::WorkerNotices(session));
-        if let Some(wait) = coordinator {
-            self.world.after(wait, Happening::CoordinatorNotices(session));
-        }
-    }
-
-    /// The coordinator dies with what was under way; whether the commit under way was made is anybody's guess.
-    fn crash_coordinator(&mut self, wait: Micros) -> Checked {
-        if !self.coordinator.is_up() {
-            return Ok(());
-        }
-        let durable = self.chance.below(2) == 0;
-        self.tell(|| format!("  the coordinator dies; what it was committing is durable: {durable}"));
-        let events = self.coordinator.crash(durable);
-        self.batch += 1;
-        self.checkers.committed(&events, &self.truth)?;
-        let sessions: Vec<SessionId> = self.world.connections.keys().copied().collect();
-        for session in sessions {
-            self.break_off(session, Side::Worker, Micros::ZERO);
-        }
-        self.world.after(wait, Happening::Start);
         Ok(())
     }
 }

@@ -71,7 +71,6 @@ pub fn sweep(seeds: Range<u64>, world: impl Fn(u64) -> Simulation) -> Swept {
 }
 
 /// Runs one seed and tells its story, a line for each thing that happened.
-#[must_use]
 pub fn replay(seed: u64) -> (Vec<String>, Result<Story, String>) {
     let mut simulation = Simulation::new(seed);
     let mut told = vec![format!("seed {seed}: {:?}", simulation.swarm)];

@@ -224,7 +224,8 @@ fn remember(at: usize, suite: &TrueSuite, swarm: &Swarm, chance: &mut Entropy) -
         let tests = (chance.below(3) != 0).then_some(vanished);
         let digest = u64::from(tests.is_some());
         let estimate = Micros::from_ms(500);
-        files.push(FileDraft { path: "vanished".into(), tests, digest, estimate, ..TrueFile::empty().draft(false) });
+        let (path, key, locator) = ("vanished".into(), FileKey::default(), "".into());
+        files.push(FileDraft { path, key, locator, estimate, tests, digest });
     }
     let name = format!("suite {at}").into();
     let (root, settings) = (".".into(), "{}".into());
@@ -243,16 +244,6 @@ fn forget_some(tests: &mut Vec<TestDraft>, chance: &mut Entropy) {
 
 fn drafted(name: &str, chance: &mut Entropy) -> TestDraft {
     TestDraft { name: name.into(), ..TrueTest::draw(0, false, &Swarm::default(), chance).draft }
-}
-
-impl TrueFile {
-    const fn empty_listing() -> Listing {
-        Listing::Fine
-    }
-
-    fn empty() -> Self {
-        Self { path: "".into(), tests: Vec::new(), listing: Self::empty_listing(), digest: 0 }
-    }
 }
 
 /// The number in a name such as `f3`; `None` for names that only a coordinator remembers.

@@ -1,7 +1,7 @@
 //! Time and the network of a simulated world. What happens next is what is due first; connections deliver in order, and
 //! lose what is under way when they break.
 
-use super::worker::{FromWorker, ToWorker};
+use super::words::{FromWorker, ToWorker};
 use regatta_core::SessionId;
 use regatta_domain::{Micros, RunId, SlotIx, Time, WorkerId};
 use std::cmp::Reverse;
@@ -103,7 +103,7 @@ impl World {
     }
 
     /// What happens next; the moment becomes that of it.
-    pub fn next(&mut self) -> Option<Happening> {
+    pub fn pass(&mut self) -> Option<Happening> {
         let Reverse((at, _, happening)) = self.queue.pop()?;
         self.now = at;
         self.trace.note(&(at, happening));

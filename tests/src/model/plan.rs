@@ -1,0 +1,61 @@
+//! What the tiny cluster is to run.
+
+use super::cluster::RUN;
+use regatta_domain::plan::PlannedSuite;
+use regatta_domain::policy::{RunPolicy, TestPolicy};
+use regatta_domain::submission::{FileDraft, Submission, SuiteDraft, TestDraft};
+use regatta_domain::{FileKey, Level, Micros, PolicyIx, RunnerKind, TestKey};
+
+/// What is to be run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plan {
+    /// A file that is remembered, whose test fails at its first attempt, and a file that is to be listed.
+    RetryAndListing,
+    /// One test that fails at its first attempt.
+    Retry,
+    /// One file of two tests in one shard, the second of which may be taken over.
+    Steal,
+}
+
+pub(super) fn submission(plan: Plan) -> Submission {
+    let file = |path: &str, tests: Option<Vec<TestDraft>>| FileDraft {
+        path: path.into(),
+        key: FileKey::default(),
+        locator: "".into(),
+        estimate: Micros::from_secs(1),
+        digest: u64::from(tests.is_some()),
+        tests,
+    };
+    let files = match plan {
+        Plan::RetryAndListing => vec![file("a", Some(vec![test("fails at first")])), file("b", None)],
+        Plan::Retry => vec![file("a", Some(vec![test("fails at first")]))],
+        Plan::Steal => vec![file("a", Some(vec![test("one"), test("two")]))],
+    };
+    let suite = PlannedSuite {
+        name: "suite".into(),
+        runner: RunnerKind::Exec,
+        root: ".".into(),
+        settings: "{}".into(),
+        env: Vec::new(),
+    };
+    Submission {
+        run: RUN,
+        project: "project".into(),
+        policy: RunPolicy::default(),
+        policies: vec![TestPolicy { retries: 1, ..TestPolicy::default() }],
+        suites: vec![SuiteDraft { suite, discover: false, files }],
+    }
+}
+
+pub(super) fn test(name: &str) -> TestDraft {
+    TestDraft {
+        name: name.into(),
+        key: TestKey::default(),
+        group: None,
+        estimate: Micros::from_secs(1),
+        known: true,
+        policy: PolicyIx(0),
+        level: Level::None,
+        ignored: false,
+    }
+}
