@@ -53,9 +53,11 @@ impl Mistake {
     pub(crate) fn because(mut self, cause: &(dyn std::error::Error + 'static)) -> Self {
         let mut cause = Some(cause);
         while let Some(error) = cause {
-            let text = error.to_string();
             // Many errors repeat their cause in their own text.
-            if !self.because.iter().any(|said| said.contains(&text)) {
+            if let Some(text) = text_of(error)
+                && !self.what.contains(&text)
+                && !self.because.iter().any(|said| said.contains(&text))
+            {
                 self.because.push(text);
             }
             cause = error.source();
@@ -79,6 +81,19 @@ impl Mistake {
             None => mistake,
         }
     }
+}
+
+/// What an error says for itself, in words for people.
+fn text_of(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    // Its own text is the Rust of everything that it holds.
+    if let Some(status) = error.downcast_ref::<tonic::Status>() {
+        return Some(status.message().to_owned()).filter(|message| !message.is_empty());
+    }
+    // That something went wrong in the transport is clear from what comes before and after.
+    if error.is::<tonic::transport::Error>() {
+        return None;
+    }
+    Some(error.to_string())
 }
 
 impl Error {

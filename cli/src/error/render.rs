@@ -95,6 +95,17 @@ Exit code 3 (infrastructure): see `regatta explain 3`.
     }
 
     #[test]
+    fn a_status_is_told_in_its_own_words_and_what_was_said_is_not_said_again() {
+        let status = tonic::Status::from_error(Box::new(std::io::Error::other("no route to host")));
+        let told = |error: Error| error.render(false);
+        let text = told(Error::infrastructure("the runs cannot be listed").because(&status));
+        assert!(text.contains(" = note: no route to host\n") && !text.contains("code:"), "{text}");
+        assert_eq!(text.matches("= note").count(), 1, "{text}");
+        let text = told(Error::infrastructure("cannot listen: no route to host").because(&status));
+        assert!(!text.contains("= note"), "{text}");
+    }
+
+    #[test]
     fn colour_is_written_only_when_asked_for() {
         let error = Error::new(Exit::Usage, Mistake::new("no").help("yes").at(place(0..1)));
         assert!(error.render(true).contains('\u{1b}'));
