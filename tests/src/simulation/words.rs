@@ -104,6 +104,6 @@ pub enum Out {
     Begin(SlotIx, RunId, SuiteIx, Token, Activity),
     /// The slot does nothing any more.
     Halt(SlotIx),
-    /// Small news waits for company: call [`Worker::flush`] soon.
+    /// Small news waits for company: have the worker flush soon.
     Linger,
 }
