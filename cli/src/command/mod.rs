@@ -25,6 +25,7 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::intent::Context;
 use std::io::{self, Write};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Does what `command` asks for.
 pub(crate) fn perform(command: Command, context: &Context<'_>) -> Result<Exit, Error> {
@@ -52,10 +53,16 @@ pub(crate) fn perform(command: Command, context: &Context<'_>) -> Result<Exit, E
 fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Error::infrastructure("the system gives no threads").because(&error))?;
-    let done = runtime.block_on(future);
+    let done = runtime.block_on(async {
+        // Where a file may not grow any more, the write that fails says so; the signal would end the process without a
+        // word. Caught rather than ignored: what is ignored stays so in the processes that are started.
+        let limit = signal(SignalKind::from_raw(nix::sys::signal::Signal::SIGXFSZ as i32));
+        let _caught = limit.map_err(|error| Error::infrastructure("cannot listen for signals").because(&error))?;
+        Ok(future.await)
+    });
     // Whatever still waits in the background has nothing to say any more.
     runtime.shutdown_background();
-    Ok(done)
+    done
 }
 
 /// Writes data to standard output. Who closes it early has seen enough: that is not an error.
