@@ -13,13 +13,13 @@ use std::collections::{BTreeMap, BTreeSet};
 /// # Errors
 /// The first rule that does not hold, in words.
 pub fn check(state: &State) -> Result<(), String> {
-    let mut slots = BTreeMap::new();
+    let mut slots: BTreeMap<_, BTreeSet<Token>> = BTreeMap::new();
     for (&token, lease) in &state.leases {
-        *slots.entry((lease.worker, lease.slot)).or_insert(0) += 1;
+        slots.entry((lease.worker, lease.slot)).or_default().insert(token);
         check_lease(state, token, lease)?;
     }
-    ensure(slots == state.slots, || format!("slots are counted as {:?}, and hold {slots:?}", state.slots))?;
-    ensure(slots.values().all(|&held| held <= LEASES_PER_SLOT), || format!("a slot holds too much: {slots:?}"))?;
+    ensure(slots == state.slots, || format!("slots are said to hold {:?}, and hold {slots:?}", state.slots))?;
+    ensure(slots.values().all(|held| held.len() <= LEASES_PER_SLOT), || format!("a slot holds too much: {slots:?}"))?;
     state.runs.values().try_for_each(|run| check_run(state, run))
 }
 

@@ -183,7 +183,7 @@ fn erred(state: &mut State, run: RunId, suite: Option<SuiteIx>, error: &RunError
 
 fn leased(state: &mut State, run: RunId, token: Token, (worker, slot): (WorkerId, SlotIx), work: &Work) {
     state.last_token = token;
-    *state.slots.entry((worker, slot)).or_default() += 1;
+    state.slots.entry((worker, slot)).or_default().insert(token);
     let id = run;
     let (run, leases) = live(state, run);
     run.leases.insert(token);
@@ -266,9 +266,9 @@ fn lease_ended(state: &mut State, run: RunId, token: Token, cause: LeaseEnd, bla
     let (suite, slot) = (lease.work.suite(), (lease.worker, lease.slot));
     let lost = matches!(cause, LeaseEnd::WorkerLost | LeaseEnd::Overdue);
     // A worker may be lost with no test running: while it lists a file, or because its framework takes it down on the way
-    // to a test. What the slot was at is charged, so that it cannot do so for ever; a lease that waits behind another of
+    // to a test. What the slot was at is charged, so that it cannot do so for ever; a lease that waited behind another of
     // its slot (they end in reverse order) is not.
-    let at_work = slots.get(&slot) == Some(&1);
+    let at_work = slots.get(&slot).and_then(BTreeSet::first) == Some(&token);
     let charged = lost && at_work && blamed.is_none();
     let mut forgets = lost && mutant::is(Mutant::LossForgetsTest);
     let at = run.at(&lease, token).filter(|_| charged);
@@ -296,8 +296,8 @@ fn lease_ended(state: &mut State, run: RunId, token: Token, cause: LeaseEnd, bla
     run.leases.remove(&token);
     leases.remove(&token);
     let held = slots.get_mut(&slot).expect("a lease is counted on its slot");
-    *held -= 1;
-    if *held == 0 {
+    held.remove(&token);
+    if held.is_empty() {
         slots.remove(&slot);
     }
 }

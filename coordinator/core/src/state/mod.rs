@@ -15,7 +15,7 @@ pub use test::{Place, Test};
 
 use crate::event::Event;
 use regatta_domain::{RunId, SlotIx, Token, WorkerId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything the core must not forget. Plain ordered values, so that two of them can be compared.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -24,8 +24,8 @@ pub struct State {
     pub runs: BTreeMap<RunId, Run>,
     /// The live leases.
     pub leases: BTreeMap<Token, Lease>,
-    /// How many leases each slot holds.
-    pub slots: BTreeMap<(WorkerId, SlotIx), usize>,
+    /// The leases that each slot holds, in the order in which it works through them.
+    pub slots: BTreeMap<(WorkerId, SlotIx), BTreeSet<Token>>,
     /// The greatest token that was ever granted.
     pub last_token: Token,
 }
@@ -35,6 +35,13 @@ impl State {
     #[must_use]
     pub fn run(&self, run: RunId) -> Option<&Run> {
         self.runs.get(&run)
+    }
+
+    /// The leases that a worker holds, in the order in which they were granted.
+    #[must_use]
+    pub fn leases_of(&self, worker: WorkerId) -> BTreeSet<Token> {
+        let slots = self.slots.range((worker, SlotIx(0))..=(worker, SlotIx(u16::MAX)));
+        slots.flat_map(|(_, tokens)| tokens.iter().copied()).collect()
     }
 
     /// Takes a fact in. Total: facts that were recorded once fold again without question.

@@ -26,8 +26,7 @@ impl Turn<'_> {
         self.send(worker, ToWorker::Attached);
 
         let holds: BTreeSet<Token> = holds.iter().copied().collect();
-        let ours: Vec<Token> =
-            self.core.state.leases.iter().filter(|(_, lease)| lease.worker == worker).map(|(&t, _)| t).collect();
+        let ours = self.core.state.leases_of(worker);
         for &token in &ours {
             if holds.contains(&token) {
                 self.go_on(worker, token);
@@ -35,7 +34,7 @@ impl Turn<'_> {
                 self.end_lease(token, LeaseEnd::Unreceived);
             }
         }
-        for &token in holds.iter().filter(|token| ours.binary_search(token).is_err()) {
+        for &token in holds.difference(&ours) {
             self.send(worker, ToWorker::Stop { token, kill: true });
         }
         // A worker that was away when a run closed may still keep something warm for it.
@@ -86,8 +85,7 @@ impl Turn<'_> {
             self.hang_up(worker, session.id);
         }
         self.core.presence.unask(worker);
-        let leases: Vec<Token> =
-            self.core.state.leases.iter().filter(|(_, lease)| lease.worker == worker).map(|(&t, _)| t).collect();
+        let leases = self.core.state.leases_of(worker);
         // In reverse, so that what waits behind another lease of its slot is known to have waited.
         for token in leases.into_iter().rev() {
             self.end_lease(token, LeaseEnd::WorkerLost);
@@ -111,7 +109,7 @@ impl Turn<'_> {
 
     /// How many leases the slot holds.
     pub(super) fn held(&self, worker: WorkerId, slot: SlotIx) -> usize {
-        self.core.state.slots.get(&(worker, slot)).copied().unwrap_or(0)
+        self.core.state.slots.get(&(worker, slot)).map_or(0, BTreeSet::len)
     }
 
     /// Numbers tests for a worker.

@@ -11,26 +11,26 @@ use crate::event::Event;
 use crate::mutant::{self, Mutant};
 use crate::state::{Lease, Place, Run};
 use regatta_domain::{GroupIx, Micros, TestIx, Token};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 /// How soon idle slots look again: what is not worth taking from a slot now may be, once its running test has taken long.
 const LOOK_AGAIN: Micros = Micros::from_ms(100);
 
-/// With more leases than this, idle slots look only when [`LOOK_AGAIN`] has passed: a look visits every lease (about
-/// 0.1 µs each), and must not be part of every step of a large fleet.
+/// With more leases than this, idle slots look only when [`LOOK_AGAIN`] has passed: a look visits every question and every
+/// lease (about 0.1 µs each), and must not be part of every step of a large fleet.
 const FEW: usize = 256;
 
 impl Turn<'_> {
     /// For every slot that has nothing at all and asks in vain, asks a slot with much to do for half of what it has not
     /// begun.
     pub(super) fn steal(&mut self) {
-        let idle = self.idle();
-        if idle == 0 || self.core.state.leases.is_empty() {
-            return self.core.agenda.clear(Deadline::Rebalance);
-        }
         let waits = self.core.agenda.has(Deadline::Rebalance);
         if waits && self.core.state.leases.len() > FEW {
             return;
+        }
+        let idle = self.idle();
+        if idle == 0 || self.core.state.leases.is_empty() {
+            return self.core.agenda.clear(Deadline::Rebalance);
         }
         let asked = self.core.presence.progress.values().filter(|progress| !progress.stealing.is_empty()).count();
         for (token, tests) in self.loot(idle.saturating_sub(asked)) {
@@ -57,11 +57,10 @@ impl Turn<'_> {
         if most == 0 {
             return Vec::new();
         }
-        let mut at_work = BTreeMap::new();
         let mut worth = Vec::new();
         for (&token, lease) in &self.core.state.leases {
-            // Leases of a slot come in the order in which it works through them.
-            let first = *at_work.entry((lease.worker, lease.slot)).or_insert(token);
+            let held = self.core.state.slots.get(&(lease.worker, lease.slot));
+            let first = held.and_then(BTreeSet::first).copied().unwrap_or(token);
             let victim =
                 Victim { run: &self.core.state.runs[&lease.run], lease, token, at: self.at(lease, token, first) };
             if self.may_be_asked(&victim) && self.is_worth_it(&victim, first) {
