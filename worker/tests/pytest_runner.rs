@@ -77,6 +77,14 @@ async fn run(stage: &mut Stage, files: &[(&str, &[&str])]) -> Told {
     stage.work(work, |_| None).await
 }
 
+#[tokio::test]
+async fn hosts_are_forked_where_there_is_more_than_one_slot() {
+    for mut stage in open_both("pytest-9", "pytest-rough", &[]).await {
+        let told = run(&mut stage, &[(ROUGH, &["test_is_forked"])]).await;
+        told.check("test_is_forked", Outcome::Passed, "");
+    }
+}
+
 /// Closes the runner; what went wrong in that.
 async fn close(stage: &mut Stage) -> Vec<Tell> {
     let (to, mut tells) = mpsc::channel(16);

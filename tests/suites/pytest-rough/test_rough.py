@@ -101,3 +101,9 @@ def test_touches_signals():
 
 def test_after():
     pass
+
+
+def test_is_forked():
+    with open("/proc/%d/cmdline" % os.getppid()) as file:
+        forked = "regatta_host" in file.read()
+    assert forked == (int(os.environ["REGATTA_SLOTS"]) > 1)

@@ -7,7 +7,7 @@ use super::connection::{Connection, Socket};
 use super::limits::{EXIT, FINISH, GRACE, START, TRACEBACK};
 use super::message::{Do, PROTOCOL, Say, Setup};
 use super::settings::interpreter;
-use super::zygote::Shared;
+use super::zygote::{Shared, Zygote};
 use super::{PytestSettings, environment};
 use crate::process::{Command, Ending, Exit, Streams};
 use crate::runner::{Brief, Place, exports};
@@ -57,42 +57,52 @@ impl Host {
         brief: &Brief,
         place: &Place,
         settings: &PytestSettings,
-        zygote: &Shared,
+        shared: &Shared,
         number: u32,
     ) -> Result<Self, Vec<RunError>> {
+        let source = place.scratch.join("regatta_host.py");
+        std::fs::write(&source, SOURCE).map_err(|error| broken(place, "cannot write the pytest host", &error))?;
         let root = Path::new(&*brief.suite.root);
         let python = interpreter(root, settings, &brief.suite.env)
             .map_err(|looked| vec![environment::nowhere(root, &looked)])?;
-        let refuse = |message: String| {
-            vec![RunError {
-                kind: RunErrorKind::Runner,
-                place: python.display().to_string().into(),
-                message: message.into(),
-            }]
-        };
-        let broken = |what: &str, error: &dyn std::fmt::Display| {
-            let message = format!("{what} in `{}`: {error}", place.scratch.display());
-            vec![RunError { kind: RunErrorKind::Infrastructure, place: "pytest host".into(), message: message.into() }]
-        };
-        let source = place.scratch.join("regatta_host.py");
-        std::fs::write(&source, SOURCE).map_err(|error| broken("cannot write the pytest host", &error))?;
-        let traces = place.scratch.join(format!("traces-{number}.txt"));
-        let (listener, socket) = Socket::bind(&place.scratch, &format!("host-{number}.sock"))
-            .map_err(|error| broken("cannot listen", &error))?;
-        let variables = variables(brief, place);
-        let mut command = Command::new(&python, [&source]);
+        let mut command = Command::new(python, [source]);
         command.cwd = root.to_owned();
-        command.env.extend(variables.iter().map(|(name, value)| (name.into(), value.into())));
+        command.env.extend(variables(brief, place).into_iter().map(|(name, value)| (name.into(), value.into())));
         command.memory = settings.memory_mb.map(|mb| mb.saturating_mul(1024 * 1024));
         // For one slot, a process that imports pytest and another that forks would be one too many.
-        let zygote = if brief.slots > 1 { zygote.get(place, command.clone()).await } else { None };
-        let forked = match zygote {
-            Some(zygote) => zygote.fork(&place.scratch, &socket.path).await.ok(),
-            None => None,
+        let zygote = if brief.slots > 1 { shared.get(place, command.clone()).await } else { None };
+        if let Some(zygote) = zygote {
+            let started = Self::start_from(brief, place, settings, &command, Some(&zygote), number).await;
+            if started.is_ok() || !zygote.is_gone() {
+                return started;
+            }
+        }
+        Self::start_from(brief, place, settings, &command, None, number).await
+    }
+
+    /// Starts a host by `command`, or as a fork of `zygote`.
+    async fn start_from(
+        brief: &Brief,
+        place: &Place,
+        settings: &PytestSettings,
+        command: &Command,
+        zygote: Option<&Arc<Zygote>>,
+        number: u32,
+    ) -> Result<Self, Vec<RunError>> {
+        let python = command.program();
+        let refuse = |message: String| {
+            let place = python.display().to_string().into();
+            vec![RunError { kind: RunErrorKind::Runner, place, message: message.into() }]
         };
-        let mut process = match forked {
-            Some(forked) => Body::Forked(forked),
+        let (listener, socket) = Socket::bind(&place.scratch, &format!("host-{number}.sock"))
+            .map_err(|error| broken(place, "cannot listen", &error))?;
+        let mut process = match zygote {
+            Some(zygote) => {
+                let forked = zygote.fork(&place.scratch, &socket.path).await;
+                Body::Forked(forked.map_err(|error| broken(place, "cannot fork a pytest host", &error))?)
+            }
             None => {
+                let mut command = command.clone();
                 command.env.push(("REGATTA_SOCK".into(), socket.path.clone().into()));
                 let spawned = place.spawner.spawn(&command, Streams::Merged).await;
                 Body::Spawned(spawned.map_err(|error| refuse(error.to_string()))?)
@@ -111,7 +121,9 @@ impl Host {
         };
         let stream = accepted.map_err(|error| refuse(format!("`{}` did not come up: {error}", python.display())))?;
         drop((listener, socket));
-        let connection = Connection::new(stream);
+        let connection =
+            Connection::new(stream).map_err(|error| broken(place, "cannot talk to the pytest host", &error))?;
+        let traces = place.scratch.join(format!("traces-{number}.txt"));
         let mut host = Self { process, connection, traces, ended: None, ran: 0, collected: HashMap::new(), files: 0 };
         let traces = host.traces.display().to_string();
         let setup = Setup {
@@ -120,7 +132,7 @@ impl Host {
             slot: place.slot.0,
             slots: brief.slots,
             run: brief.run.to_string(),
-            env: variables,
+            env: variables(brief, place),
             traces: &traces,
         };
         host.connection.send(&setup).await;
@@ -265,6 +277,12 @@ impl Host {
 
 /// How a host ended whose spawner was killed.
 const LOST: Exit = Exit { ending: Ending::Signalled(9), duration: Duration::ZERO, leaked: 0, max_rss: 0 };
+
+/// Something of Regatta's own does not work.
+fn broken(place: &Place, what: &str, error: &io::Error) -> Vec<RunError> {
+    let message = format!("{what} in `{}`: {error}", place.scratch.display());
+    vec![RunError { kind: RunErrorKind::Infrastructure, place: "pytest host".into(), message: message.into() }]
+}
 
 /// Why a test is blamed for the end of its host.
 pub(super) fn reason(exit: &Exit) -> String {

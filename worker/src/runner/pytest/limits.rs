@@ -54,5 +54,5 @@ pub(super) const SOCKET_PATH_BYTES: usize = 107;
 /// Requests that wait for a zygote. A slot has one host, and asks one thing at a time.
 pub(super) const REQUESTS: usize = 256;
 
-/// How much of what a host prints is read at once: what a pipe holds.
+/// How much is read at once: what a pipe holds.
 pub(super) const READ_BYTES: usize = 64 * 1024;

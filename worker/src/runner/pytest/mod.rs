@@ -57,7 +57,7 @@ impl Pytest {
     pub fn open(brief: Arc<Brief>, place: Arc<Place>) -> Result<Self, RunError> {
         let settings = Arc::new(PytestSettings::of(&brief.suite)?);
         let root = Path::new(&*brief.suite.root).into();
-        let zygote = zygote::Shared::of(&brief, &place);
+        let zygote = zygote::Shared::of(&brief);
         Ok(Self { brief, place, settings, root, zygote, host: None, hosts: 0 })
     }
 

@@ -15,7 +15,6 @@ use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;
-use regatta_domain::{RunId, WorkerId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io;
@@ -74,18 +73,19 @@ pub(super) struct Zygote {
 #[derive(Debug, Default)]
 pub(super) struct Shared(OnceCell<Option<Arc<Zygote>>>);
 
-/// The suites that are being run in this process.
-static SUITES: Mutex<BTreeMap<(WorkerId, RunId, Arc<str>), Weak<Shared>>> = Mutex::new(BTreeMap::new());
+/// The suites that are being run in this process. Slots know nothing of each other: this, and the brief, is all that they
+/// share.
+static SUITES: Mutex<Vec<(Weak<Brief>, Weak<Shared>)>> = Mutex::new(Vec::new());
 
 impl Shared {
-    /// That of this suite, on this worker.
-    pub(super) fn of(brief: &Brief, place: &Place) -> Arc<Self> {
+    /// That of this suite.
+    pub(super) fn of(brief: &Arc<Brief>) -> Arc<Self> {
         let mut suites = SUITES.lock().unwrap_or_else(PoisonError::into_inner);
-        suites.retain(|_, shared| shared.strong_count() > 0);
-        let entry = suites.entry((place.worker, brief.run, Arc::clone(&brief.suite.name))).or_default();
-        entry.upgrade().unwrap_or_else(|| {
+        suites.retain(|(brief, shared)| brief.strong_count() > 0 && shared.strong_count() > 0);
+        let known = suites.iter().find(|(of, _)| std::ptr::eq(of.as_ptr(), Arc::as_ptr(brief)));
+        known.and_then(|(_, shared)| shared.upgrade()).unwrap_or_else(|| {
             let shared = Arc::default();
-            *entry = Arc::downgrade(&shared);
+            suites.push((Arc::downgrade(brief), Arc::downgrade(&shared)));
             shared
         })
     }
@@ -102,7 +102,7 @@ impl Shared {
             }
         };
         let zygote = self.0.get_or_init(|| start).await.clone();
-        zygote.filter(|zygote| !zygote.orders.is_closed())
+        zygote.filter(|zygote| !zygote.is_gone())
     }
 }
 
@@ -115,7 +115,7 @@ impl Zygote {
         let mut process = place.spawner.spawn(&command, Streams::Merged).await.map_err(io::Error::other)?;
         let ready = async {
             let (stream, _) = listener.accept().await?;
-            let mut connection = Connection::new(stream);
+            let mut connection = Connection::new(stream)?;
             loop {
                 if let Some(line) = connection.line() {
                     return match serde_json::from_slice(line)? {
@@ -136,6 +136,11 @@ impl Zygote {
         let (orders, inbox) = mpsc::channel(REQUESTS);
         tokio::spawn(Task { connection, process, waiters: BTreeMap::new() }.serve(inbox));
         Ok(Self { orders, next: AtomicU64::new(1) })
+    }
+
+    /// Whether it ended, and every host of it.
+    pub(super) fn is_gone(&self) -> bool {
+        self.orders.is_closed()
     }
 
     /// Forks a host that connects to `sock`. What it prints comes through a pipe in `scratch`.
@@ -170,7 +175,14 @@ impl Zygote {
 struct Task {
     connection: Connection,
     process: Process,
-    waiters: BTreeMap<u64, (Option<oneshot::Sender<u32>>, oneshot::Sender<Exit>, Instant)>,
+    waiters: BTreeMap<u64, Waiter>,
+}
+
+/// Who waits for news of a host.
+struct Waiter {
+    forked: Option<oneshot::Sender<u32>>,
+    ended: oneshot::Sender<Exit>,
+    since: Instant,
 }
 
 impl Task {
@@ -197,7 +209,7 @@ impl Task {
     async fn ask(&mut self, order: Order) {
         let what = match order {
             Order::Fork { id, sock, stdout, forked, ended } => {
-                self.waiters.insert(id, (Some(forked), ended, Instant::now()));
+                self.waiters.insert(id, Waiter { forked: Some(forked), ended, since: Instant::now() });
                 Do::Fork { id, sock, stdout }
             }
             Order::Kill { id, signal, group } => Do::Kill { id, signal, group },
@@ -205,15 +217,15 @@ impl Task {
         self.connection.send(&what).await;
     }
 
-    fn hear(waiters: &mut BTreeMap<u64, (Option<oneshot::Sender<u32>>, oneshot::Sender<Exit>, Instant)>, say: Say) {
+    fn hear(waiters: &mut BTreeMap<u64, Waiter>, say: Say) {
         match say {
             Say::Forked { id, pid } => {
-                if let Some(forked) = waiters.get_mut(&id).and_then(|(forked, ..)| forked.take()) {
+                if let Some(forked) = waiters.get_mut(&id).and_then(|waiter| waiter.forked.take()) {
                     let _nobody_waits = forked.send(pid);
                 }
             }
             Say::Ended { id, status, rss, leaked } => {
-                if let Some((_, ended, since)) = waiters.remove(&id) {
+                if let Some(Waiter { ended, since, .. }) = waiters.remove(&id) {
                     let exit = Exit { ending: ending(status), duration: since.elapsed(), leaked, max_rss: rss * 1024 };
                     let _nobody_waits = ended.send(exit);
                 }
