@@ -54,6 +54,15 @@ impl Captured {
         }
     }
 
+    /// Adds what was captured elsewhere; what was cut there counts as cut.
+    pub fn append(&mut self, other: Self) {
+        let Self { head, tail, oldest, cut, .. } = other;
+        self.push(&head);
+        self.cut += cut;
+        self.push(&tail[oldest..]);
+        self.push(&tail[..oldest]);
+    }
+
     /// Whether nothing was printed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -107,6 +116,28 @@ mod tests {
             let expected: Vec<u8> = (0..total).map(|at| (at % 251) as u8).collect();
             assert_eq!(captured.into_bytes(), expected);
         }
+    }
+
+    #[test]
+    fn what_was_cut_once_is_told_when_it_is_captured_again() {
+        let total = 100_000_000;
+        let mut once = Captured::default();
+        for _ in 0..100 {
+            once.push(&[b'x'; 1_000_000]);
+        }
+        let mut again = Captured::default();
+        again.append(Captured::default());
+        again.append(once);
+        assert_eq!(again.total(), total);
+        let cut = total - (OUTPUT_HEAD_BYTES + OUTPUT_TAIL_BYTES) as u64;
+        assert!(String::from_utf8_lossy(&again.into_bytes()).contains(&format!("x\n[... {cut} bytes cut ...]\nx")));
+
+        let mut list = Captured::bounded(4, 0);
+        list.push(b"abcdef");
+        let mut both = Captured::default();
+        both.push(b"first ");
+        both.append(list);
+        assert_eq!(both.into_bytes(), b"first abcd\n[... 2 bytes cut ...]\n");
     }
 
     #[test]

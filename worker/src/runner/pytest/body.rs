@@ -2,7 +2,7 @@
 
 use super::limits::GRACE;
 use super::zygote::Forked;
-use crate::process::{Exit, Process, SpawnError};
+use crate::process::{Captured, Exit, Process, SpawnError};
 use nix::sys::signal::Signal;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -56,14 +56,13 @@ impl Body {
     }
 
     /// What it printed since this was last called.
-    pub(super) fn take_output(&mut self) -> String {
-        let bytes = match self {
+    pub(super) fn take_output(&mut self) -> Captured {
+        match self {
             Self::Spawned(process) => {
                 let [stdout, _merged] = process.take_output();
-                stdout.into_bytes()
+                stdout
             }
-            Self::Forked(process) => process.take_output().into_bytes(),
-        };
-        String::from_utf8_lossy(&bytes).into_owned()
+            Self::Forked(process) => process.take_output(),
+        }
     }
 }
