@@ -85,6 +85,64 @@ async fn hosts_are_forked_where_there_is_more_than_one_slot() {
     }
 }
 
+/// Installs a plugin of one module, for whoever has `site` on the path.
+fn install_plugin(site: &Path, name: &str, source: &str) {
+    let write = |path: PathBuf, text: &str| {
+        std::fs::create_dir_all(path.parent().expect("it is in a folder")).expect("room");
+        std::fs::write(path, text).expect("written");
+    };
+    let info = site.join(format!("plug_{name}-1.dist-info"));
+    write(site.join(format!("plug_{name}.py")), source);
+    write(info.join("METADATA"), &format!("Metadata-Version: 2.1\nName: plug-{name}\nVersion: 1\n"));
+    write(info.join("RECORD"), &format!("plug_{name}.py,,\n"));
+    write(info.join("entry_points.txt"), &format!("[pytest11]\n{name} = plug_{name}\n"));
+}
+
+const NOTES_ITS_IMPORT: &str = "import os\nopen(os.environ['IMPORTS'], 'a').write(__name__ + '\\n')\n";
+
+#[tokio::test]
+async fn installed_plugins_are_to_a_forked_host_what_they_are_to_one_of_its_own() {
+    for pytest in PYTESTS {
+        let root = tempfile::tempdir().expect("a directory");
+        let (site, imports) = (root.path().join("site"), root.path().join("imports"));
+        let fixture =
+            "import pytest\n@pytest.fixture\ndef three():\n    return 3\ndef check(number): assert number == 3\n";
+        install_plugin(&site, "sound", &format!("{NOTES_ITS_IMPORT}{fixture}"));
+        install_plugin(&site, "blocked", NOTES_ITS_IMPORT);
+        std::fs::write(root.path().join("pytest.ini"), "[pytest]\naddopts = -p no:blocked\n").expect("written");
+        let tests =
+            "import plug_sound\ndef test_three(three): assert three == 3\ndef test_one(): plug_sound.check(1)\n";
+        std::fs::write(root.path().join("test_it.py"), tests).expect("written");
+        let env = [("PYTHONPATH", site.to_str().expect("text")), ("IMPORTS", imports.to_str().expect("text"))];
+        for slots in [1, 2] {
+            let mut stage = open_among(slots, pytest, root.path(), "", &env).await;
+            let told = run(&mut stage, &[("test_it.py", &["test_three", "test_one"])]).await;
+            told.check("test_three", Outcome::Passed, "");
+            // The words of a rewritten assertion, in a module of a plugin.
+            told.check("test_one", Outcome::Failed, "assert 1 == 3");
+            assert!(told.notes.is_empty() && told.errors.is_empty(), "{pytest}, {slots} slots: {told:#?}");
+            let imported = std::fs::read_to_string(&imports).expect("one was imported");
+            assert_eq!(imported, "plug_sound\n", "{pytest}, {slots} slots");
+            std::fs::remove_file(&imports).expect("it is there");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_plugin_that_starts_threads_is_imported_by_each_host_for_itself() {
+    let root = tempfile::tempdir().expect("a directory");
+    let site = root.path().join("site");
+    let source = "import threading, os\nthread = threading.Thread(target=threading.Event().wait, daemon=True)\n\
+                  thread.start()\npid = os.getpid()\n";
+    install_plugin(&site, "threads", source);
+    let tests = "import plug_threads, os\ndef test_lives():\n    \
+                 assert plug_threads.thread.is_alive() and plug_threads.pid == os.getpid()\n";
+    std::fs::write(root.path().join("test_it.py"), tests).expect("written");
+    let env = [("PYTHONPATH", site.to_str().expect("text"))];
+    let mut stage = open_among(2, "pytest-9", root.path(), "", &env).await;
+    run(&mut stage, &[("test_it.py", &["test_lives"])]).await.check("test_lives", Outcome::Passed, "");
+}
+
 /// Closes the runner; what went wrong in that.
 async fn close(stage: &mut Stage) -> Vec<Tell> {
     let (to, mut tells) = mpsc::channel(16);
@@ -411,6 +469,22 @@ async fn what_was_not_sent_can_be_stolen_all_or_none() {
 }
 
 #[tokio::test]
+async fn what_is_stolen_while_a_new_host_comes_up_is_not_waited_for() {
+    let mut stage = open("pytest-9", "pytest-rough", &[]).await;
+    let files = work(&stage, &[(ROUGH, &["test_leaves_quietly", "test_before", "test_after"])]);
+    // The first takes the host with it: while another one starts, nothing is sent that could not go.
+    let mut steal = Some(Control::Steal(vec![TestIx(1), TestIx(2)]));
+    let told = stage
+        .work(Work::Files(files), |tell| match tell {
+            Tell::Finished(_) => steal.take(),
+            _ => None,
+        })
+        .await;
+    assert_eq!(told.gave_back, [vec![TestIx(1), TestIx(2)]]);
+    assert_eq!(told.finished.len(), 1, "{told:#?}");
+}
+
+#[tokio::test]
 async fn a_stop_that_kills_tells_nothing_of_what_ran() {
     let mut stage = open("pytest-9", "pytest-rough", &[("FIXTURE_HANGS", "1")]).await;
     let files = work(&stage, &[(ROUGH, &["test_hangs", "test_after"])]);
@@ -427,22 +501,31 @@ async fn a_stop_that_kills_tells_nothing_of_what_ran() {
 
 #[tokio::test]
 async fn a_stop_lets_what_runs_finish_and_starts_nothing_more() {
-    let mut stage = open("pytest-9", "pytest-basic", &[]).await;
-    let names: Vec<String> = (0..15).map(|_| "test_one".to_owned()).collect();
+    let root = tempfile::tempdir().expect("a directory");
+    let go = root.path().join("go");
+    let module = "import os, pytest, time\n@pytest.mark.parametrize('x', range(15))\ndef test_waits(x):\n    \
+                  while not os.path.exists('go'): time.sleep(0.01)\n    time.sleep(0.3)\n";
+    std::fs::write(root.path().join("test_it.py"), module).expect("written");
+    let names: Vec<String> = (0..15).map(|x| format!("test_waits[{x}]")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let mut files = work(&stage, &[("tests/test_shared.py", &names)]);
-    for test in files[0].tests.iter_mut().flatten() {
-        test.estimate = Micros::from_secs(2);
-    }
+    let mut stage = open_with("pytest-9", root.path(), "", &[]).await;
+    // Expected to be fast, so that several are sent ahead.
+    let files = work(&stage, &[("test_it.py", &names)]);
     let mut stop = Some(Control::Stop { kill: false });
     let told = stage
         .work(Work::Files(files), |tell| match tell {
-            Tell::Started { .. } => stop.take(),
+            Tell::Started { .. } => {
+                // Asked for in time: word of it goes out before the test can end.
+                std::fs::write(&go, "").expect("written");
+                stop.take()
+            }
             _ => None,
         })
         .await;
-    assert_eq!(told.started.len(), told.finished.len());
-    assert!(told.finished.len() < names.len(), "{told:#?}");
+    assert_eq!((told.started.len(), told.finished.len()), (1, 1), "{told:#?}");
+    // The host is still good for another shard.
+    let told = run(&mut stage, &[("test_it.py", &names[..3])]).await;
+    assert_eq!(told.finished.len(), 3, "{told:#?}");
 }
 
 #[tokio::test]

@@ -67,6 +67,14 @@ impl fmt::Display for Ending {
     }
 }
 
+impl Ending {
+    /// What is likely to be behind it, where the ending itself says little.
+    #[must_use]
+    pub fn guess(self) -> Option<&'static str> {
+        (self == Self::Signalled(9)).then_some("killed from outside; out of memory?")
+    }
+}
+
 /// What is known of a process that ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exit {

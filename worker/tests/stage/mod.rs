@@ -11,8 +11,12 @@ use regatta_worker::runner::{
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
+
+/// How long a shard may take before it is certain that it hangs.
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// A runner, and what it needs to run.
 pub(crate) struct Stage {
@@ -141,7 +145,8 @@ impl Stage {
             }
             told
         };
-        let ((), told) = tokio::join!(working, hearing);
+        let both = async { tokio::join!(working, hearing) };
+        let ((), told) = tokio::time::timeout(LIMIT, both).await.expect("the shard comes to an end");
         told
     }
 

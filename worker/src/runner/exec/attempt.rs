@@ -237,7 +237,10 @@ impl Exec {
 fn died(ran: &Ran, limit: Micros) -> Option<(Outcome, String)> {
     match ran.exit.ending {
         _ if ran.timed_out => Some((Outcome::TimedOut, format!("timed out after {limit}"))),
-        ending @ Ending::Signalled(_) => Some((Outcome::Crashed, ending.to_string())),
+        ending @ Ending::Signalled(_) => {
+            let guess = ending.guess().map(|guess| format!(": {guess}")).unwrap_or_default();
+            Some((Outcome::Crashed, format!("{ending}{guess}")))
+        }
         Ending::Exited(_) => None,
     }
 }
@@ -303,8 +306,8 @@ async fn finish(sink: &Sink, test: &TestWork, found: Found, started: Time, durat
 /// What was printed on both streams, bounded as the output of an attempt is: a list may have been longer.
 fn output(stdout: Captured, stderr: Captured) -> Vec<u8> {
     let mut all = Captured::default();
-    all.push(&stdout.into_bytes());
-    all.push(&stderr.into_bytes());
+    all.append(stdout);
+    all.append(stderr);
     all.into_bytes()
 }
 

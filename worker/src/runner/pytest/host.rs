@@ -9,7 +9,7 @@ use super::message::{Do, PROTOCOL, Say, Setup};
 use super::settings::interpreter;
 use super::zygote::{Shared, Zygote};
 use super::{PytestSettings, environment};
-use crate::process::{Command, Ending, Exit, Streams};
+use crate::process::{Captured, Command, Ending, Exit, Streams};
 use crate::runner::{Brief, Place, exports};
 use nix::sys::signal::Signal;
 use regatta_domain::result::{RunError, RunErrorKind};
@@ -70,7 +70,7 @@ impl Host {
         command.env.extend(variables(brief, place).into_iter().map(|(name, value)| (name.into(), value.into())));
         command.memory = settings.memory_mb.map(|mb| mb.saturating_mul(1024 * 1024));
         // For one slot, a process that imports pytest and another that forks would be one too many.
-        let zygote = if brief.slots > 1 { shared.get(place, command.clone()).await } else { None };
+        let zygote = if brief.slots > 1 { shared.get(place, command.clone(), &settings.args).await } else { None };
         if let Some(zygote) = zygote {
             let started = Self::start_from(brief, place, settings, &command, Some(&zygote), number).await;
             if started.is_ok() || !zygote.is_gone() {
@@ -111,7 +111,7 @@ impl Host {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted.map(|(stream, _)| stream),
             exit = process.wait() => {
-                let printed = process.take_output();
+                let printed = text(process.take_output());
                 return Err(refuse(match exit {
                     Ok(exit) => format!("`{}` did not come up ({}):\n{printed}", python.display(), exit.ending),
                     Err(error) => error.to_string(),
@@ -137,10 +137,11 @@ impl Host {
         };
         host.connection.send(&setup).await;
         host.hello().await.map_err(|(mut errors, exit)| {
-            let printed = host.take_output();
+            let printed = text(host.take_output());
             if errors.is_empty() {
                 let how = exit.map_or_else(|| "it hangs".to_owned(), |exit| exit.ending.to_string());
-                errors = refuse(format!("pytest ended while it started ({how}):\n{printed}"));
+                let printed = if printed.is_empty() { " and printed nothing" } else { &format!(":\n{printed}") };
+                errors = refuse(format!("pytest ended while it started ({how}){printed}"));
             }
             errors
         })?;
@@ -218,7 +219,7 @@ impl Host {
     }
 
     /// What it printed since this was last called, beside what pytest captured.
-    pub(super) fn take_output(&mut self) -> String {
+    pub(super) fn take_output(&mut self) -> Captured {
         self.process.take_output()
     }
 
@@ -258,7 +259,7 @@ impl Host {
                 Ok(Heard::Said(_)) => {}
                 Ok(Heard::Ended(exit)) => {
                     if !bye {
-                        let printed = self.take_output();
+                        let printed = text(self.take_output());
                         errors.push(("end of the session".to_owned(), format!("{}\n{printed}", reason(&exit))));
                     }
                     return errors;
@@ -297,6 +298,11 @@ pub(super) fn reason(exit: &Exit) -> String {
         }
         Ending::Signalled(_) => format!("the pytest process was ended by {}", exit.ending),
     }
+}
+
+/// What a process printed, as text.
+pub(super) fn text(printed: Captured) -> String {
+    String::from_utf8_lossy(&printed.into_bytes()).into_owned()
 }
 
 /// What a host finds in its environment.

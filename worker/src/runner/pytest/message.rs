@@ -39,6 +39,8 @@ pub(super) enum Do<'a> {
     /// Run these tests in this order, after those that were asked for before: number of the file, number of the test,
     /// attempt, name.
     Run { tests: Vec<(u32, u64, u16, &'a str)> },
+    /// Begin no test of those that were asked for.
+    Halt,
     /// Tear everything down, and leave.
     Shutdown,
 }
@@ -74,6 +76,8 @@ pub(super) enum Say {
     },
     /// Something went wrong beside the tests; `n` is the file, where it is one.
     Error { n: Option<u32>, kind: Kind, place: String, message: String },
+    /// Those that were asked for and have not begun will not.
+    Halted,
     /// Something to say to people.
     Note { text: String },
     /// It tore down everything, and leaves.

@@ -38,6 +38,8 @@ TAIL_CHARS = 192 * 1024
 CHUNK = 1000
 TAGS = 32
 TAG_CHARS = 200
+# A test that took so long (microseconds) may have been overtaken by word that no other is to begin.
+LONG_US = 5000
 # Above the descriptors that tests close in a loop (`os.closerange(3, 100)`), below every limit.
 SOCKET_FD = 200
 
@@ -539,11 +541,16 @@ NEUTRAL = {
 }
 
 
+# Where pytest looks for its options, in each folder above its arguments.
+CONFIGURATION = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
+
+
 class Host:
     """The plugin: pytest's hooks on one side, the worker's messages on the other."""
 
-    def __init__(self, link):
+    def __init__(self, link, prepared=None):
         self.link = link
+        self.prepared = prepared
         self.setup = None
         self.session = None
         self.catalog = None
@@ -555,6 +562,8 @@ class Host:
         self.attempt = None
         self.captures = []
         self.noted = set()
+        # What pytest could not deal with itself, in its words.
+        self.internal = None
         # Bound here, where freezegun and its like do not find them.
         self.clock = time.perf_counter
         self.epoch = time.time() - time.perf_counter()
@@ -568,6 +577,8 @@ class Host:
         self.setup = setup
         args = setup["args"]
         sys.argv = ["pytest", *args]
+        if self.prepared is not None:
+            self.prepared.hand_over()
         config = _prepareconfig(list(args), plugins=[self])
         for name, value in NEUTRAL.items():
             if hasattr(config.option, name):
@@ -583,6 +594,9 @@ class Host:
 
     def worker_id(self):
         return "gw%d" % self.setup["slot"]
+
+    def pytest_internalerror(self, excrepr):
+        self.internal = str(excrepr)
 
     def pytest_configure(self, config):
         config.addinivalue_line("markers", "regatta(level): the database dependency of a test, for Regatta.")
@@ -656,7 +670,8 @@ class Host:
             file.items[name] = item
         if twice:
             names = ", ".join(repr(name) for name in twice[:5])
-            text = "%d ids stand for more than one test: %s. Give the tests ids of their own." % (len(twice), names)
+            what = "1 id stands" if len(twice) == 1 else "%d ids stand" % len(twice)
+            text = "%s for more than one test: %s. Give the tests ids of their own." % (what, names)
             file.error = True
             self.link.tell("error", n=number, kind="collection", place=file.path, message=bounded(text))
         elif message.get("names"):
@@ -719,6 +734,9 @@ class Host:
                 self.list(message["n"])
             elif do == "discover":
                 self.discover()
+            elif do == "halt":
+                # Everything that was asked for before has been run.
+                self.link.tell("halted")
             elif do == "shutdown":
                 self.settle(None)
                 return True
@@ -775,11 +793,25 @@ class Host:
             if item._report_sections:
                 # What it printed was told where it matters; pytest would keep it for as long as the item lives.
                 item._report_sections.clear()
+            if queue and us > LONG_US:
+                link.look()
+                line += self.halt()
             if queue:
                 line += self.started(queue[0][0])
             link.say(line)
             if self.session.shouldstop or self.session.shouldfail:
                 self.unstop()
+
+    def halt(self):
+        """Forgets what is queued, where that was asked for; what is to be said of it."""
+        inbox = self.link.inbox
+        if not any(message["do"] == "halt" for message in inbox):
+            return ""
+        self.queue.clear()
+        kept = [message for message in inbox if message["do"] not in ("run", "halt")]
+        inbox.clear()
+        inbox.extend(kept)
+        return '{"say":"halted"}\n'
 
     def more(self):
         """Looks whether the next tests have come, so that the test that runs now knows what follows it."""
@@ -994,6 +1026,103 @@ def require(link):
     os.environ["PYTEST_VERSION"] = pytest.__version__
 
 
+class Prepared:
+    """What the start of every host has in common, done once before they are forked: pytest's own plugins registered, and
+    the modules of installed plugins imported. Nothing of the suite's is run, no hook is called, and what cannot be done
+    here is left to the hosts, which tell of it.
+    """
+
+    def __init__(self, args):
+        from _pytest.config import get_config
+
+        self.args = args
+        self.config = get_config(list(args))
+        try:
+            self.import_plugins()
+        except BaseException:
+            # Internals of another pytest, or a plugin that cannot be imported.
+            pass
+
+    def import_plugins(self):
+        """Imports the modules of the plugins that pytest is going to load by itself, with their assertions rewritten."""
+        if "PYTEST_DISABLE_PLUGIN_AUTOLOAD" in os.environ:
+            return
+        from importlib.metadata import distributions
+
+        from _pytest.assertion import install_importhook
+        from _pytest.config import _iter_rewritable_modules
+
+        options = self.options()
+        if "disable-plugin-autoload" in options or "--assert" in options:
+            return
+        hook = install_importhook(self.config)
+        modules = []
+        try:
+            for dist in distributions():
+                points = [point for point in dist.entry_points if point.group == "pytest11"]
+                # One that the suite may block is not imported, because that may do anything.
+                points = [point for point in points if "no:" + point.name not in options]
+                if points:
+                    hook.mark_rewrite(*_iter_rewritable_modules(str(file) for file in dist.files or []))
+                    modules += [point.value.partition(":")[0].strip() for point in points]
+            for module in modules:
+                __import__(module)
+        finally:
+            # A host installs its own, which knows the suite's configuration.
+            sys.meta_path.remove(hook)
+
+    def options(self):
+        """All text that options of pytest may come from, as it stands there: arguments, environment, and every file that
+        pytest may choose for its configuration."""
+        texts = [*self.args, os.environ.get("PYTEST_ADDOPTS", "")]
+        folders, files = [os.getcwd()], []
+        for arg in self.args:
+            path = os.path.abspath(arg.rpartition("=")[2].split("::")[0])
+            if os.path.isfile(path):
+                files.append(path)
+            folders.append(path)
+        for folder in {above for folder in folders for above in ancestors(folder)}:
+            files += [os.path.join(folder, name) for name in CONFIGURATION]
+        for path in set(files):
+            try:
+                with open(path, encoding="utf-8", errors="replace") as file:
+                    texts.append(file.read())
+            except OSError:
+                pass
+        return "\n".join(texts)
+
+    def hand_over(self):
+        """Has pytest's next call of `get_config` take this configuration instead of making one."""
+        import _pytest.config as config
+
+        make = config.get_config
+
+        def prepared(args=None, plugins=None, **more):
+            config.get_config = make
+            if list(args or ()) != list(self.args) or more.get("prog") is not None:
+                return make(args, plugins, **more)
+            params = self.config.invocation_params
+            self.config.invocation_params = type(params)(args=args, plugins=plugins, dir=params.dir)
+            return self.config
+
+        config.get_config = prepared
+
+
+def ancestors(path):
+    """A path, and the folders that it is in."""
+    while True:
+        yield path
+        above = os.path.dirname(path)
+        if above == path:
+            return
+        path = above
+
+
+def is_threaded():
+    """Whether this process has threads, of which a fork would have a copy of the locks and nothing else."""
+    return len(os.listdir("/proc/self/task")) > 1
+
+
 class Zygote:
     """A process that has imported pytest, and nothing of the suite's, and forks a host for each slot that asks.
 
@@ -1131,17 +1260,21 @@ def main():
     sys.path[:] = [path for path in sys.path if path != here]
     # Taken out at once: what tests start must not find it.
     path = os.environ.pop("REGATTA_SOCK")
-    if os.environ.pop("REGATTA_ZYGOTE", None):
+    args, prepared = os.environ.pop("REGATTA_ZYGOTE", None), None
+    if args is not None:
         link = Link(connected(path))
         require(link)
+        prepared = Prepared(json.loads(args))
+        if is_threaded():
+            refuse(link, "a plugin starts threads when it is imported")
         gc.collect()
         # What is there now is shared by all hosts, and looked through by none.
         gc.freeze()
         path = Zygote(link).serve()
-    host(Link(connected(path)))
+    host(Link(connected(path)), prepared)
 
 
-def host(link):
+def host(link, prepared=None):
     """The life of a host, from its first message."""
     import faulthandler
     import signal
@@ -1158,7 +1291,7 @@ def host(link):
     require(link)
     from _pytest.config.exceptions import UsageError
 
-    host, status = Host(link), None
+    host, status = Host(link, prepared), None
     try:
         config = host.prepare(setup)
         status = config.hook.pytest_cmdline_main(config=config)
@@ -1168,7 +1301,8 @@ def host(link):
     except BaseException as error:
         refuse(link, startup_failure(error))
     if host.session is None:
-        refuse(link, "pytest ended without a session (exit status %s): look at `addopts`" % status)
+        why = "\n" + host.internal if host.internal else " look at `addopts`"
+        refuse(link, "pytest ended without a session (exit status %s):%s" % (status, why))
     link.tell("bye")
     leave()
 

@@ -6,7 +6,7 @@
 
 use super::Pytest;
 use super::entry::{Entry, Phase, give_back};
-use super::host::{Heard, Host, reason};
+use super::host::{Heard, Host, reason, text};
 use super::limits::{CALM_TESTS, FRUITLESS, GRACE, SILENCE};
 use super::message::{Do, Kind, Say};
 use super::window::Window;
@@ -34,6 +34,8 @@ pub(super) struct Shift<'a> {
     window: Window,
     next_ix: u64,
     stop: Option<Stop>,
+    /// The host was told to begin nothing more, and has not answered.
+    halting: bool,
     /// When the host last said anything, or was given something to do after a pause.
     heard: Instant,
     /// How many hosts in a row ended without having told anything.
@@ -77,6 +79,7 @@ impl<'a> Shift<'a> {
             window: Window::default(),
             next_ix: 0,
             stop: None,
+            halting: false,
             heard: Instant::now(),
             fruitless: 0,
         }
@@ -90,12 +93,16 @@ impl<'a> Shift<'a> {
             }
             match self.stop {
                 Some(Stop::Kill) => return self.kill().await,
-                Some(Stop::StartNothing) if self.sent.is_empty() => return,
+                Some(Stop::StartNothing) if self.sent.is_empty() && !self.halting => return,
                 Some(Stop::StartNothing) => {}
-                None if self.sent.is_empty() && !self.entries.iter().any(Entry::is_open) => return,
+                None if self.is_done() => return,
                 None => {
                     if self.has_work() && !self.has_host().await {
                         return;
+                    }
+                    // Everything may have been stolen, or stopped, while the host came up.
+                    if self.stop.is_some() || self.is_done() {
+                        continue;
                     }
                     self.feed().await;
                     if self.runner.host.is_none() && self.has_work() {
@@ -103,10 +110,13 @@ impl<'a> Shift<'a> {
                     }
                 }
             }
-            if self.stop.is_none() || !self.sent.is_empty() {
-                self.step().await;
-            }
+            self.step().await;
         }
+    }
+
+    /// Whether nothing is left of the shard.
+    fn is_done(&self) -> bool {
+        self.sent.is_empty() && !self.entries.iter().any(Entry::is_open)
     }
 
     /// Finds the files of the suite.
@@ -132,13 +142,13 @@ impl<'a> Shift<'a> {
                 }
                 Event::Heard(Heard::Said(say)) => self.hear(say).await,
                 Event::Heard(Heard::Ended(exit)) => {
-                    let printed = self.dismiss();
+                    let printed = text(self.dismiss());
                     let text = format!("{} while it looked for files:\n{printed}", reason(&exit));
                     return self.error(None, RunErrorKind::Runner, "pytest", &text).await;
                 }
                 Event::Late => {
                     let text = format!("pytest still looked for files after {} s\n", SILENCE.as_secs());
-                    let text = text + &self.traceback_and_kill(GRACE).await;
+                    let text = text + &self.stopped(GRACE).await;
                     return self.error(None, RunErrorKind::Runner, "pytest", &text).await;
                 }
                 Event::Control(control) => {
@@ -348,8 +358,15 @@ impl<'a> Shift<'a> {
                 self.sink.tell(Tell::GaveBack(stolen)).await;
             }
             Control::Stop { kill } => {
-                let stop = if kill { Stop::Kill } else { Stop::StartNothing };
-                self.stop = if self.stop == Some(Stop::Kill) { self.stop } else { Some(stop) };
+                if kill {
+                    self.stop = Some(Stop::Kill);
+                } else if self.stop.is_none() {
+                    self.stop = Some(Stop::StartNothing);
+                    self.halting = self.runner.host.is_some() && !self.sent.is_empty();
+                    if self.halting {
+                        self.ask(&Do::Halt).await;
+                    }
+                }
             }
         }
     }
@@ -393,6 +410,10 @@ impl<'a> Shift<'a> {
                     Kind::Teardown => RunErrorKind::Teardown,
                 };
                 self.error(None, kind, &place, &message).await;
+            }
+            Say::Halted => {
+                self.halting = false;
+                self.sent.retain(|sent| sent.started.is_some());
             }
             Say::Note { text } => self.sink.tell(Tell::Note(text)).await,
             Say::Hello { .. } | Say::Files { .. } | Say::Bye => {}
@@ -463,17 +484,16 @@ impl<'a> Shift<'a> {
     /// The host ended, and nobody asked it to.
     async fn ended(&mut self, exit: Exit) {
         self.fruitless += 1;
+        self.halting = false;
         let printed = self.dismiss();
         if self.sent.front().is_some_and(|sent| sent.started.is_some()) {
             self.fruitless = 0;
             let sent = self.sent.pop_front().expect("it was just looked at");
-            let mut output = Captured::default();
-            output.push(printed.as_bytes());
-            let reason = Some(reason(&exit));
-            let how = How { outcome: Outcome::Crashed, nuance: Nuance::Plain, reason, output: output.into_bytes() };
+            let (reason, output) = (Some(reason(&exit)), printed.into_bytes());
+            let how = How { outcome: Outcome::Crashed, nuance: Nuance::Plain, reason, output };
             self.finished(sent, None, how).await;
         } else {
-            self.blame_what_is_no_test(&format!("{}\n{printed}", reason(&exit))).await;
+            self.blame_what_is_no_test(&format!("{}\n{}", reason(&exit), text(printed))).await;
         }
         self.requeue();
     }
@@ -517,18 +537,15 @@ impl<'a> Shift<'a> {
         match self.sent.front() {
             Some(Sent { started: Some(_), test, .. }) => {
                 let (timeout, grace) = (test.policy.timeout, test.policy.grace);
-                let text = self.traceback_and_kill(grace.into()).await;
+                let output = self.traceback_and_kill(grace.into()).await.into_bytes();
                 let sent = self.sent.pop_front().expect("it was just looked at");
                 let reason = Some(format!("ran longer than its limit of {timeout}, and was stopped"));
-                let mut output = Captured::default();
-                output.push(text.as_bytes());
-                let how =
-                    How { outcome: Outcome::TimedOut, nuance: Nuance::Plain, reason, output: output.into_bytes() };
+                let how = How { outcome: Outcome::TimedOut, nuance: Nuance::Plain, reason, output };
                 self.finished(sent, None, how).await;
             }
             _ => {
                 let text = format!("nothing was heard of pytest for {} s, and it was stopped\n", SILENCE.as_secs());
-                let text = text + &self.traceback_and_kill(GRACE).await;
+                let text = text + &self.stopped(GRACE).await;
                 self.fruitless += 1;
                 self.blame_what_is_no_test(&text).await;
             }
@@ -537,16 +554,23 @@ impl<'a> Shift<'a> {
     }
 
     /// Stops the host; says where it was at, and what it printed.
-    async fn traceback_and_kill(&mut self, grace: Duration) -> String {
-        let Some(host) = &mut self.runner.host else { return String::new() };
-        let mut text = host.traceback().await;
-        host.kill(grace).await;
-        text.push_str(&self.dismiss());
-        text
+    async fn traceback_and_kill(&mut self, grace: Duration) -> Captured {
+        let mut all = Captured::default();
+        if let Some(host) = &mut self.runner.host {
+            all.push(host.traceback().await.as_bytes());
+            host.kill(grace).await;
+            all.append(self.dismiss());
+        }
+        all
+    }
+
+    /// The same, as text.
+    async fn stopped(&mut self, grace: Duration) -> String {
+        text(self.traceback_and_kill(grace).await)
     }
 
     /// Lets go of a host that ended: what it printed.
-    fn dismiss(&mut self) -> String {
+    fn dismiss(&mut self) -> Captured {
         self.runner.host.take().map(|mut host| host.take_output()).unwrap_or_default()
     }
 

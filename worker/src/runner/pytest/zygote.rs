@@ -1,7 +1,7 @@
-//! A process that has imported pytest, and forks hosts for all slots of a worker.
+//! A process that has imported pytest and its plugins, and forks hosts for all slots of a worker.
 //!
-//! Eight interpreters that import pytest on two cores take more than half a second before the first test runs; one that
-//! imports it, and eight forks, a fifth of that. It is an optimisation and nothing else: where it does not come up, each
+//! Eight interpreters that start pytest on two cores take more than a second before the first test runs; one that imports
+//! it, and eight forks, 0.4 s. It is an optimisation and nothing else: where it does not come up, each
 //! slot starts its host by itself. A zygote belongs to one suite of one run, whose environment it has.
 //!
 //! It runs below the spawner of the slot that needed it first. The invariant is the spawner's: an [`Exit`] is told only
@@ -91,9 +91,9 @@ impl Shared {
     }
 
     /// The zygote; started by whoever asks first, while the others wait.
-    pub(super) async fn get(&self, place: &Place, command: Command) -> Option<Arc<Zygote>> {
+    pub(super) async fn get(&self, place: &Place, command: Command, args: &[String]) -> Option<Arc<Zygote>> {
         let start = async {
-            match Zygote::start(place, command).await {
+            match Zygote::start(place, command, args).await {
                 Ok(zygote) => Some(Arc::new(zygote)),
                 Err(error) => {
                     tracing::debug!(%error, "no zygote; each slot starts its own pytest");
@@ -107,11 +107,11 @@ impl Shared {
 }
 
 impl Zygote {
-    /// Starts one; `command` is that of a host.
-    async fn start(place: &Place, mut command: Command) -> io::Result<Self> {
+    /// Starts one; `command` is that of a host, `args` what its pytest is given.
+    async fn start(place: &Place, mut command: Command, args: &[String]) -> io::Result<Self> {
         let (listener, socket) = Socket::bind(&place.scratch, "zygote.sock")?;
         command.env.push(("REGATTA_SOCK".into(), socket.path.clone().into()));
-        command.env.push(("REGATTA_ZYGOTE".into(), "1".into()));
+        command.env.push(("REGATTA_ZYGOTE".into(), serde_json::to_string(args)?.into()));
         let mut process = place.spawner.spawn(&command, Streams::Merged).await.map_err(io::Error::other)?;
         let ready = async {
             let (stream, _) = listener.accept().await?;

@@ -144,8 +144,7 @@ pub(super) fn crash(ending: Ending, output: &[u8]) -> String {
     let text = String::from_utf8_lossy(output);
     let told = |line: &&str| line.ends_with("has overflowed its stack") || line.starts_with("memory allocation of ");
     let cause = text.lines().rev().take(100).find(told).map(str::trim);
-    let guess = (ending == Ending::Signalled(9)).then_some("killed from outside; out of memory?");
-    match cause.or(guess) {
+    match cause.or(ending.guess()) {
         Some(cause) => one_line(&format!("{ending}: {cause}")),
         None => ending.to_string(),
     }
