@@ -23,6 +23,8 @@ pub(crate) struct Setting {
     pub(crate) profile: Option<String>,
     /// The coordinator, where there is one.
     pub(crate) on: Option<String>,
+    /// What the tests have to be to be selected, where not all of them are asked for.
+    pub(crate) selection: Option<String>,
     /// The flags that a command which runs a test again has to repeat.
     pub(crate) flags: Vec<String>,
     /// When to use colour.
@@ -80,7 +82,7 @@ impl Audience {
 
     /// Nobody: for work that has no progress worth showing.
     pub(crate) fn nobody(colour: When) -> Self {
-        let setting = Setting { slots: 0, profile: None, on: None, flags: Vec::new(), colour };
+        let setting = Setting { slots: 0, profile: None, on: None, selection: None, flags: Vec::new(), colour };
         Self { screen: None, stream: None, recordings: Vec::new(), targets: Vec::new(), setting, trouble: Vec::new() }
     }
 
@@ -143,9 +145,9 @@ impl Audience {
     /// Writes the reports, sums the run up, and tells how the process ends.
     pub(crate) fn finish(mut self, view: &View, outputs: &Outputs, exit: Exit) -> Exit {
         let slots = self.setting.slots;
-        let flags = &self.setting.flags;
+        let (selection, flags) = (self.setting.selection.as_deref(), &self.setting.flags);
         let mut written: Vec<String> = Vec::new();
-        let ending = Ending { exit, slots, flags, reports: &[] };
+        let ending = Ending { exit, slots, selection, flags, reports: &[] };
         for target in &self.targets {
             match target.write(view, outputs, &ending) {
                 Ok(paths) => written.extend(paths.iter().map(|path| path.display().to_string())),
@@ -159,7 +161,7 @@ impl Audience {
             }
         }
         let exit = if self.trouble.is_empty() { exit } else { report::exit_without_report(exit) };
-        let ending = Ending { exit, slots, flags, reports: &written };
+        let ending = Ending { exit, slots, selection, flags, reports: &written };
         if let Some(mut stream) = self.stream
             && let Err(gone) = stream.finish(view, &ending)
         {

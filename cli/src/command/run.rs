@@ -12,6 +12,7 @@ use crate::intent::{Context, Place, Plan, Run};
 use crate::view::{ErrorAt, View};
 use crate::{link, submit};
 use regatta_domain::RunId;
+use regatta_domain::filter::Filter;
 use regatta_domain::report::{CancelCause, RunOutcome};
 use regatta_domain::result::RunErrorKind;
 use regatta_runtime::shutdown::{Asked, on_signals};
@@ -115,7 +116,9 @@ impl Mission<'_> {
         let rules = &self.plan.rules;
         let profile = (rules.profile != crate::config::file::DEFAULT_PROFILE).then(|| rules.profile.clone());
         let colour = self.context.global.color.unwrap_or_default();
-        Setting { slots, profile, on, flags: Vec::new(), colour }
+        let filter = &self.plan.chosen.filter;
+        let selection = (*filter != Filter::All).then(|| filter.to_string());
+        Setting { slots, profile, on, selection, flags: Vec::new(), colour }
     }
 
     async fn run(self, channel: Channel, mut setting: Setting) -> Result<Exit, Error> {

@@ -36,6 +36,7 @@ pub(super) async fn show(
         slots: 0,
         profile: None,
         on: on.map(ToString::to_string),
+        selection: None,
         flags: Vec::new(),
         colour: context.global.color.unwrap_or_default(),
     };

@@ -68,7 +68,13 @@ fn refuse_unknown(config: &Config, words: &[&String], cwd: &Path) -> Result<(), 
         .map(|word| {
             let help = match nearest(word, names.iter().copied()) {
                 Some(nearest) => format!("did you mean `{nearest}`?"),
-                None => format!("there are {}; tests by name are `-E 'test({word})'`", names.join(", ")),
+                None => {
+                    let there = match &*names {
+                        [only] => format!("the only suite is `{only}`"),
+                        _ => format!("there are {}", names.join(", ")),
+                    };
+                    format!("{there}; tests by name are `-E 'test({word})'`")
+                }
             };
             Mistake::new(format!("there is no suite `{word}`")).help(help)
         })

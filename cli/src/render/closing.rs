@@ -2,7 +2,7 @@
 
 use super::paint::{FAIL, PASS, Paint, RETRY, STRONG, WARN};
 use super::status::push_verb;
-use super::{Ending, status, words};
+use super::{Ending, safe, status, words};
 use crate::exit::Exit;
 use crate::view::{HeldBack, Tally, View};
 use anstyle::Style;
@@ -12,7 +12,7 @@ use regatta_domain::report::{CancelCause, RunOutcome};
 /// The lines.
 pub(super) fn closing(view: &View, paint: Paint, ending: &Ending<'_>) -> Vec<String> {
     let mut lines: Vec<String> = ending.reports.iter().map(|path| report_line(paint, path)).collect();
-    lines.push(counts_line(view, paint, ending.exit));
+    lines.push(counts_line(view, paint, ending));
     if ending.exit != Exit::Ok {
         lines.push(exit_line(view, paint, ending.exit));
     }
@@ -36,9 +36,9 @@ fn report_line(paint: Paint, path: &str) -> String {
     format!("{line} {path}")
 }
 
-fn counts_line(view: &View, paint: Paint, exit: Exit) -> String {
+fn counts_line(view: &View, paint: Paint, ending: &Ending<'_>) -> String {
     let mut line = String::new();
-    let style = match exit {
+    let style = match ending.exit {
         Exit::Ok => PASS,
         Exit::Flaky | Exit::NoTests | Exit::Outstanding => WARN,
         _ => FAIL,
@@ -47,11 +47,13 @@ fn counts_line(view: &View, paint: Paint, exit: Exit) -> String {
     let tally = view.tally();
     let parts = counts(view, tally);
     if parts.is_empty() {
-        line.push_str(if view.outcome == Some(RunOutcome::Empty) {
-            " no tests were selected"
-        } else {
-            " no tests were run"
+        line.push_str(match view.outcome {
+            Some(RunOutcome::Empty) => " no tests were selected",
+            _ => " no tests were run",
         });
+        if let (Some(RunOutcome::Empty), Some(selection)) = (view.outcome, ending.selection) {
+            line.push_str(&format!(" by `{}`", safe::one_line(selection)));
+        }
     }
     for (at, (style, number, text)) in parts.into_iter().enumerate() {
         line.push_str(if at == 0 { " " } else { ", " });

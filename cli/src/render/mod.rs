@@ -35,6 +35,8 @@ pub(crate) struct Ending<'a> {
     pub(crate) exit: Exit,
     /// The slots that the run could have had; those that took part count where they are more.
     pub(crate) slots: u32,
+    /// What the tests had to be to be selected, where not all of them were asked for.
+    pub(crate) selection: Option<&'a str>,
     /// The flags of the run that a command which runs a test again has to repeat.
     pub(crate) flags: &'a [String],
     /// The reports that were written.

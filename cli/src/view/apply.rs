@@ -109,8 +109,11 @@ impl View {
             }
             Some(Event::RunCancelled(cancelled)) => {
                 let cause = CancelCause::field("cause", cancelled.cause)?;
-                self.cancelled.get_or_insert(cause);
-                news.push(News::Cancelled(cause));
+                // A second word only makes an end of what still runs.
+                if self.cancelled.is_none() {
+                    self.cancelled = Some(cause);
+                    news.push(News::Cancelled(cause));
+                }
             }
             Some(Event::RunClosing(_)) => {
                 self.closing = true;

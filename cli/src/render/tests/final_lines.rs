@@ -100,7 +100,7 @@ fn an_empty_run_says_that_it_is_empty() {
         script.end(v1::RunOutcome::Empty);
     });
     let wanted = "     \
-     Summary no tests were selected
+     Summary no tests were selected by `tag(none)`
      exit 4: no-tests; see `regatta explain 4`
         Done in 0.02s";
     assert!(lines.ends_with(wanted), "{lines}");
