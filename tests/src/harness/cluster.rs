@@ -1,16 +1,17 @@
 //! A coordinator and its workers, as processes on the loopback.
 
-use super::{Client, regatta};
-use std::io::{BufRead, BufReader};
+use super::{Client, Said, regatta};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
 
 /// A coordinator and its workers. All of them die with it.
 #[derive(Debug)]
 pub struct Cluster {
     data: tempfile::TempDir,
     dir: std::path::PathBuf,
-    coordinator: Child,
+    coordinator: Coordinator,
     /// Where the coordinator listens.
     pub url: String,
     /// The workers that live.
@@ -24,13 +25,39 @@ impl Cluster {
     /// When they do not start.
     #[must_use]
     pub fn start(dir: &Path, workers: usize, slots: u16) -> Self {
-        let data = tempfile::tempdir().expect("room for a directory");
-        let (coordinator, url) = coordinator(dir, data.path(), "127.0.0.1:0");
-        let mut cluster = Self { data, dir: dir.to_owned(), coordinator, url, workers: Vec::new() };
+        let mut cluster = Self::start_with(dir, |data| coordinator(data, "127.0.0.1:0"));
         for _ in 0..workers {
             cluster.add_worker(slots);
         }
         cluster
+    }
+
+    /// A coordinator that `command` starts, given its data directory; no workers.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn start_with(dir: &Path, command: impl FnOnce(&Path) -> Command) -> Self {
+        let data = tempfile::tempdir().expect("room for a directory");
+        let (coordinator, url) = Coordinator::start(dir, command(data.path()));
+        Self { data, dir: dir.to_owned(), coordinator, url, workers: Vec::new() }
+    }
+
+    /// Where the coordinator keeps what it must not forget.
+    #[must_use]
+    pub fn data(&self) -> &Path {
+        self.data.path()
+    }
+
+    /// Waits until the coordinator has ended by itself: what it said.
+    ///
+    /// # Panics
+    /// When it cannot be waited for.
+    pub fn end_of_coordinator(&mut self) -> Said {
+        let Coordinator { child, stderr } = &mut self.coordinator;
+        let status = child.wait().expect("a child can be waited for");
+        let stderr = stderr.take().map(|stderr| stderr.join().expect("reading does not panic"));
+        Said { code: status.code().unwrap_or(-1), stdout: self.url.clone(), stderr: stderr.unwrap_or_default() }
     }
 
     /// Adds a worker.
@@ -60,9 +87,9 @@ impl Cluster {
     /// # Panics
     /// When it does not come back.
     pub fn restart_coordinator(&mut self) {
-        kill(&mut self.coordinator);
+        kill(&mut self.coordinator.child);
         let address = self.url.trim_start_matches("http://").to_owned();
-        let (coordinator, url) = coordinator(&self.dir, self.data.path(), &address);
+        let (coordinator, url) = Coordinator::start(&self.dir, coordinator(self.data.path(), &address));
         assert_eq!(url, self.url);
         self.coordinator = coordinator;
     }
@@ -90,26 +117,46 @@ impl Drop for Cluster {
         for worker in &mut self.workers {
             kill(worker);
         }
-        kill(&mut self.coordinator);
+        kill(&mut self.coordinator.child);
     }
 }
 
-/// Starts a coordinator, and waits for the line that says where it listens.
-fn coordinator(dir: &Path, data: &Path, listen: &str) -> (Child, String) {
-    let mut child = Command::new(regatta())
-        .args(["coordinator", "--listen", listen, "--data"])
-        .arg(data)
-        .current_dir(dir)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("a coordinator starts");
-    let mut url = String::new();
-    let stdout = child.stdout.take().expect("stdout is piped");
-    BufReader::new(stdout).read_line(&mut url).expect("the coordinator says where it listens");
-    assert!(!url.is_empty(), "the coordinator did not come up");
-    (child, url.trim().to_owned())
+/// A coordinator, and what it tells people.
+#[derive(Debug)]
+struct Coordinator {
+    child: Child,
+    stderr: Option<JoinHandle<String>>,
+}
+
+impl Coordinator {
+    /// Starts it, and waits for the line that says where it listens.
+    fn start(dir: &Path, mut command: Command) -> (Self, String) {
+        let mut child = command
+            .current_dir(dir)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("a coordinator starts");
+        let mut stderr = child.stderr.take().expect("stderr is piped");
+        let stderr = std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            let _closed = stderr.read_to_end(&mut bytes);
+            String::from_utf8_lossy(&bytes).into_owned()
+        });
+        let mut url = String::new();
+        let stdout = child.stdout.take().expect("stdout is piped");
+        BufReader::new(stdout).read_line(&mut url).expect("the coordinator says where it listens");
+        assert!(!url.is_empty(), "the coordinator did not come up");
+        (Self { child, stderr: Some(stderr) }, url.trim().to_owned())
+    }
+}
+
+/// The command that serves as a coordinator.
+fn coordinator(data: &Path, listen: &str) -> Command {
+    let mut command = Command::new(regatta());
+    command.args(["coordinator", "--listen", listen, "--data"]).arg(data);
+    command
 }
 
 /// `kill -9`, and the end of it.

@@ -1,0 +1,81 @@
+//! What comes after a red run: what is left of it, retries, flaky tests, and stopping at the first failure.
+
+use super::assert_told;
+use regatta_tests::harness::{Client, Ended, Project};
+use std::collections::BTreeSet;
+
+fn run(project: &Project, args: &[&str]) -> Ended {
+    Client::start(project.path(), ["run", "--slots", "1"].iter().chain(args)).end()
+}
+
+/// A module whose first test fails until the file `mended` is there, and whose others take a while.
+fn red(tests: usize) -> Project {
+    let project = Project::pytest(&[], "");
+    let first = "import os\ndef test_fails(): assert os.path.exists('mended'), 'not mended'\n";
+    project.write("test_red.py", &format!("{first}{}", project.noting_module(tests, 50)));
+    project.write("test_sound.py", "def test_sound(): pass\n");
+    project
+}
+
+fn ids(ended: &Ended, which: impl Fn(&str) -> bool) -> BTreeSet<&str> {
+    ended.verdicts().into_iter().filter(|(_, verdict)| which(verdict)).map(|(id, _)| id).collect()
+}
+
+#[test]
+fn fail_fast_stops_at_the_first_failure_and_rerun_does_what_is_left_and_what_is_new() {
+    let project = red(30);
+    let first = run(&project, &["--fail-fast"]);
+    assert_eq!((first.code, first.count("failed")), (1, 1), "{}", first.stderr);
+    assert!(first.count("not_run") > 0, "{}", first.stderr);
+    assert_eq!(first.all("run_cancelled").next().expect("it was")["cause"], "fail_fast");
+    let wanted =
+        ["FAILED test_red.py::test_fails", "after as many failures as --fail-fast allows", "exit 1: tests-failed"];
+    assert_told(&first.stderr, &wanted);
+
+    project.write("mended", "");
+    project.write("test_new.py", "def test_new(): pass\n");
+    let second = Client::start(project.path(), ["rerun", "--slots", "1"]).end();
+    let mut left = ids(&first, |verdict| verdict != "passed");
+    left.insert("test_new.py::test_new");
+    // The file whose turn had not come when the first run stopped may never have been listed.
+    left.insert("test_sound.py::test_sound");
+    let sound = first.verdicts().get("test_sound.py::test_sound").copied();
+    if sound == Some("passed") {
+        left.remove("test_sound.py::test_sound");
+    }
+    assert_eq!(ids(&second, |_| true), left, "{}", second.stderr);
+    assert_eq!(second.code, 0, "{}", second.stderr);
+    assert!(project.executions().values().all(|times| *times == 1), "{:?}", project.executions());
+
+    let third = Client::start(project.path(), ["rerun"]).end();
+    assert_eq!((third.code, third.verdicts().len()), (0, 0), "{}", third.stderr);
+}
+
+/// A test that fails at its first attempt, and passes from the second on.
+fn flaky(config: &str) -> Project {
+    let test = "import os\ndef test_flaky():\n    assert os.environ['REGATTA_ATTEMPT'] != '1', 'the first attempt'\n";
+    Project::pytest(&[("test_flaky.py", test), ("test_sound.py", "def test_sound(): pass\n")], config)
+}
+
+#[test]
+fn a_test_that_passes_after_a_retry_is_flaky_and_the_run_is_green() {
+    let project = flaky("");
+    let ended = run(&project, &["--retries", "2"]);
+    assert_eq!((ended.code, ended.count("flaky"), ended.count("passed")), (0, 1, 2), "{}", ended.stderr);
+    assert_eq!(ended.verdict("test_flaky.py::test_flaky").0, "flaky");
+    assert_eq!(ended.all("test_retried").count(), 1);
+    let wanted = ["FLAKY test_flaky.py::test_flaky - passed at attempt 2, before: AssertionError: the first attempt"];
+    assert_told(&ended.stderr, &wanted);
+
+    let ended = run(&project, &[]);
+    assert_eq!((ended.code, ended.count("failed")), (1, 1), "{}", ended.stderr);
+}
+
+#[test]
+fn a_profile_may_call_flaky_tests_failures() {
+    let project = flaky("[profile.default]\nretries = 1\nflaky = \"fail\"\n");
+    let ended = run(&project, &[]);
+    assert_eq!((ended.code, ended.count("flaky"), ended.count("failed")), (6, 1, 0), "{}", ended.stderr);
+    assert_told(&ended.stderr, &["exit 6: flaky", "`regatta explain 6`", "FLAKY test_flaky.py::test_flaky"]);
+    assert_eq!(ended.summary()["exit"]["name"], "flaky");
+}

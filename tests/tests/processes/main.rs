@@ -1,0 +1,4 @@
+//! Real processes, in one binary: what is asked of them goes right, and what goes wrong is told.
+
+mod bad_input;
+mod cluster;
