@@ -1,5 +1,6 @@
 //! From what was meant to what is asked of a coordinator: the suites with their files, as far as those are remembered.
 
+use crate::changed::changed;
 use regatta_domain::listing::ListedFile;
 use regatta_domain::plan::PlannedSuite;
 use regatta_domain::result::RunError;
@@ -7,6 +8,7 @@ use regatta_wire::submission::SuiteRequest;
 use regatta_wire::v1;
 use regatta_wire::v1::runs_client::RunsClient;
 use regatta_worker::runner::Snapshot;
+use std::path::Path;
 use std::sync::Arc;
 use tonic::transport::Channel;
 
@@ -15,23 +17,28 @@ use tonic::transport::Channel;
 pub(crate) enum Error {
     /// Its framework is not there, or is too old.
     Runner(RunError),
+    /// A filter asks what has changed, and git cannot tell.
+    Changes(String),
     /// The coordinator does not answer.
     Coordinator(tonic::Status),
 }
 
-/// Asks for a suite: its files as they are remembered, each with the key that it has now.
+/// Asks for a suite: its files as they are remembered, each with the key that it has now; with `changes`, what has changed
+/// of them, too.
 pub(crate) async fn suite(
     client: &mut RunsClient<Channel>,
     project: &str,
     suite: PlannedSuite,
+    changes: bool,
 ) -> Result<SuiteRequest, Error> {
     let planned = suite.clone();
-    let snapshot = tokio::task::spawn_blocking(move || Snapshot::take(&planned))
-        .await
-        .expect("taking a snapshot does not panic")
-        .map_err(Error::Runner)?;
+    let look = move || -> Result<_, Error> {
+        let changed = if changes { changed(Path::new(&*planned.root)).map_err(Error::Changes)? } else { Vec::new() };
+        Ok((Snapshot::take(&planned).map_err(Error::Runner)?, changed))
+    };
+    let (snapshot, changed) = tokio::task::spawn_blocking(look).await.expect("looking at files does not panic")?;
     let Some(tree_key) = snapshot.tree_key() else {
-        return Ok(SuiteRequest { suite, tree_key: "".into(), discover: true, files: Vec::new(), changed: Vec::new() });
+        return Ok(SuiteRequest { suite, tree_key: "".into(), discover: true, files: Vec::new(), changed });
     };
     let recall = v1::RecallRequest {
         project: project.to_owned(),
@@ -49,5 +56,5 @@ pub(crate) async fn suite(
     })
     .await
     .expect("reading keys does not panic");
-    Ok(SuiteRequest { suite, tree_key: Arc::from(tree_key.to_string()), discover: !exact, files, changed: Vec::new() })
+    Ok(SuiteRequest { suite, tree_key: Arc::from(tree_key.to_string()), discover: !exact, files, changed })
 }

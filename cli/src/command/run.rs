@@ -162,13 +162,18 @@ async fn request(
     let Plan { config, rules, chosen } = plan;
     let project = config.project().value;
     let seed = run.0.as_u64_pair().1 >> 32;
+    let changes = chosen.filter.needs_changes() || rules.rules.iter().any(|rule| rule.filter.needs_changes());
     let (mut suites, mut mistakes): (Vec<SuiteRequest>, Vec<Mistake>) = (Vec::new(), Vec::new());
     for (name, suite) in config.suites().into_iter().filter(|(name, _)| chosen.suites.iter().any(|c| c == name)) {
-        match submit::suite(client, &project, config.planned(name, suite)).await {
+        match submit::suite(client, &project, config.planned(name, suite), changes).await {
             Ok(suite) => suites.push(suite),
             Err(submit::Error::Runner(error)) => {
                 let what = format!("the suite `{name}` cannot run: {}", error.message);
                 mistakes.push(Mistake::new(what).help("`regatta doctor` checks everything that a suite needs"));
+            }
+            Err(submit::Error::Changes(why)) => {
+                let what = format!("what has changed in the suite `{name}` cannot be told: {why}");
+                mistakes.push(Mistake::new(what).help("`changed()` compares with the last commit of a git repository"));
             }
             Err(submit::Error::Coordinator(status)) => {
                 return Err(Error::infrastructure("the coordinator does not answer").because(&status));
