@@ -73,6 +73,8 @@ mutants! {
     MissingPasses,
     /// A test that failed first and passed then is called passed.
     FlakyPasses,
+    /// A test that failed first and skipped then is called skipped.
+    SkipForgives,
     /// A cancelled run drops what waits in its first suite only.
     CancelKeepsWaiting,
     /// A file that cannot be collected does not make its run red.

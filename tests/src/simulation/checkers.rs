@@ -244,6 +244,7 @@ pub(super) fn verdict_of(outcome: Outcome, failures: u16) -> Verdict {
     match outcome {
         Outcome::Passed if failures > 0 => Verdict::Flaky,
         Outcome::Passed => Verdict::Passed,
+        Outcome::Skipped if failures > 0 => Verdict::Failed,
         Outcome::Skipped => Verdict::Skipped,
         Outcome::Failed => Verdict::Failed,
         Outcome::TimedOut => Verdict::TimedOut,

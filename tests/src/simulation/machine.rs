@@ -30,6 +30,8 @@ const ALIVE: Micros = Micros::from_secs(5);
 
 /// Small news waits this long for company.
 const LINGER: Micros = Micros::from_ms(5);
+/// How a flaky test may end, drawn anew for each attempt.
+const FLAKES: [Outcome; 5] = [Outcome::Passed, Outcome::Failed, Outcome::Passed, Outcome::Failed, Outcome::Skipped];
 
 impl Machine {
     pub(super) fn new(chance: &mut Entropy) -> Self {
@@ -244,7 +246,7 @@ impl Simulation {
             Behaviour::Skips => Outcome::Skipped,
             Behaviour::Crashes => Outcome::Crashed,
             Behaviour::Hangs => Outcome::TimedOut,
-            Behaviour::Flakes => [Outcome::Passed, Outcome::Failed][pick(&mut self.chance, 2)],
+            Behaviour::Flakes => FLAKES[pick(&mut self.chance, FLAKES.len())],
             Behaviour::HangsHard | Behaviour::Poison => return None,
         })
     }

@@ -74,6 +74,8 @@ impl Turn<'_> {
         Then::Verdict(match result.outcome {
             Outcome::Passed if test.failures > 0 && !mutant::is(Mutant::FlakyPasses) => Verdict::Flaky,
             Outcome::Passed => Verdict::Passed,
+            // Skipping at the retry does not undo the failure.
+            Outcome::Skipped if test.failures > 0 && !mutant::is(Mutant::SkipForgives) => Verdict::Failed,
             Outcome::Skipped => Verdict::Skipped,
             Outcome::Failed => Verdict::Failed,
             Outcome::TimedOut => Verdict::TimedOut,

@@ -29,6 +29,20 @@ fn a_failed_test_runs_again_alone_after_its_backoff_and_is_flaky_when_it_passes(
 }
 
 #[test]
+fn a_test_that_failed_and_skips_at_its_retry_has_failed() {
+    let mut scene = Scene::new();
+    let _step = scene.submit(with(retries(1), &[("x", 10)]));
+    scene.join(A, 1);
+    let _step = scene.told(A, vec![failed(1, 0), released(1)]);
+    let ask = scene.ask(A, 0);
+    let _step = scene.take(ask);
+    let _shown = scene.pass(Micros::from_ms(400));
+    let over = scene.report(A, vec![finished(2, 0, Outcome::Skipped), released(2)]);
+    let expected = ["accepted under 2: 0 failed", "lease 2 ended: Released", "closing", "A < ack 2", "A < close"];
+    scene.check(over, &expected);
+}
+
+#[test]
 fn a_test_without_retries_left_has_failed() {
     let mut scene = Scene::new();
     let _step = scene.submit(with(TestPolicy { backoff: Micros::ZERO, ..retries(2) }, &[("x", 10)]));
