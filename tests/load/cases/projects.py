@@ -3,7 +3,7 @@
 from rig import projects, pytest_peers, regatta
 from rig.measure import Case, Failed, Goal
 
-ORDERS = {"": ("-p", "no:randomly"), "/random-order": ()}
+ORDERS = {"own-order": ("-p", "no:randomly"), "random-order": ()}
 
 
 def cases(with_regatta):
@@ -27,8 +27,8 @@ def _case(project, order, switch, with_regatta):
             regatta.warm(project.folder, 2, before=configured, done=(0, 1)),
         ]
     return Case(
-        f"projects/{project.name}{order}",
-        f"The suite of {project.name} {project.version}, two slots, {'in random order' if order else 'in its own order'}.",
+        f"projects/{project.name}/{order}",
+        f"The suite of {project.name} {project.version}, two slots, {order.replace('-', ' ')}.",
         columns,
         [Goal("regatta, cold", 0.90, "xdist"), Goal("regatta, warm", 0.80, "xdist")],
         runs=project.measured,
