@@ -50,6 +50,7 @@ fn submission(run: u128, tests: u32) -> Box<regatta_domain::submission::Submissi
         known: true,
         policy: regatta_domain::PolicyIx(0),
         level: regatta_domain::Level::None,
+        line: 7,
         ignored: false,
     };
     let file = FileDraft {
@@ -108,8 +109,12 @@ async fn what_waits_together_is_committed_together() {
     let handle = started.handle.clone();
     // The driver is kept busy with a look, while a hundred runs gather behind it.
     let (release, held) = std::sync::mpsc::channel::<()>();
+    let (busy, is_busy) = tokio::sync::oneshot::channel();
     let looking = handle.clone();
-    let look = tokio::spawn(async move { looking.look(move |_, _| held.recv().is_ok()).await });
+    let look =
+        tokio::spawn(async move { looking.look(move |_, _| busy.send(()).is_ok() && held.recv().is_ok()).await });
+    // Before that, what is submitted could be taken together with the look.
+    is_busy.await.unwrap();
     let submitting: Vec<_> = (0..100_u128)
         .map(|run| {
             let handle = handle.clone();

@@ -1,4 +1,5 @@
-//! Ctrl-C: the first lets running tests end, the second stops them at once. Tests here run until the file `go` is there.
+//! Ctrl-C: the first lets running tests end, the second stops them at once. Tests here run until the file `go` is there, and
+//! then for as long as word of a signal may take to all who are concerned.
 
 use super::assert_told;
 use nix::sys::signal::{Signal, kill};
@@ -19,6 +20,7 @@ fn project(runner: &str) -> Project {
              def test_waits(x):\n    \
                  open('pid', 'w').write(str(os.getpid()))\n    \
                  while not os.path.exists('go'): time.sleep(0.01)\n    \
+                 time.sleep(0.5)\n    \
                  open({side:?}, 'a').write('ended\\n')\n"
         );
         project.write("test_waits.py", &module);
@@ -26,7 +28,7 @@ fn project(runner: &str) -> Project {
         let config = "[suite.ex]\nrunner = \"exec\"\ncommand = [\"sh\", \"{id}\"]\ntests = [\"*.sh\"]\n";
         project.write("regatta.toml", config);
         for at in 0..TESTS {
-            let script = format!("echo $$ > pid; while ! [ -e go ]; do sleep 0.01; done; echo ended >> '{side}'\n");
+            let script = format!("echo $$ > pid; while ! [ -e go ]; do sleep 0.01; done; sleep 0.5; echo ended >> '{side}'\n");
             project.write(&format!("{at}.sh"), &script);
         }
     }
