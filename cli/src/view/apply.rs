@@ -168,6 +168,7 @@ impl View {
             self.tests.push(Test {
                 file,
                 name: test.name.into(),
+                line: test.line,
                 key: test_key("key", &test.key)?,
                 policy: PolicyIx(u16::try_from(test.policy).unwrap_or(u16::MAX)),
                 group: test.group,

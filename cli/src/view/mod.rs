@@ -103,6 +103,8 @@ pub(crate) struct Test {
     pub(crate) file: FileIx,
     /// Its name within the file.
     pub(crate) name: Arc<str>,
+    /// The line it stands at; 0 where that is not known.
+    pub(crate) line: u32,
     /// What its history hangs on.
     pub(crate) key: TestKey,
     /// Its rules.

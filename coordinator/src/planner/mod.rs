@@ -131,6 +131,7 @@ impl Planning {
                 known: estimate.is_some(),
                 policy: rules.policy,
                 level: rules.level.unwrap_or(test.level),
+                line: test.line,
                 ignored: test.ignored,
             });
         }

@@ -214,6 +214,7 @@ impl World {
             known: true,
             policy: PolicyIx(0),
             level: Level::None,
+            line: 7,
             ignored: at == 4,
         };
         (from..from + count).map(draft).collect()

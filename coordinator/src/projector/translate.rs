@@ -303,6 +303,7 @@ impl Telling<'_> {
             ignored: found.place == Place::Done(Verdict::Skipped),
             group: found.group.0,
             level: v1::Level::from(found.level).into(),
+            line: found.line,
         }
     }
 

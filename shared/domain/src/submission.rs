@@ -55,6 +55,8 @@ pub struct FileDraft {
 pub struct TestDraft {
     /// See [`crate::listing::ListedTest::name`].
     pub name: Arc<str>,
+    /// See [`crate::listing::ListedTest::line`].
+    pub line: u32,
     /// What its history hangs on.
     pub key: TestKey,
     /// See [`crate::listing::ListedTest::group`].

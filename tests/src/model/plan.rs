@@ -56,6 +56,7 @@ pub(super) fn test(name: &str) -> TestDraft {
         known: true,
         policy: PolicyIx(0),
         level: Level::None,
+        line: 7,
         ignored: false,
     }
 }

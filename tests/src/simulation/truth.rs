@@ -197,6 +197,7 @@ impl TrueTest {
             known,
             policy: PolicyIx(u16::from(swarm.bad_tests && chance.below(2) == 0)),
             level: Level::None,
+            line: 0,
             ignored: swarm.bad_tests && chance.below(20) == 0,
         };
         Self { draft, behaviour, takes }

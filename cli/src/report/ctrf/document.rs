@@ -92,6 +92,8 @@ pub(super) struct Test<'a> {
     pub(super) raw_status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) file_path: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) line: Option<u32>,
     pub(super) retries: u32,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) retry_attempts: Vec<Retry>,

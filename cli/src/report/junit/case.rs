@@ -67,6 +67,9 @@ pub(super) fn of_test(view: &View, ix: TestIx, outputs: &Outputs, sources: &Sour
     case.timestamp = test.attempts.first().and_then(|first| moment(first.started)).map(Into::into);
     if let Some(file) = sources.of(view, test.file) {
         case.extra.insert("file".into(), file.into());
+        if test.line > 0 {
+            case.extra.insert("line".into(), test.line.to_string().into());
+        }
     }
     case.properties = properties(test, suite);
     // What decided is told last, and is what a person looks for first.

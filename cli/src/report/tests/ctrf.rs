@@ -39,6 +39,7 @@ fn ctrf_is_what_its_schema_says_and_red_is_failed() {
     assert_eq!(of("test_flaky")["flaky"], true);
     assert_eq!(of("test_flaky")["retryAttempts"].as_array().map(Vec::len), Some(2));
     assert_eq!(of("test_bad[a b]")["filePath"], "tests/test_a.py");
+    assert_eq!(of("test_bad[a b]")["line"], 20);
     assert_eq!(of("test_bad[a b]")["id"], "00000000-0000-0000-0000-000000000002");
     assert_eq!(of("test_bad[a b]")["threadId"], "w1/0");
     assert!(of("test_bad[a b]")["trace"].as_str().expect("a trace").ends_with("test_a.py:7: AssertionError"));

@@ -47,7 +47,7 @@ fn junit_has_one_dialect() {
     let wanted = r#"<?xml version="1.0" encoding="UTF-8"?>
 <testsuites name="shop" tests="3" skipped="0" failures="1" errors="0" uuid="01920000-0000-7000-8000-000000000001" timestamp="2026-01-02T03:04:05.000+00:00" time="0.091">
     <testsuite name="api" tests="3" skipped="0" errors="0" failures="1" timestamp="2026-01-02T03:04:05.000+00:00" time="0.091">
-        <testcase name="test_ok" classname="tests/test_a.py" timestamp="2026-01-02T03:04:05.000+00:00" time="0.012" file="tests/test_a.py">
+        <testcase name="test_ok" classname="tests/test_a.py" timestamp="2026-01-02T03:04:05.000+00:00" time="0.012" file="tests/test_a.py" line="10">
             <properties>
                 <property name="suite" value="api"/>
                 <property name="worker" value="w1"/>
@@ -55,7 +55,7 @@ fn junit_has_one_dialect() {
                 <property name="attempt" value="1"/>
             </properties>
         </testcase>
-        <testcase name="test_bad" classname="tests/test_a.py" timestamp="2026-01-02T03:04:05.012+00:00" time="0.039" file="tests/test_a.py">
+        <testcase name="test_bad" classname="tests/test_a.py" timestamp="2026-01-02T03:04:05.012+00:00" time="0.039" file="tests/test_a.py" line="20">
             <properties>
                 <property name="suite" value="api"/>
                 <property name="worker" value="w1"/>
@@ -68,7 +68,7 @@ fn junit_has_one_dialect() {
             </rerunFailure>
             <system-out>E  assert</system-out>
         </testcase>
-        <testcase name="test_flaky" classname="tests/test_a.py" timestamp="2026-01-02T03:04:05.051+00:00" time="0.040" file="tests/test_a.py">
+        <testcase name="test_flaky" classname="tests/test_a.py" timestamp="2026-01-02T03:04:05.051+00:00" time="0.040" file="tests/test_a.py" line="30">
             <properties>
                 <property name="suite" value="api"/>
                 <property name="worker" value="w1"/>

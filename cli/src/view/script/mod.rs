@@ -84,6 +84,7 @@ impl<'a> Script<'a> {
                 key: format!("{:032x}", self.tests.len()),
                 estimate: estimate * 1_000,
                 known: true,
+                line: 10 * u32::try_from(self.tests.len()).expect("few tests"),
                 group: u32::try_from(self.tests.len()).expect("few tests"),
                 ..v1::PlannedTest::default()
             }

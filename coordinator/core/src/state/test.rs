@@ -13,6 +13,8 @@ pub struct Test {
     pub group: GroupIx,
     /// Its name within the file.
     pub name: Arc<str>,
+    /// The line it stands at; 0 where that is not known.
+    pub line: u32,
     /// What its history hangs on.
     pub key: TestKey,
     /// How long it may take.
@@ -54,6 +56,7 @@ impl Test {
             file,
             group,
             name: Arc::clone(&draft.name),
+            line: draft.line,
             key: draft.key,
             estimate: draft.estimate,
             known: draft.known,

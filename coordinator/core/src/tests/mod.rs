@@ -208,6 +208,7 @@ pub(crate) fn test(name: &str, ms: u64) -> TestDraft {
         known: true,
         policy: PolicyIx(0),
         level: Level::None,
+        line: 7,
         ignored: false,
     }
 }

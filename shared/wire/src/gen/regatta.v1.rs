@@ -673,6 +673,9 @@ pub struct PlannedTest {
     pub group: u32,
     #[prost(enumeration = "Level", tag = "8")]
     pub level: i32,
+    /// Where it stands in its file; 0 where that is not known.
+    #[prost(uint32, tag = "9")]
+    pub line: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ShardLeased {
