@@ -109,7 +109,7 @@ async fn what_waits_together_is_committed_together() {
     let handle = started.handle.clone();
     // The driver is kept busy with a look, while a hundred runs gather behind it.
     let (release, held) = std::sync::mpsc::channel::<()>();
-    let (busy, is_busy) = tokio::sync::oneshot::channel();
+    let (busy, is_busy) = oneshot::channel();
     let looking = handle.clone();
     let look =
         tokio::spawn(async move { looking.look(move |_, _| busy.send(()).is_ok() && held.recv().is_ok()).await });

@@ -28,7 +28,8 @@ fn project(runner: &str) -> Project {
         let config = "[suite.ex]\nrunner = \"exec\"\ncommand = [\"sh\", \"{id}\"]\ntests = [\"*.sh\"]\n";
         project.write("regatta.toml", config);
         for at in 0..TESTS {
-            let script = format!("echo $$ > pid; while ! [ -e go ]; do sleep 0.01; done; sleep 0.5; echo ended >> '{side}'\n");
+            let script =
+                format!("echo $$ > pid; while ! [ -e go ]; do sleep 0.01; done; sleep 0.5; echo ended >> '{side}'\n");
             project.write(&format!("{at}.sh"), &script);
         }
     }
