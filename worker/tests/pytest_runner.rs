@@ -529,6 +529,21 @@ async fn a_stop_lets_what_runs_finish_and_starts_nothing_more() {
 }
 
 #[tokio::test]
+async fn a_stop_ends_also_when_what_runs_takes_the_host_with_it() {
+    let mut stage = open("pytest-9", "pytest-rough", &[("FIXTURE_HANGS", "1")]).await;
+    stage.policy.timeout = Micros::from_ms(500);
+    let files = work(&stage, &[(ROUGH, &["test_hangs", "test_after"])]);
+    let mut stop = Some(Control::Stop { kill: false });
+    let told = stage
+        .work(Work::Files(files), |tell| match tell {
+            Tell::Started { .. } => stop.take(),
+            _ => None,
+        })
+        .await;
+    assert_eq!((told.finished.len(), told.of("test_hangs").outcome), (1, Outcome::TimedOut), "{told:#?}");
+}
+
+#[tokio::test]
 async fn a_file_that_cannot_be_collected_is_an_error_and_the_others_go_on() {
     for pytest in ["pytest-9", "pytest-8"] {
         let mut stage = open(pytest, "pytest-broken", &[("FIXTURE_DIES", "1")]).await;

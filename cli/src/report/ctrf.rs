@@ -78,6 +78,7 @@ fn of_test<'a>(view: &'a View, ix: TestIx, outputs: &Outputs, sources: &Sources)
     let path = &*view.file_of(ix).path;
     let failed = status_of(test) == Status::Failed;
     let shown = if failed { failure::deciding(test) } else { None };
+    let file_path = sources.of(view, test.file);
     document::Test {
         id: Some(uuid::Uuid::from_bytes(test.key.0).to_string()),
         name: if test.name.is_empty() { path.into() } else { safe::one_line(&test.name) },
@@ -89,8 +90,8 @@ fn of_test<'a>(view: &'a View, ix: TestIx, outputs: &Outputs, sources: &Sources)
         message: status::reason(test),
         trace: shown.and_then(|attempt| outputs.of(attempt)).map(trace),
         raw_status: test.verdict.unwrap_or(Verdict::NotRun).name(),
-        file_path: sources.of(view, test.file),
-        line: (test.line > 0 && sources.of(view, test.file).is_some()).then_some(test.line),
+        line: (test.line > 0 && file_path.is_some()).then_some(test.line),
+        file_path,
         retries: attempt::count(test).saturating_sub(1),
         retry_attempts: if test.attempts.len() > 1 { retries(test, outputs) } else { Vec::new() },
         flaky: test.verdict == Some(Verdict::Flaky),

@@ -1028,8 +1028,8 @@ def require(link):
 
 class Prepared:
     """What the start of every host has in common, done once before they are forked: pytest's own plugins registered, and
-    the modules of installed plugins imported. Nothing of the suite's is run, no hook is called, and what cannot be done
-    here is left to the hosts, which tell of it.
+    the modules of installed plugins imported. Nothing of the suite's is run, no hook but of pytest's own plugins is
+    called, and what cannot be done here is left to the hosts, which tell of it.
     """
 
     def __init__(self, args):

@@ -300,7 +300,9 @@ impl<'a> Shift<'a> {
 
     /// Waits for whatever happens next, and sees to it.
     async fn step(&mut self) {
-        let busy = !self.sent.is_empty() || self.entries.iter().any(|e| matches!(e.phase, Phase::Collecting { .. }));
+        let busy = self.halting
+            || !self.sent.is_empty()
+            || self.entries.iter().any(|e| matches!(e.phase, Phase::Collecting { .. }));
         let late = match self.sent.front() {
             Some(Sent { started: Some((_, at)), test, .. }) => Some(*at + Duration::from(test.policy.timeout)),
             _ => busy.then(|| self.heard + SILENCE),
@@ -484,7 +486,6 @@ impl<'a> Shift<'a> {
     /// The host ended, and nobody asked it to.
     async fn ended(&mut self, exit: Exit) {
         self.fruitless += 1;
-        self.halting = false;
         let printed = self.dismiss();
         if self.sent.front().is_some_and(|sent| sent.started.is_some()) {
             self.fruitless = 0;
@@ -571,6 +572,8 @@ impl<'a> Shift<'a> {
 
     /// Lets go of a host that ended: what it printed.
     fn dismiss(&mut self) -> Captured {
+        // It answers nothing any more.
+        self.halting = false;
         self.runner.host.take().map(|mut host| host.take_output()).unwrap_or_default()
     }
 
