@@ -59,6 +59,7 @@ impl Here {
             worker: WorkerId(Uuid::new_v4()),
             name: "here".to_owned(),
             slots,
+            labels: Vec::new(),
             exe: own_binary()?,
             patience: Some(20),
         };

@@ -24,6 +24,7 @@ pub(crate) async fn abandon(driver: &DriverHandle) -> Result<(), Gone> {
             name: "gone".to_owned(),
             version: String::new(),
             slots: 0,
+            labels: Vec::new(),
             holds: Vec::new(),
             outgoing,
             alive,

@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 pub(crate) struct Desk {
     worker: WorkerId,
     name: String,
+    labels: Vec<String>,
     slots: Vec<SlotDesk>,
     outbox: Outbox,
     runs: BTreeMap<RunId, RunDesk>,
@@ -56,10 +57,11 @@ struct Held {
 const NOTES: usize = 64;
 
 impl Desk {
-    pub(crate) fn new(worker: WorkerId, name: String, slots: Vec<mpsc::Sender<ToSlot>>) -> Self {
+    pub(crate) fn new(worker: WorkerId, name: String, labels: Vec<String>, slots: Vec<mpsc::Sender<ToSlot>>) -> Self {
         Self {
             worker,
             name,
+            labels,
             slots: slots.into_iter().map(|to| SlotDesk { to, wants: false, told: false }).collect(),
             outbox: Outbox::default(),
             runs: BTreeMap::new(),
@@ -85,6 +87,7 @@ impl Desk {
             protocol: regatta_wire::PROTOCOL,
             slots: u32::try_from(self.slots.len()).unwrap_or(u32::MAX),
             holds: holds.into_iter().map(|token| token.0).collect(),
+            labels: self.labels.clone(),
         }
     }
 

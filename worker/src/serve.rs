@@ -29,6 +29,8 @@ pub struct Config {
     pub name: String,
     /// How many slots it offers.
     pub slots: u16,
+    /// What it offers beside them; suites may require it.
+    pub labels: Vec<String>,
     /// The `regatta` binary, which is also the spawner of test processes.
     pub exe: PathBuf,
     /// How often the first connection is tried before the worker gives up; `None` for ever.
@@ -64,7 +66,7 @@ pub async fn serve(config: Config, channel: Channel, shutdown: watch::Receiver<A
     drop(out);
     let client =
         FleetClient::new(channel).max_decoding_message_size(MESSAGE_BYTES).max_encoding_message_size(MESSAGE_BYTES);
-    let desk = Desk::new(config.worker, config.name, senders);
+    let desk = Desk::new(config.worker, config.name, config.labels, senders);
     // The desk ends with the session, the slots' inboxes close with the desk, and the slots tear down what is warm.
     let ended = Session { desk, from_slots, client, shutdown, patience: config.patience }.run().await;
     while let Some(slot) = slots.join_next().await {

@@ -102,6 +102,9 @@ pub(crate) struct WorkerArgs {
     #[arg(short = 'j', long, value_name = "N", env = "REGATTA_SLOTS")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) slots: Option<u16>,
+    /// What it offers, such as gpu or os:windows: suites may require it; may be given several times
+    #[arg(long, value_name = "LABEL", env = "REGATTA_LABEL", value_delimiter = ',')]
+    pub(crate) label: Vec<String>,
     /// How people know the worker [default: the name of the machine]
     #[arg(long, value_name = "NAME", env = "REGATTA_NAME")]
     pub(crate) name: Option<String>,

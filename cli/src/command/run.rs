@@ -184,6 +184,7 @@ async fn request(
         return Err(Error::all(Exit::Usage, mistakes));
     }
     let overrides = rules.rules.iter().map(|rule| Override {
+        needs: regatta_domain::Needs::default(),
         filter: rule.filter.to_string(),
         timeout: rule.kill_after,
         grace: rule.grace,

@@ -24,6 +24,7 @@ async fn serve(args: WorkerArgs) -> Result<Exit, Error> {
         worker: WorkerId(Uuid::new_v4()),
         name: args.name.unwrap_or_else(name_of_machine),
         slots: args.slots.unwrap_or_else(slots_of_machine),
+        labels: args.label,
         exe: own_binary()?,
         patience: None,
     };

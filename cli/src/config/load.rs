@@ -93,6 +93,7 @@ impl Config {
             runner: suite.runner(),
             root: self.root(suite).display().to_string().into(),
             settings: settings::to_json(&suite.settings).into(),
+            requires: Vec::new(),
             env: env.map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect(),
         }
     }

@@ -14,13 +14,13 @@ impl Resolved {
             max_failures: self.fail_fast.value.0,
             max_losses: self.uncompleted_retries.value,
             max_retries: self.retry_cap.value,
-            list_only: false,
             flaky_fails: self.flaky.value == Flaky::Fail,
             shuffle: match self.shuffle.value {
                 Shuffle::Off => None,
                 Shuffle::Drawn => Some(seed),
                 Shuffle::Seed(seed) => Some(seed),
             },
+            ..RunPolicy::default()
         }
     }
 

@@ -5,6 +5,7 @@ use regatta_domain::result::{RunError, TestResult};
 use regatta_domain::submission::{FileDraft, Submission, TestDraft};
 use regatta_domain::{FileIx, Micros, RunId, SlotIx, TestIx, Token, WorkerId};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// One connection of a worker. A worker that reconnects has a new one, and messages of the old one are dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -43,6 +44,8 @@ pub enum Command {
         session: SessionId,
         /// How many slots it offers.
         slots: u16,
+        /// What it offers beside them; suites may require it.
+        labels: Vec<Arc<str>>,
         /// The leases that it holds: those it works on, and those of which it has something to say that was not
         /// acknowledged yet.
         holds: Vec<Token>,

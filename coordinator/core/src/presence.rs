@@ -5,6 +5,7 @@
 use crate::command::SessionId;
 use regatta_domain::{SlotIx, TestIx, Time, Token, WorkerId};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 /// Who is there, and what they do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -18,12 +19,14 @@ pub struct Presence {
 }
 
 /// An attached worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Session {
     /// Its connection.
     pub id: SessionId,
     /// How many slots it offers.
     pub slots: u16,
+    /// What it offers beside them.
+    pub labels: Vec<Arc<str>>,
     /// Whether it wants no more shards.
     pub draining: bool,
 }

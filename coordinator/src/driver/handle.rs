@@ -10,6 +10,7 @@ use regatta_domain::submission::Submission;
 use regatta_domain::{RunId, SlotIx, Token, WorkerId};
 use regatta_wire::{Failure, v1};
 use std::fmt;
+use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 use tonic::Status;
 
@@ -45,6 +46,7 @@ pub(crate) struct Newcomer {
     pub(crate) name: String,
     pub(crate) version: String,
     pub(crate) slots: u16,
+    pub(crate) labels: Vec<Arc<str>>,
     pub(crate) holds: Vec<Token>,
     /// Where it is told things.
     pub(crate) outgoing: mpsc::Sender<Result<v1::ToWorker, Status>>,

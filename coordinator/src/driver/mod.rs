@@ -122,9 +122,10 @@ impl Driver {
                 Command::Cancel { run, cause, kill, reply: self.await_reply(answer) }
             }
             Request::Attach(newcomer) => {
-                let (worker, slots, holds) = (newcomer.worker, newcomer.slots, newcomer.holds.clone());
+                let (worker, slots) = (newcomer.worker, newcomer.slots);
+                let (labels, holds) = (newcomer.labels.clone(), newcomer.holds.clone());
                 let session = self.sessions.open(now, newcomer);
-                Command::Attach { worker, session, slots, holds }
+                Command::Attach { worker, session, slots, labels, holds }
             }
             Request::Detach { worker, session, why } => {
                 self.sessions.close(session, why);

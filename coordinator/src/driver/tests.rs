@@ -6,7 +6,7 @@ use crate::blobs::Blobs;
 use crate::outage::Outage;
 use crate::store::{Journal, MemoryJournal, Reader, projection};
 use regatta_core::{Entry, Tuning};
-use regatta_domain::{RunId, SlotIx, Token, WorkerId};
+use regatta_domain::{Costs, Estimate, NeedsIx, RunId, SlotIx, Token, WorkerId};
 use regatta_wire::v1;
 use tokio::sync::{mpsc, oneshot};
 use tonic::Status;
@@ -32,6 +32,7 @@ async fn attach(started: &Started, room: usize) -> (regatta_core::SessionId, Wor
         name: "w".to_owned(),
         version: "1".to_owned(),
         slots: 1,
+        labels: Vec::new(),
         holds: Vec::new(),
         outgoing,
         alive,
@@ -46,8 +47,9 @@ fn submission(run: u128, tests: u32) -> Box<regatta_domain::submission::Submissi
         name: format!("test_{at}").into(),
         key: regatta_domain::TestKey::default(),
         group: None,
-        estimate: regatta_domain::Micros(1_000),
-        known: true,
+        estimate: Estimate::own(regatta_domain::Micros(1_000)),
+        risk: 0,
+        needs: NeedsIx(0),
         policy: regatta_domain::PolicyIx(0),
         level: regatta_domain::Level::None,
         line: 7,
@@ -66,6 +68,7 @@ fn submission(run: u128, tests: u32) -> Box<regatta_domain::submission::Submissi
         runner: regatta_domain::RunnerKind::Pytest,
         root: "".into(),
         settings: "".into(),
+        requires: Vec::new(),
         env: Vec::new(),
     };
     Box::new(Submission {
@@ -73,7 +76,8 @@ fn submission(run: u128, tests: u32) -> Box<regatta_domain::submission::Submissi
         project: "shop".into(),
         policy: regatta_domain::policy::RunPolicy::default(),
         policies: vec![regatta_domain::policy::TestPolicy::default()],
-        suites: vec![SuiteDraft { suite, discover: false, files: vec![file] }],
+        needs: Vec::new(),
+        suites: vec![SuiteDraft { suite, costs: Costs::default(), discover: false, files: vec![file] }],
     })
 }
 

@@ -8,7 +8,7 @@ use crate::store::{self, Error};
 use prost::Message as _;
 use regatta_domain::listing::{ListedFile, ListedTest};
 use regatta_domain::submission::{FileDraft, Submission, SuiteDraft, TestDraft};
-use regatta_domain::{FileKey, Micros, RunId, SuiteIx, Time};
+use regatta_domain::{Costs, FileKey, Micros, RunId, SuiteIx, Time};
 use regatta_wire::submission::Request;
 use regatta_wire::{Failure, v1};
 use std::collections::{BTreeMap, HashMap};
@@ -79,7 +79,8 @@ impl PlannerDesk {
         let mut histories = Histories::new();
         for (at, asked) in request.suites.iter().enumerate() {
             let suite = SuiteIx::nth(at);
-            let mut draft = SuiteDraft { suite: asked.suite.clone(), discover: false, files: Vec::new() };
+            let costs = Costs::of(asked.suite.runner);
+            let mut draft = SuiteDraft { suite: asked.suite.clone(), costs, discover: false, files: Vec::new() };
             if planning.may_select_suite(suite) {
                 let known = self.histories(&planning, suite, &asked.files).map_err(broken)?;
                 planning.learn(suite, known.values().map(|history| &**history));
@@ -94,6 +95,7 @@ impl PlannerDesk {
             project: Arc::clone(&request.project),
             policy: request.policy.clone(),
             policies: planning.policies.all().to_vec(),
+            needs: planning.policies.needs().to_vec(),
             suites,
         });
         Ok(Plan { submission, live: Arc::new(Live { planning, histories: Mutex::new(histories) }) })

@@ -18,7 +18,7 @@ use estimate::Means;
 use policies::Policies;
 use regatta_domain::listing::{ListedFile, ListedTest};
 use regatta_domain::submission::{FileDraft, TestDraft};
-use regatta_domain::{Micros, SuiteIx, TestKey, Verdict};
+use regatta_domain::{Estimate, Micros, Source, SuiteIx, TestKey, Verdict};
 use regatta_wire::submission::Request;
 use regatta_wire::{Invalid, listing};
 use selection::Selection;
@@ -108,6 +108,7 @@ impl Planning {
     fn tests(&self, suite: SuiteIx, path: &Arc<str>, listed: &[ListedTest], history: &FileHistory) -> Vec<TestDraft> {
         let asked = &self.suites[suite.at()];
         let like = asked.means.of_file(history);
+        let unknown = || Estimate { source: Source::File, ..Estimate::own(like) };
         let prefix = key_prefix(&self.project, &asked.name, path);
         let changed = asked.changed.contains(path);
         let mut seen = HashSet::with_capacity(listed.len());
@@ -122,13 +123,15 @@ impl Planning {
                 continue;
             }
             let rules = self.policies.of(&subject);
-            let estimate = known.filter(|known| known.is_measured()).map(|known| known.estimate());
             drafts.push(TestDraft {
                 name: Arc::clone(&test.name),
                 key,
                 group: test.group.clone(),
-                estimate: estimate.unwrap_or(like),
-                known: estimate.is_some(),
+                estimate: known
+                    .filter(|known| known.is_measured())
+                    .map_or_else(unknown, |known| Estimate::own(known.estimate())),
+                risk: 0,
+                needs: rules.needs,
                 policy: rules.policy,
                 level: rules.level.unwrap_or(test.level),
                 line: test.line,

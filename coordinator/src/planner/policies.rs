@@ -6,7 +6,7 @@
 use super::selection;
 use regatta_domain::filter::{Filter, Subject};
 use regatta_domain::policy::TestPolicy;
-use regatta_domain::{Level, PolicyIx};
+use regatta_domain::{Level, Needs, NeedsIx, PolicyIx};
 use regatta_wire::submission::Override;
 use regatta_wire::{Invalid, Why};
 use std::collections::{BTreeSet, HashMap};
@@ -21,6 +21,7 @@ pub(super) struct Policies {
     overrides: Vec<(Filter, Override)>,
     all: Vec<TestPolicy>,
     places: HashMap<TestPolicy, PolicyIx>,
+    needs: Vec<Needs>,
 }
 
 /// What a test runs under.
@@ -29,6 +30,8 @@ pub(super) struct Rules {
     pub(super) policy: PolicyIx,
     /// Its level, where an override says it.
     pub(super) level: Option<Level>,
+    /// What it needs beside a slot.
+    pub(super) needs: NeedsIx,
 }
 
 impl Policies {
@@ -40,12 +43,23 @@ impl Policies {
         let overrides: Vec<(Filter, Override)> = overrides.iter().enumerate().map(parse).collect::<Result<_, _>>()?;
         let all = combinations(&base, overrides.iter().map(|(_, other)| other))?;
         let places = all.iter().enumerate().map(|(at, policy)| (policy.clone(), PolicyIx::nth(at))).collect();
-        Ok(Self { base, overrides, all, places })
+        let mut needs: Vec<Needs> = Vec::new();
+        for (_, other) in overrides.iter().filter(|(_, other)| !other.needs.is_empty()) {
+            if !needs.contains(&other.needs) {
+                needs.push(other.needs.clone());
+            }
+        }
+        Ok(Self { base, overrides, all, places, needs })
     }
 
     /// All of them, for a submission.
     pub(super) fn all(&self) -> &[TestPolicy] {
         &self.all
+    }
+
+    /// Everything that tests may need, for a submission.
+    pub(super) fn needs(&self) -> &[Needs] {
+        &self.needs
     }
 
     /// Whether filters are asked at all, and a subject needs its id.
@@ -55,13 +69,14 @@ impl Policies {
 
     pub(super) fn of(&self, subject: &Subject<'_>) -> Rules {
         if self.overrides.is_empty() {
-            return Rules { policy: PolicyIx::default(), level: None };
+            return Rules { policy: PolicyIx::default(), level: None, needs: NeedsIx::default() };
         }
         let selecting = self.overrides.iter().filter(|(filter, _)| filter.matches(subject));
         let said = selecting.fold(Override::default(), |said, (_, other)| add(said, other));
         let policy = apply(&self.base, &said);
         let policy = *self.places.get(&policy).expect("every combination of overrides was laid out");
-        Rules { policy, level: said.level }
+        let needs = self.needs.iter().position(|needs| *needs == said.needs).map_or(0, |at| at + 1);
+        Rules { policy, level: said.level, needs: NeedsIx::nth(needs) }
     }
 }
 
@@ -74,6 +89,7 @@ fn add(said: Override, other: &Override) -> Override {
         slow: said.slow.or(other.slow),
         retries: said.retries.or(other.retries),
         level: said.level.or(other.level),
+        needs: if said.needs.is_empty() { other.needs.clone() } else { said.needs },
     }
 }
 

@@ -13,6 +13,7 @@ fn request() -> Request {
         runner: RunnerKind::Pytest,
         root: "".into(),
         settings: "{}".into(),
+        requires: Vec::new(),
         env: Vec::new(),
     };
     Request {
@@ -75,7 +76,7 @@ fn estimates_come_from_the_test_else_from_what_is_like_it() {
     let tests = listed(&["old", "new"]);
     let estimates = |planning: &Planning, history: &FileHistory| {
         let drafts = planning.tests(API, &"a.py".into(), &tests, history);
-        drafts.iter().map(|draft| (draft.estimate.0 / 1_000, draft.known)).collect::<Vec<_>>()
+        drafts.iter().map(|draft| (draft.estimate.mean.0 / 1_000, draft.estimate.source.is_own())).collect::<Vec<_>>()
     };
     let nothing = FileHistory::default();
     assert_eq!(estimates(&planning, &nothing), [(100, false), (100, false)]);

@@ -9,8 +9,8 @@ use regatta_domain::report::{CancelCause, Counts, RunOutcome};
 use regatta_domain::result::{RunError, RunErrorKind, TestResult};
 use regatta_domain::submission::{FileDraft, Submission, SuiteDraft, TestDraft};
 use regatta_domain::{
-    FileIx, FileKey, Level, Micros, Nuance, Outcome, PolicyIx, RunId, RunnerKind, SlotIx, TestIx, TestKey, Time, Token,
-    Verdict, WorkerId,
+    Costs, Estimate, FileIx, FileKey, Level, Micros, NeedsIx, Nuance, Outcome, PolicyIx, RunId, RunnerKind, SlotIx,
+    TestIx, TestKey, Time, Token, Verdict, WorkerId,
 };
 use regatta_wire::v1::{self, run_event::Event as Told};
 use regatta_wire::verdict::Closed as _;
@@ -177,6 +177,7 @@ impl World {
             runner: RunnerKind::Pytest,
             root: "".into(),
             settings: "".into(),
+            requires: Vec::new(),
             env: Vec::new(),
         };
         let policy =
@@ -186,7 +187,8 @@ impl World {
             project: "shop".into(),
             policy,
             policies: vec![TestPolicy { retries: 1, ..TestPolicy::default() }],
-            suites: vec![SuiteDraft { suite, discover, files }],
+            needs: Vec::new(),
+            suites: vec![SuiteDraft { suite, costs: Costs::default(), discover, files }],
         };
         self.take(Command::Submit { submission: Box::new(submission), reply: ReplyTo(1) });
     }
@@ -210,8 +212,9 @@ impl World {
             name: format!("test_{at}").into(),
             key: TestKey::default(),
             group: at.is_multiple_of(2).then(|| "fixture".into()),
-            estimate: Micros::from_secs(30),
-            known: true,
+            estimate: Estimate::own(Micros::from_secs(30)),
+            risk: 0,
+            needs: NeedsIx(0),
             policy: PolicyIx(0),
             level: Level::None,
             line: 7,
@@ -228,7 +231,7 @@ impl World {
             0 => {
                 let holds: Vec<Token> =
                     self.granted.iter().filter(|(_, held)| held.0 == worker).map(|(&token, _)| token).collect();
-                self.take(Command::Attach { worker, session, slots: 1, holds });
+                self.take(Command::Attach { worker, session, slots: 1, labels: Vec::new(), holds });
             }
             1 => self.take(Command::Detach { worker, session }),
             2 => {

@@ -298,7 +298,11 @@ impl Telling<'_> {
             name: found.name.to_string(),
             key: found.key.to_string(),
             estimate: found.estimate.0,
-            known: found.known,
+            known: found.source.is_own(),
+            spread: found.spread.into(),
+            source: v1::EstimateSource::from(found.source).into(),
+            risk: found.risk.into(),
+            needs: found.needs.0.into(),
             policy: found.policy.0.into(),
             ignored: found.place == Place::Done(Verdict::Skipped),
             group: found.group.0,
@@ -354,6 +358,9 @@ fn submitted(run: &Run) -> v1::RunSubmitted {
         policies: run.policies.iter().map(Into::into).collect(),
         policy: Some((&run.policy).into()),
         roots: suites().map(|suite| suite.root.to_string()).collect(),
+        costs: run.suites.iter().map(|suite| suite.costs.into()).collect(),
+        needs: run.needs.iter().map(Into::into).collect(),
+        requires: suites().map(|suite| suite.requires.join(",")).collect(),
     }
 }
 

@@ -135,6 +135,7 @@ impl Worker {
     pub(super) async fn dial(coordinator: &Coordinator, protocol: u32, holds: Vec<u64>) -> Result<Self, Status> {
         let (says, said) = mpsc::channel(64);
         let hello = v1::Hello {
+            labels: Vec::new(),
             worker: WORKER.to_owned(),
             name: "w1".to_owned(),
             version: "0.0.1".to_owned(),

@@ -103,6 +103,10 @@ index! {
     PolicyIx(u16)
 }
 index! {
+    /// What a test needs, within its run: 0 is nothing, and n stands for the n-th of the submission's `needs`.
+    NeedsIx(u16)
+}
+index! {
     /// A slot within its worker.
     SlotIx(u16)
 }

@@ -6,12 +6,15 @@
 //! This crate leaves all movement to `regatta-core`, and all bytes to `regatta-wire`. It does no IO, reads no clock,
 //! and draws no random numbers; its short dependency list is the proof.
 
+pub mod cost;
 pub mod duration;
+pub mod estimate;
 pub mod filter;
 pub mod ids;
 pub mod level;
 pub mod limits;
 pub mod listing;
+pub mod needs;
 pub mod outcome;
 pub mod plan;
 pub mod policy;
@@ -22,8 +25,13 @@ pub mod submission;
 pub mod time;
 pub mod verdict;
 
-pub use ids::{Digest, FileIx, FileKey, GroupIx, PolicyIx, RunId, SlotIx, SuiteIx, TestIx, TestKey, Token, WorkerId};
+pub use cost::Costs;
+pub use estimate::{Estimate, Source};
+pub use ids::{
+    Digest, FileIx, FileKey, GroupIx, NeedsIx, PolicyIx, RunId, SlotIx, SuiteIx, TestIx, TestKey, Token, WorkerId,
+};
 pub use level::Level;
+pub use needs::{Need, Needs};
 pub use outcome::{Nuance, Outcome};
 pub use runner::RunnerKind;
 pub use time::{Micros, Time};

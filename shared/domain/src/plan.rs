@@ -15,6 +15,8 @@ pub struct PlannedSuite {
     pub root: Arc<str>,
     /// The runner's own settings, as JSON: opaque to everything but the runner.
     pub settings: Arc<str>,
+    /// Labels that a worker must carry to run it.
+    pub requires: Vec<Arc<str>>,
     /// Variables added to the environment of its tests.
     pub env: Vec<(Arc<str>, Arc<str>)>,
 }

@@ -51,6 +51,15 @@ pub struct RunPolicy {
     pub flaky_fails: bool,
     /// Hands groups out in a random order drawn from this seed, instead of longest first.
     pub shuffle: Option<u64>,
+    /// What goes first; a seed has precedence.
+    pub order: Order,
+    /// How the run stands against others.
+    pub priority: Priority,
+    /// When it should have ended, counted from its submission: what the fleet is asked to grow for.
+    pub target: Option<Micros>,
+    /// A test that takes far longer than estimated may run a second time elsewhere, when slots are idle; the first verdict
+    /// counts. Only tests of level `none` or `read` that need nothing.
+    pub speculate: bool,
     /// Finds and lists, and runs nothing: every test that joins the plan is skipped at once, and nothing is remembered of
     /// the run but the listings.
     pub list_only: bool,
@@ -65,7 +74,78 @@ impl Default for RunPolicy {
             max_retries: 10_000,
             flaky_fails: false,
             shuffle: None,
+            order: Order::default(),
+            priority: Priority::default(),
+            target: None,
+            speculate: false,
             list_only: false,
+        }
+    }
+}
+
+/// What goes first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// What takes longest: the fleet finishes together.
+    #[default]
+    Longest,
+    /// What is likely to fail, as far as that does not delay the end: see `docs/scheduling.md` for the bound.
+    Risk,
+}
+
+/// How a run stands against others: each class has four times the share of the one below it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Priority {
+    /// It fills what is left.
+    Soak,
+    /// Nobody waits for it.
+    Batch,
+    /// A merge waits for it.
+    #[default]
+    Ci,
+    /// A person waits for it.
+    Interactive,
+}
+
+impl Order {
+    /// Every order.
+    pub const ALL: [Self; 2] = [Self::Longest, Self::Risk];
+
+    /// Its name on the command line and in documents.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Longest => "longest",
+            Self::Risk => "risk",
+        }
+    }
+}
+
+impl Priority {
+    /// Every class, from the lowest to the highest.
+    pub const ALL: [Self; 4] = [Self::Soak, Self::Batch, Self::Ci, Self::Interactive];
+
+    /// Its name on the command line and in documents.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Soak => "soak",
+            Self::Batch => "batch",
+            Self::Ci => "ci",
+            Self::Interactive => "interactive",
+        }
+    }
+
+    /// Its share against that of the lowest class.
+    #[must_use]
+    pub const fn weight(self) -> u64 {
+        match self {
+            Self::Soak => 1,
+            Self::Batch => 4,
+            Self::Ci => 16,
+            Self::Interactive => 64,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::plan::PlannedSuite;
 use crate::policy::{RunPolicy, TestPolicy};
-use crate::{FileKey, Level, Micros, PolicyIx, RunId, TestKey};
+use crate::{Costs, Estimate, FileKey, Level, Micros, Needs, NeedsIx, PolicyIx, RunId, TestKey};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -17,6 +17,8 @@ pub struct Submission {
     pub policy: RunPolicy,
     /// The rules tests point at.
     pub policies: Vec<TestPolicy>,
+    /// What tests may need; see [`NeedsIx`].
+    pub needs: Vec<Needs>,
     /// What is to be run.
     pub suites: Vec<SuiteDraft>,
 }
@@ -26,6 +28,8 @@ pub struct Submission {
 pub struct SuiteDraft {
     /// The suite.
     pub suite: PlannedSuite,
+    /// What it costs a slot beside its tests, as measured so far.
+    pub costs: Costs,
     /// Whether a worker has to find its files first (or again).
     pub discover: bool,
     /// The files that are known already.
@@ -62,9 +66,11 @@ pub struct TestDraft {
     /// See [`crate::listing::ListedTest::group`].
     pub group: Option<Arc<str>>,
     /// How long it may take.
-    pub estimate: Micros,
-    /// Whether the estimate comes from the test's own history.
-    pub known: bool,
+    pub estimate: Estimate,
+    /// How likely it is not to pass, in thousandths: it failed lately, its file changed, it is new.
+    pub risk: u16,
+    /// What it needs beside a slot.
+    pub needs: NeedsIx,
     /// The rules it runs under.
     pub policy: PolicyIx,
     /// Its database dependency.

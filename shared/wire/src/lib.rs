@@ -10,6 +10,7 @@ mod invalid;
 pub mod level;
 pub mod limits;
 pub mod listing;
+pub mod needs;
 pub mod policy;
 pub mod report;
 pub mod result;

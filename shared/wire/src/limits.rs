@@ -22,6 +22,12 @@ pub const TAGS_PER_TEST: usize = 256;
 /// The settings of a suite.
 pub const SETTINGS_BYTES: usize = 1024 * 1024;
 
+/// Labels of a worker, or those that a suite requires.
+pub const LABELS: usize = 64;
+
+/// Resources that one test needs. They are taken all at once: beyond a few, a test waits for ever.
+pub const NEEDS_PER_TEST: usize = 16;
+
 /// Variables of a suite's environment.
 pub const VARIABLES_PER_SUITE: usize = 4_096;
 

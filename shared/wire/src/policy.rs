@@ -1,9 +1,10 @@
 //! The rules of tests and runs on the wire.
 
 use crate::invalid::u16_from;
+use crate::verdict::{Closed, closed};
 use crate::{Invalid, Why, v1};
 use regatta_domain::Micros;
-use regatta_domain::policy::{RunPolicy, TestPolicy};
+use regatta_domain::policy::{Order, Priority, RunPolicy, TestPolicy};
 
 impl TryFrom<v1::TestPolicy> for TestPolicy {
     type Error = Invalid;
@@ -50,8 +51,31 @@ impl TryFrom<v1::RunPolicy> for RunPolicy {
             flaky_fails: policy.flaky_fails,
             shuffle: policy.shuffle,
             list_only: policy.list_only,
+            order: or_default("order", policy.order)?,
+            priority: or_default("priority", policy.priority)?,
+            target: policy.target.map(Micros),
+            speculate: policy.speculate,
         })
     }
+}
+
+/// What is not said is the default.
+fn or_default<T: Closed + Default>(field: &str, value: i32) -> Result<T, Invalid> {
+    if value == 0 { Ok(T::default()) } else { T::field(field, value) }
+}
+
+closed! {
+    Order as v1::Order:
+    Longest = Longest,
+    Risk = Risk,
+}
+
+closed! {
+    Priority as v1::Priority:
+    Soak = Soak,
+    Batch = Batch,
+    Ci = Ci,
+    Interactive = Interactive,
 }
 
 impl From<&RunPolicy> for v1::RunPolicy {
@@ -64,6 +88,10 @@ impl From<&RunPolicy> for v1::RunPolicy {
             flaky_fails: policy.flaky_fails,
             shuffle: policy.shuffle,
             list_only: policy.list_only,
+            order: v1::Order::from(policy.order).into(),
+            priority: v1::Priority::from(policy.priority).into(),
+            target: policy.target.map(|target| target.0),
+            speculate: policy.speculate,
         }
     }
 }

@@ -9,7 +9,7 @@ use regatta_domain::limits::{FILES_PER_RUN, SUITES_PER_RUN};
 use regatta_domain::listing::ListedFile;
 use regatta_domain::plan::PlannedSuite;
 use regatta_domain::policy::{RunPolicy, TestPolicy};
-use regatta_domain::{Level, Micros, RunId};
+use regatta_domain::{Level, Micros, Needs, RunId};
 use std::sync::Arc;
 
 /// A run as a client asks for it, before the coordinator adds what it remembers.
@@ -48,6 +48,8 @@ pub struct Override {
     pub retries: Option<u16>,
     /// The database dependency.
     pub level: Option<Level>,
+    /// What it needs beside a slot; nothing says nothing.
+    pub needs: Needs,
 }
 
 /// A suite as a client asks for it.
@@ -109,6 +111,7 @@ impl TryFrom<v1::PolicyOverride> for Override {
             slow: other.slow.map(Micros),
             retries: other.retries.map(|retries| u16_from("retries", retries, 0)).transpose()?,
             level: other.level.map(|level| Level::field("level", level)).transpose()?,
+            needs: crate::needs::read("needs", other.needs)?,
         })
     }
 }
@@ -122,6 +125,7 @@ impl From<&Override> for v1::PolicyOverride {
             slow: other.slow.map(|slow| slow.0),
             retries: other.retries.map(u32::from),
             level: other.level.map(|level| v1::Level::from(level).into()),
+            needs: other.needs.iter().map(Into::into).collect(),
         }
     }
 }

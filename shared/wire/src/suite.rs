@@ -1,10 +1,11 @@
 //! Suites on the wire.
 
 use crate::invalid::{count, label, text};
-use crate::limits::{LABEL_BYTES, PATH_BYTES, SETTINGS_BYTES, VARIABLE_BYTES, VARIABLES_PER_SUITE};
+use crate::limits::{LABEL_BYTES, LABELS, PATH_BYTES, SETTINGS_BYTES, VARIABLE_BYTES, VARIABLES_PER_SUITE};
 use crate::{Invalid, Why, v1};
 use regatta_domain::RunnerKind;
 use regatta_domain::plan::PlannedSuite;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 impl TryFrom<v1::Suite> for PlannedSuite {
@@ -17,9 +18,21 @@ impl TryFrom<v1::Suite> for PlannedSuite {
             name: label("name", suite.name, LABEL_BYTES)?,
             root: text("root", suite.root, PATH_BYTES)?,
             settings: text("settings", suite.settings, SETTINGS_BYTES)?,
+            requires: labels("requires", suite.requires)?,
             env: count("env", suite.env, VARIABLES_PER_SUITE)?.into_iter().map(pair).collect::<Result<_, _>>()?,
         })
     }
+}
+
+/// Labels, each once and in order.
+///
+/// # Errors
+/// When one is empty or too long, or there are too many.
+pub fn labels(field: &str, given: Vec<String>) -> Result<Vec<Arc<str>>, Invalid> {
+    let given = count(field, given, LABELS)?;
+    let read: Result<BTreeSet<Arc<str>>, Invalid> =
+        given.into_iter().map(|given| label(field, given, LABEL_BYTES)).collect();
+    Ok(read?.into_iter().collect())
 }
 
 fn pair(variable: v1::Variable) -> Result<(Arc<str>, Arc<str>), Invalid> {
@@ -40,6 +53,7 @@ impl From<&PlannedSuite> for v1::Suite {
             root: suite.root.to_string(),
             settings: suite.settings.to_string(),
             env: suite.env.iter().map(variable).collect(),
+            requires: suite.requires.iter().map(ToString::to_string).collect(),
         }
     }
 }

@@ -17,6 +17,7 @@ fn request() -> v1::SubmitRequest {
         overrides: vec![v1::PolicyOverride { filter: "all()".to_owned(), retries: Some(2), ..Default::default() }],
         suites: vec![v1::SuiteRequest {
             suite: Some(v1::Suite {
+                requires: Vec::new(),
                 name: "api".to_owned(),
                 runner: "pytest".to_owned(),
                 root: "/srv/shop".to_owned(),

@@ -4,7 +4,7 @@ use super::cluster::RUN;
 use regatta_domain::plan::PlannedSuite;
 use regatta_domain::policy::{RunPolicy, TestPolicy};
 use regatta_domain::submission::{FileDraft, Submission, SuiteDraft, TestDraft};
-use regatta_domain::{FileKey, Level, Micros, PolicyIx, RunnerKind, TestKey};
+use regatta_domain::{Costs, Estimate, FileKey, Level, Micros, NeedsIx, PolicyIx, RunnerKind, TestKey};
 
 /// What is to be run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,7 @@ pub(super) fn submission(plan: Plan) -> Submission {
         runner: RunnerKind::Exec,
         root: ".".into(),
         settings: "{}".into(),
+        requires: Vec::new(),
         env: Vec::new(),
     };
     Submission {
@@ -43,7 +44,8 @@ pub(super) fn submission(plan: Plan) -> Submission {
         project: "project".into(),
         policy: RunPolicy::default(),
         policies: vec![TestPolicy { retries: 1, ..TestPolicy::default() }],
-        suites: vec![SuiteDraft { suite, discover: false, files }],
+        needs: Vec::new(),
+        suites: vec![SuiteDraft { suite, costs: Costs::default(), discover: false, files }],
     }
 }
 
@@ -52,8 +54,9 @@ pub(super) fn test(name: &str) -> TestDraft {
         name: name.into(),
         key: TestKey::default(),
         group: None,
-        estimate: Micros::from_secs(1),
-        known: true,
+        estimate: Estimate::own(Micros::from_secs(1)),
+        risk: 0,
+        needs: NeedsIx(0),
         policy: PolicyIx(0),
         level: Level::None,
         line: 7,

@@ -253,7 +253,7 @@ impl Simulation {
         let worker = self.world.connections[&session].worker;
         let slots = self.machines[machine].slots;
         self.command(match word {
-            FromWorker::Hello(holds) => Command::Attach { worker, session, slots, holds },
+            FromWorker::Hello(holds) => Command::Attach { worker, session, slots, labels: Vec::new(), holds },
             FromWorker::Ask(slot) => Command::Ask { worker, session, slot },
             FromWorker::Report(seq, entries) => Command::Report { worker, session, seq, entries: entries.to_vec() },
             FromWorker::Alive => Command::Report { worker, session, seq: 0, entries: Vec::new() },

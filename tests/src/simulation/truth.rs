@@ -6,7 +6,7 @@ use regatta_core::Entropy;
 use regatta_domain::plan::PlannedSuite;
 use regatta_domain::policy::{RunPolicy, TestPolicy};
 use regatta_domain::submission::{FileDraft, Submission, SuiteDraft, TestDraft};
-use regatta_domain::{FileKey, Level, Micros, PolicyIx, RunId, RunnerKind, TestKey};
+use regatta_domain::{Costs, Estimate, FileKey, Level, Micros, NeedsIx, PolicyIx, RunId, RunnerKind, Source, TestKey};
 use std::sync::Arc;
 
 /// A run as it would turn out in a world without faults.
@@ -120,7 +120,8 @@ impl TrueRun {
         }
         policy.max_losses = u16::try_from(chance.below(4)).expect("small");
         policy.shuffle = (chance.below(4) == 0).then(|| chance.next());
-        let mut submission = Submission { run: id, project: "project".into(), policy, policies, suites: Vec::new() };
+        let mut submission =
+            Submission { run: id, project: "project".into(), policy, policies, needs: Vec::new(), suites: Vec::new() };
         let mut suites = Vec::new();
         for at in 0..1 + pick(chance, 2) {
             let suite = TrueSuite::draw(swarm, chance);
@@ -189,12 +190,14 @@ impl TrueTest {
             _ => Micros::from_ms(chance.below(40)),
         };
         let known = chance.below(3) != 0;
+        let unknown = Estimate { source: Source::Default, ..Estimate::own(Micros::from_ms(100)) };
         let draft = TestDraft {
             name: format!("t{at}").into(),
             key: TestKey::default(),
             group: grouped.then(|| format!("g{}", chance.below(3)).into()),
-            estimate: if known { takes } else { Micros::from_ms(100) },
-            known,
+            estimate: if known { Estimate::own(takes) } else { unknown },
+            risk: 0,
+            needs: NeedsIx(0),
             policy: PolicyIx(u16::from(swarm.bad_tests && chance.below(2) == 0)),
             level: Level::None,
             line: 0,
@@ -230,8 +233,9 @@ fn remember(at: usize, suite: &TrueSuite, swarm: &Swarm, chance: &mut Entropy) -
     }
     let name = format!("suite {at}").into();
     let (root, settings) = (".".into(), "{}".into());
-    let planned = PlannedSuite { name, runner: RunnerKind::Exec, root, settings, env: Vec::new() };
-    SuiteDraft { suite: planned, discover, files }
+    let planned =
+        PlannedSuite { name, runner: RunnerKind::Exec, root, settings, requires: Vec::new(), env: Vec::new() };
+    SuiteDraft { suite: planned, costs: Costs::default(), discover, files }
 }
 
 /// Remembers some tests that are not there any more, and not all that are. Something to run is always remembered: a file

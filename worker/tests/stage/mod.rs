@@ -91,6 +91,7 @@ impl Stage {
             runner: kind,
             root: root.to_str().expect("text").into(),
             settings: settings.into(),
+            requires: Vec::new(),
             env: env.iter().map(|&(name, value)| (name.into(), value.into())).collect(),
         };
         let brief = Brief { run: RunId::from_bits(1), suite, seed: 1, slots };

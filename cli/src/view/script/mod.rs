@@ -49,6 +49,9 @@ impl<'a> Script<'a> {
             Self { view, outputs, now: SUBMITTED, told: Box::new(told), files: 0, tests: Vec::new(), token: 0 };
         let policy = v1::TestPolicy { timeout: 60_000_000, slow: 10_000_000, retries: 2, ..v1::TestPolicy::default() };
         script.event(Event::RunSubmitted(v1::RunSubmitted {
+            costs: Vec::new(),
+            needs: Vec::new(),
+            requires: Vec::new(),
             project: "shop".to_owned(),
             suites: suites.iter().map(|(name, _)| (*name).to_owned()).collect(),
             runners: suites.iter().map(|(_, runner)| (*runner).to_owned()).collect(),

@@ -69,6 +69,7 @@ fn submitted(state: &mut State, at: Time, submission: &Submission) {
         submitted: at,
         policy: submission.policy.clone(),
         policies: submission.policies.clone(),
+        needs: submission.needs.clone(),
         suites: Vec::with_capacity(submission.suites.len()),
         files: Vec::new(),
         groups: Vec::new(),
@@ -90,7 +91,15 @@ fn submitted(state: &mut State, at: Time, submission: &Submission) {
         let suite = SuiteIx::nth(run.suites.len());
         let discovery = if draft.discover { Discovery::Waiting } else { Discovery::Done };
         let queue = Queue::default();
-        run.suites.push(Suite { suite: draft.suite.clone(), discovery, losses: 0, queue, failed: false, fruitless: 0 });
+        run.suites.push(Suite {
+            suite: draft.suite.clone(),
+            costs: draft.costs,
+            discovery,
+            losses: 0,
+            queue,
+            failed: false,
+            fruitless: 0,
+        });
         if draft.discover {
             run.unlisted += 1;
             queue_discovery(&mut run, suite);
@@ -511,7 +520,7 @@ fn waiting_group(run: &Run, group: GroupIx) -> Waiting {
         Some(seed) => Rank::by_chance(seed, group.0),
         None => Rank::by_length(estimate),
     };
-    let known = run.test(tests[0]).known;
+    let known = run.test(tests[0]).source.is_own();
     Waiting { rank, entry: Entry::Group(group), file: Some(file), estimate, known }
 }
 

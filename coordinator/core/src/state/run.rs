@@ -9,7 +9,7 @@ use regatta_domain::plan::PlannedSuite;
 use regatta_domain::policy::{RunPolicy, TestPolicy};
 use regatta_domain::report::{CancelCause, Counts, RunOutcome};
 use regatta_domain::result::RunError;
-use regatta_domain::{FileIx, GroupIx, Micros, RunId, SuiteIx, TestIx, Time, Token, WorkerId};
+use regatta_domain::{Costs, FileIx, GroupIx, Micros, Needs, RunId, SuiteIx, TestIx, Time, Token, WorkerId};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -26,6 +26,8 @@ pub struct Run {
     pub policy: RunPolicy,
     /// The rules its tests point at.
     pub policies: Vec<TestPolicy>,
+    /// What its tests may need; see [`regatta_domain::NeedsIx`].
+    pub needs: Vec<Needs>,
     /// Its suites.
     pub suites: Vec<Suite>,
     /// Its files.
@@ -65,6 +67,8 @@ pub struct Run {
 pub struct Suite {
     /// The suite.
     pub suite: PlannedSuite,
+    /// What it costs a slot beside its tests.
+    pub costs: Costs,
     /// Whether its files are known.
     pub discovery: Discovery,
     /// How often a worker was lost while it was being discovered.

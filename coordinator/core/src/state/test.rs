@@ -1,7 +1,7 @@
 //! A test of a run: what is known of it, and where it stands.
 
 use regatta_domain::submission::TestDraft;
-use regatta_domain::{FileIx, GroupIx, Level, Micros, PolicyIx, TestKey, Time, Token, Verdict};
+use regatta_domain::{FileIx, GroupIx, Level, Micros, NeedsIx, PolicyIx, Source, TestKey, Time, Token, Verdict};
 use std::sync::Arc;
 
 /// A test of a run.
@@ -19,8 +19,14 @@ pub struct Test {
     pub key: TestKey,
     /// How long it may take.
     pub estimate: Micros,
-    /// Whether the estimate comes from its own history.
-    pub known: bool,
+    /// How sure that is: see [`regatta_domain::Estimate::spread`].
+    pub spread: u16,
+    /// Where that comes from.
+    pub source: Source,
+    /// How likely it is not to pass, in thousandths.
+    pub risk: u16,
+    /// What it needs beside a slot.
+    pub needs: NeedsIx,
     /// The rules it runs under.
     pub policy: PolicyIx,
     /// Its database dependency.
@@ -58,8 +64,11 @@ impl Test {
             name: Arc::clone(&draft.name),
             line: draft.line,
             key: draft.key,
-            estimate: draft.estimate,
-            known: draft.known,
+            estimate: draft.estimate.mean,
+            spread: draft.estimate.spread,
+            source: draft.estimate.source,
+            risk: draft.risk,
+            needs: draft.needs,
             policy: draft.policy,
             level: draft.level,
             place,

@@ -127,7 +127,7 @@ impl Filling<'_> {
             }
             self.tests.push(test);
             self.time += found.estimate;
-            self.guesses += u64::from(!found.known);
+            self.guesses += u64::from(!found.source.is_own());
         }
     }
 

@@ -127,7 +127,9 @@ impl Turn<'_> {
                 self.cancel(run, cause, kill);
                 self.reply(reply, if known { Ok(()) } else { Err(Refusal::UnknownRun) });
             }
-            Command::Attach { worker, session, slots, holds } => self.attach(worker, session, slots, &holds),
+            Command::Attach { worker, session, slots, labels, holds } => {
+                self.attach(worker, session, (slots, labels), &holds);
+            }
             Command::Detach { worker, session } => self.detach(worker, session),
             Command::Ask { worker, session, slot } => self.ask(worker, session, slot),
             Command::Report { worker, session, seq, entries } => self.report(worker, session, seq, entries),

@@ -11,14 +11,21 @@ use crate::state::{Phase, Run};
 use regatta_domain::limits::SLOTS_PER_WORKER;
 use regatta_domain::{Micros, RunId, SlotIx, TestIx, Token, WorkerId};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 impl Turn<'_> {
     /// The worker's inventory and the core's are brought together: what the worker does not hold was never received and
     /// is free again; what the core does not know is stopped; what both know goes on.
-    pub(super) fn attach(&mut self, worker: WorkerId, session: SessionId, slots: u16, holds: &[Token]) {
+    pub(super) fn attach(
+        &mut self,
+        worker: WorkerId,
+        session: SessionId,
+        (slots, labels): (u16, Vec<Arc<str>>),
+        holds: &[Token],
+    ) {
         let slots = slots.min(u16::try_from(SLOTS_PER_WORKER).unwrap_or(u16::MAX));
         self.core.presence.unask(worker);
-        let before = self.core.presence.workers.insert(worker, Session { id: session, slots, draining: false });
+        let before = self.core.presence.workers.insert(worker, Session { id: session, slots, labels, draining: false });
         if let Some(before) = before.filter(|before| before.id != session) {
             self.hang_up(worker, before.id);
         }

@@ -84,7 +84,7 @@ fn a_shard_keeps_within_its_bound() {
 #[test]
 fn of_tests_without_history_a_shard_takes_few() {
     let mut scene = Scene::new();
-    let tests: Vec<TestDraft> = (0..32).map(|at| TestDraft { known: false, ..test(&at.to_string(), 100) }).collect();
+    let tests: Vec<TestDraft> = (0..32).map(|at| guessed(&at.to_string(), 100)).collect();
     let files = tests.chunks(1).map(|one| FileDraft { tests: Some(one.to_vec()), ..file("f", &[]) });
     let files = files.enumerate().map(|(at, draft)| FileDraft { path: at.to_string().into(), ..draft }).collect();
     let _step = scene.submit(run(files));

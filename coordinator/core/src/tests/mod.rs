@@ -26,8 +26,8 @@ use regatta_domain::report::CancelCause;
 use regatta_domain::result::{RunError, RunErrorKind, TestResult};
 use regatta_domain::submission::{FileDraft, Submission, SuiteDraft, TestDraft};
 use regatta_domain::{
-    FileIx, FileKey, Level, Micros, Nuance, Outcome, PolicyIx, RunId, RunnerKind, SlotIx, TestIx, TestKey, Time, Token,
-    Verdict, WorkerId,
+    Costs, Estimate, FileIx, FileKey, Level, Micros, NeedsIx, Nuance, Outcome, PolicyIx, RunId, RunnerKind, SlotIx,
+    Source, TestIx, TestKey, Time, Token, Verdict, WorkerId,
 };
 use std::collections::BTreeMap;
 
@@ -106,7 +106,7 @@ impl Scene {
         self.next_session += 1;
         self.sessions.insert(worker, SessionId(self.next_session));
         let holds = holds.iter().copied().map(Token).collect();
-        Command::Attach { worker, session: SessionId(self.next_session), slots: 2, holds }
+        Command::Attach { worker, session: SessionId(self.next_session), slots: 2, labels: Vec::new(), holds }
     }
 
     pub(crate) fn detach(&self, worker: WorkerId) -> Command {
@@ -166,6 +166,7 @@ pub(crate) fn run(files: Vec<FileDraft>) -> Submission {
         project: "project".into(),
         policy: RunPolicy::default(),
         policies: vec![TestPolicy { timeout: Micros::from_secs(30), ..TestPolicy::default() }],
+        needs: Vec::new(),
         suites: vec![suite(files)],
     }
 }
@@ -176,9 +177,10 @@ pub(crate) fn suite(files: Vec<FileDraft>) -> SuiteDraft {
         runner: RunnerKind::Exec,
         root: ".".into(),
         settings: "{}".into(),
+        requires: Vec::new(),
         env: Vec::new(),
     };
-    SuiteDraft { suite, discover: false, files }
+    SuiteDraft { suite, costs: Costs::default(), discover: false, files }
 }
 
 /// A file whose tests are remembered, each with its estimate in milliseconds.
@@ -204,13 +206,20 @@ pub(crate) fn test(name: &str, ms: u64) -> TestDraft {
         name: name.into(),
         key: TestKey::default(),
         group: None,
-        estimate: Micros::from_ms(ms),
-        known: true,
+        estimate: Estimate::own(Micros::from_ms(ms)),
+        risk: 0,
+        needs: NeedsIx(0),
         policy: PolicyIx(0),
         level: Level::None,
         line: 7,
         ignored: false,
     }
+}
+
+/// A test without history.
+pub(crate) fn guessed(name: &str, ms: u64) -> TestDraft {
+    let estimate = Estimate { source: Source::Suite, ..Estimate::own(Micros::from_ms(ms)) };
+    TestDraft { estimate, ..test(name, ms) }
 }
 
 /// The same tests, in one group.

@@ -12,6 +12,7 @@ use regatta_wire::limits::LABEL_BYTES;
 use regatta_wire::v1::fleet_server::Fleet;
 use regatta_wire::v1::from_worker::Message;
 use regatta_wire::{Failure, Invalid, PROTOCOL, Why, v1, worker_id};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
@@ -43,6 +44,7 @@ struct Introduced {
     name: String,
     version: String,
     slots: u16,
+    labels: Vec<Arc<str>>,
     holds: Vec<Token>,
 }
 
@@ -60,11 +62,20 @@ impl Fleet for Service {
         let Some(v1::FromWorker { message: Some(Message::Hello(hello)) }) = first else {
             return Err(Failure::Unfit("a session begins with a hello; something else came first".to_owned()).into());
         };
-        let Introduced { worker, name, version, slots, holds } = introduced(hello)?;
+        let Introduced { worker, name, version, slots, labels, holds } = introduced(hello)?;
         let (outgoing, words) = mpsc::channel(WORDS + WORDS_PER_SLOT * usize::from(slots));
         let (alive, closed) = oneshot::channel();
-        let newcomer =
-            |numbered| crate::driver::Newcomer { worker, name, version, slots, holds, outgoing, alive, numbered };
+        let newcomer = |numbered| crate::driver::Newcomer {
+            worker,
+            name,
+            version,
+            slots,
+            labels,
+            holds,
+            outgoing,
+            alive,
+            numbered,
+        };
         let session = self.parts.driver.attach(newcomer).await?;
         tokio::spawn(session::Session::new(self.parts.clone(), worker, session).listen(incoming, closed));
         Ok(Response::new(ReceiverStream::new(words)))
@@ -101,6 +112,7 @@ fn introduced(hello: v1::Hello) -> Result<Introduced, Failure> {
     Ok(Introduced {
         worker: worker_id("hello.worker", &hello.worker)?,
         slots: slots.ok_or_else(|| Invalid::new("hello.slots", out_of_range()))?,
+        labels: regatta_wire::suite::labels("hello.labels", hello.labels)?,
         name: hello.name,
         version: hello.version,
         holds: hello.holds.into_iter().map(Token).collect(),

@@ -6,7 +6,7 @@ use regatta_domain::Time;
 use std::sync::Arc;
 
 /// The first byte of every commit. Postcard carries no names, so any change to an event's shape is a new version.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// Bytes of the checksum: enough to notice what disks do; nobody is kept from forging it.
 const SUM_BYTES: usize = 8;
@@ -55,8 +55,8 @@ mod tests {
     use regatta_domain::result::{OutputRef, RunError, RunErrorKind, TestResult};
     use regatta_domain::submission::{FileDraft, Submission, SuiteDraft, TestDraft};
     use regatta_domain::{
-        Digest, FileIx, FileKey, Level, Micros, Nuance, Outcome, PolicyIx, RunId, RunnerKind, SlotIx, SuiteIx, TestIx,
-        TestKey, Token, Verdict, WorkerId,
+        Costs, Digest, Estimate, FileIx, FileKey, Level, Micros, Need, Needs, NeedsIx, Nuance, Outcome, PolicyIx,
+        RunId, RunnerKind, SlotIx, SuiteIx, TestIx, TestKey, Token, Verdict, WorkerId,
     };
 
     const RUN: RunId = RunId::from_bits(1);
@@ -69,8 +69,9 @@ mod tests {
             name: "test_a".into(),
             key: TestKey([1; 16]),
             group: Some("fixture".into()),
-            estimate: Micros(5),
-            known: true,
+            estimate: Estimate::own(Micros(5)),
+            risk: 0,
+            needs: NeedsIx(0),
             policy: PolicyIx(0),
             level: Level::Read,
             line: 7,
@@ -89,6 +90,7 @@ mod tests {
             runner: RunnerKind::Rust,
             root: "/srv".into(),
             settings: "{}".into(),
+            requires: Vec::new(),
             env: vec![("A".into(), "b".into())],
         };
         let submission = Submission {
@@ -96,7 +98,13 @@ mod tests {
             project: "shop".into(),
             policy: RunPolicy { timeout: Some(Micros(8)), ..RunPolicy::default() },
             policies: vec![TestPolicy::default()],
-            suites: vec![SuiteDraft { suite: planned, discover: true, files: vec![draft.clone()] }],
+            needs: vec![Needs::all([Need { resource: "db".into(), seats: 1 }])],
+            suites: vec![SuiteDraft {
+                suite: planned,
+                costs: Costs::default(),
+                discover: true,
+                files: vec![draft.clone()],
+            }],
         };
         let error = RunError { kind: RunErrorKind::Build, place: "a".into(), message: "b".into() };
         let result = TestResult {
@@ -152,7 +160,7 @@ mod tests {
         let found = blake3::hash(&encode(Time(3), &every_event())).to_hex();
         assert_eq!(
             &found[..16],
-            "f2a4618c14e4f3f4",
+            "ea96e97045d92390",
             "an event has changed its shape: journals that stand can be read no more, so raise VERSION and read both"
         );
     }
@@ -162,7 +170,7 @@ mod tests {
         let mut body = encode(Time(3), &[]);
         body[0] = 9;
         let why = decode(5, &body, &sum(5, &body)).unwrap_err();
-        assert_eq!(why, "commit 5 is written in format 9, and this program knows 2");
+        assert_eq!(why, "commit 5 is written in format 9, and this program knows 3");
         let body = [VERSION, 0xff];
         assert!(decode(5, &body, &sum(5, &body)).unwrap_err().starts_with("commit 5 does not decode"));
         assert!(decode(6, &body, &sum(5, &body)).unwrap_err().contains("checksum"));

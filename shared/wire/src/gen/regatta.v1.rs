@@ -22,6 +22,9 @@ pub struct Suite {
     pub settings: ::prost::alloc::string::String,
     #[prost(message, repeated, tag = "5")]
     pub env: ::prost::alloc::vec::Vec<Variable>,
+    /// Labels that a worker must carry to run it.
+    #[prost(string, repeated, tag = "6")]
+    pub requires: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// The rules of one test.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -41,7 +44,33 @@ pub struct TestPolicy {
     #[prost(bool, tag = "7")]
     pub jitter: bool,
 }
-/// The rules of a run.
+/// What running tests costs a slot beside the tests, in microseconds.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Costs {
+    #[prost(uint64, tag = "1")]
+    pub start: u64,
+    #[prost(uint64, tag = "2")]
+    pub batch: u64,
+    #[prost(uint64, tag = "3")]
+    pub file: u64,
+    #[prost(uint64, tag = "4")]
+    pub group: u64,
+    #[prost(uint64, tag = "5")]
+    pub test: u64,
+}
+/// Seats of a resource that the fleet shares.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Need {
+    #[prost(string, tag = "1")]
+    pub resource: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "2")]
+    pub seats: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Needs {
+    #[prost(message, repeated, tag = "1")]
+    pub needs: ::prost::alloc::vec::Vec<Need>,
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RunPolicy {
     #[prost(uint64, optional, tag = "1")]
@@ -59,9 +88,19 @@ pub struct RunPolicy {
     /// Finds and lists, and runs nothing.
     #[prost(bool, tag = "7")]
     pub list_only: bool,
+    #[prost(enumeration = "Order", tag = "8")]
+    pub order: i32,
+    #[prost(enumeration = "Priority", tag = "9")]
+    pub priority: i32,
+    /// Microseconds from the submission to the wanted end.
+    #[prost(uint64, optional, tag = "10")]
+    pub target: ::core::option::Option<u64>,
+    /// Tests that take far longer than estimated may run a second time elsewhere.
+    #[prost(bool, tag = "11")]
+    pub speculate: bool,
 }
 /// The tests that a filter selects run under other rules. The first override that matches a test decides each rule.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PolicyOverride {
     /// In the filter language.
     #[prost(string, tag = "1")]
@@ -76,6 +115,8 @@ pub struct PolicyOverride {
     pub retries: ::core::option::Option<u32>,
     #[prost(enumeration = "Level", optional, tag = "6")]
     pub level: ::core::option::Option<i32>,
+    #[prost(message, repeated, tag = "7")]
+    pub needs: ::prost::alloc::vec::Vec<Need>,
 }
 /// A file that holds tests.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -439,6 +480,118 @@ impl LeaseEnd {
         }
     }
 }
+/// The rules of a run.
+/// What goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Order {
+    Unspecified = 0,
+    Longest = 1,
+    Risk = 2,
+}
+impl Order {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "ORDER_UNSPECIFIED",
+            Self::Longest => "ORDER_LONGEST",
+            Self::Risk => "ORDER_RISK",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "ORDER_UNSPECIFIED" => Some(Self::Unspecified),
+            "ORDER_LONGEST" => Some(Self::Longest),
+            "ORDER_RISK" => Some(Self::Risk),
+            _ => None,
+        }
+    }
+}
+/// How a run stands against others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Priority {
+    Unspecified = 0,
+    Soak = 1,
+    Batch = 2,
+    Ci = 3,
+    Interactive = 4,
+}
+impl Priority {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "PRIORITY_UNSPECIFIED",
+            Self::Soak => "PRIORITY_SOAK",
+            Self::Batch => "PRIORITY_BATCH",
+            Self::Ci => "PRIORITY_CI",
+            Self::Interactive => "PRIORITY_INTERACTIVE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "PRIORITY_UNSPECIFIED" => Some(Self::Unspecified),
+            "PRIORITY_SOAK" => Some(Self::Soak),
+            "PRIORITY_BATCH" => Some(Self::Batch),
+            "PRIORITY_CI" => Some(Self::Ci),
+            "PRIORITY_INTERACTIVE" => Some(Self::Interactive),
+            _ => None,
+        }
+    }
+}
+/// Where an estimate comes from, from the weakest to the strongest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum EstimateSource {
+    Unspecified = 0,
+    Default = 1,
+    Suite = 2,
+    File = 3,
+    Group = 4,
+    Imported = 5,
+    Renamed = 6,
+    Own = 7,
+}
+impl EstimateSource {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "ESTIMATE_SOURCE_UNSPECIFIED",
+            Self::Default => "ESTIMATE_SOURCE_DEFAULT",
+            Self::Suite => "ESTIMATE_SOURCE_SUITE",
+            Self::File => "ESTIMATE_SOURCE_FILE",
+            Self::Group => "ESTIMATE_SOURCE_GROUP",
+            Self::Imported => "ESTIMATE_SOURCE_IMPORTED",
+            Self::Renamed => "ESTIMATE_SOURCE_RENAMED",
+            Self::Own => "ESTIMATE_SOURCE_OWN",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "ESTIMATE_SOURCE_UNSPECIFIED" => Some(Self::Unspecified),
+            "ESTIMATE_SOURCE_DEFAULT" => Some(Self::Default),
+            "ESTIMATE_SOURCE_SUITE" => Some(Self::Suite),
+            "ESTIMATE_SOURCE_FILE" => Some(Self::File),
+            "ESTIMATE_SOURCE_GROUP" => Some(Self::Group),
+            "ESTIMATE_SOURCE_IMPORTED" => Some(Self::Imported),
+            "ESTIMATE_SOURCE_RENAMED" => Some(Self::Renamed),
+            "ESTIMATE_SOURCE_OWN" => Some(Self::Own),
+            _ => None,
+        }
+    }
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RecallRequest {
     #[prost(string, tag = "1")]
@@ -632,6 +785,14 @@ pub struct RunSubmitted {
     pub policy: ::core::option::Option<RunPolicy>,
     #[prost(string, repeated, tag = "6")]
     pub roots: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// By suite.
+    #[prost(message, repeated, tag = "7")]
+    pub costs: ::prost::alloc::vec::Vec<Costs>,
+    #[prost(message, repeated, tag = "8")]
+    pub needs: ::prost::alloc::vec::Vec<Needs>,
+    /// By suite: the labels that workers must carry, separated by commas.
+    #[prost(string, repeated, tag = "9")]
+    pub requires: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// Files joined the plan, or left it.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -676,6 +837,17 @@ pub struct PlannedTest {
     /// Where it stands in its file; 0 where that is not known.
     #[prost(uint32, tag = "9")]
     pub line: u32,
+    /// The standard deviation of the logarithm of its duration, in thousandths.
+    #[prost(uint32, tag = "10")]
+    pub spread: u32,
+    #[prost(enumeration = "EstimateSource", tag = "11")]
+    pub source: i32,
+    /// How likely it is not to pass, in thousandths.
+    #[prost(uint32, tag = "12")]
+    pub risk: u32,
+    /// 0 is nothing, and n stands for the n-th of what RunSubmitted says that tests need.
+    #[prost(uint32, tag = "13")]
+    pub needs: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ShardLeased {
@@ -1488,6 +1660,9 @@ pub struct Hello {
     /// The fencing tokens of the leases it holds, or has something unacknowledged to say of.
     #[prost(uint64, repeated, tag = "6")]
     pub holds: ::prost::alloc::vec::Vec<u64>,
+    /// What it offers beside slots; suites may require them.
+    #[prost(string, repeated, tag = "7")]
+    pub labels: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// A slot has room for a shard.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
