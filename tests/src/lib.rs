@@ -2,4 +2,5 @@
 
 pub mod harness;
 pub mod model;
+pub mod schedule;
 pub mod simulation;

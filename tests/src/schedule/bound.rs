@@ -84,9 +84,7 @@ mod tests {
         };
         Case {
             tests: (0..tests).map(|at| test(at, chance)).collect(),
-            slots: (0..=chance.below(3))
-                .map(|_| Slot { speed: 0.5 + chance.uniform(), dies_at: None })
-                .collect(),
+            slots: (0..=chance.below(3)).map(|_| Slot { speed: 0.5 + chance.uniform(), dies_at: None }).collect(),
             startup: chance.uniform(),
             warm: true,
             fixture,

@@ -14,7 +14,7 @@ pub(super) fn optimum(case: &Case) -> f64 {
     assert!(case.tests.len() <= if contended { 7 } else { 12 }, "all schedules of {} tests", case.tests.len());
     assert!(!contended || case.fixture == 0.0, "resources and shared set-up do not meet here");
     if contended {
-        let seats = case.capacity.iter().map(|seats| vec![0.0; *seats as usize]).collect();
+        let seats: Vec<_> = case.capacity.iter().map(|seats| vec![0.0; *seats as usize]).collect();
         let mut search = Ordered { case, left: vec![true; case.tests.len()], best: f64::INFINITY };
         search.place(&mut vec![0.0; case.slots.len()], &seats, 0.0);
         case.startup + search.best
@@ -35,7 +35,7 @@ struct Assigned<'a> {
 
 impl Assigned<'_> {
     /// Tries every slot for the next test. A slot has a load, and the set of files that it is set up for.
-    fn place(&mut self, at: usize, slots: &mut Vec<(f64, u64)>) {
+    fn place(&mut self, at: usize, slots: &mut [(f64, u64)]) {
         let longest = slots.iter().map(|slot| slot.0).fold(0.0, f64::max);
         let rest: f64 = self.order[at..].iter().map(|test| self.case.tests[*test].truth).sum();
         let done: f64 = slots.iter().zip(&self.case.slots).map(|(load, slot)| load.0 * slot.speed).sum();
@@ -70,7 +70,7 @@ struct Ordered<'a> {
 
 impl Ordered<'_> {
     /// Tries every test on every slot as the next one to start.
-    fn place(&mut self, slots: &mut Vec<f64>, seats: &Vec<Vec<f64>>, latest: f64) {
+    fn place(&mut self, slots: &mut [f64], seats: &[Vec<f64>], latest: f64) {
         let longest = slots.iter().copied().fold(0.0, f64::max);
         if longest >= self.best {
             return;
@@ -82,8 +82,9 @@ impl Ordered<'_> {
         for at in (0..self.left.len()).filter(|at| self.left[*at]).collect::<Vec<_>>() {
             let test = &self.case.tests[at];
             for slot in 0..slots.len() {
-                let mut seats = seats.clone();
-                let seat = test.needs.and_then(|needs| seats[usize::from(needs)].iter_mut().min_by(|a, b| a.total_cmp(b)));
+                let mut seats = seats.to_vec();
+                let seat =
+                    test.needs.and_then(|needs| seats[usize::from(needs)].iter_mut().min_by(|a, b| a.total_cmp(b)));
                 let start = seat.as_deref().copied().unwrap_or(0.0).max(slots[slot]);
                 if start < latest {
                     continue;

@@ -23,6 +23,14 @@ impl Suite {
         Ok(Self { name: stem(path), points: Trace::read(path)?.points() })
     }
 
+    /// Keeps at most that many versions, spread evenly.
+    pub fn thin(&mut self, most: usize) {
+        let all = self.points.len();
+        let kept: Vec<usize> = (0..most.min(all)).map(|at| (at + 1) * all / most.min(all) - 1).collect();
+        let mut at = 0..;
+        self.points.retain(|_| at.next().is_some_and(|at| kept.contains(&at)));
+    }
+
     fn synthetic(shape: Shape) -> Self {
         Self { name: shape.name().to_owned(), points: synth::suite(shape, SYNTHETIC, 1).points() }
     }
@@ -84,6 +92,18 @@ mod tests {
     fn a_suite_is_called_like_its_file() {
         assert_eq!(stem(Path::new("../a/onegov.json.gz")), "onegov");
         assert_eq!(stem(Path::new("b.json")), "b");
+    }
+
+    #[test]
+    fn a_few_versions_are_spread_over_all() {
+        let mut suite = Suite::synthetic(Shape::Pareto);
+        suite.points.truncate(3);
+        suite.points.extend(suite.points.clone());
+        suite.points[5].truncate(1);
+        suite.thin(2);
+        assert_eq!((suite.points.len(), suite.points[1].len()), (2, 1), "the newest is one of them");
+        suite.thin(4);
+        assert_eq!(suite.points.len(), 2);
     }
 
     #[test]

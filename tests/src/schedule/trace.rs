@@ -84,7 +84,10 @@ impl Trace {
         let tests: Option<Vec<String>> = tests.into_iter().collect();
         let tests = tests.ok_or_else(|| ("`tests` holds a null".to_owned(), "give each test its node id"))?;
         if let Some(twice) = repeated(&tests) {
-            return Err((format!("`tests` names `{twice}` twice"), "give each test once, and its durations once a version"));
+            return Err((
+                format!("`tests` names `{twice}` twice"),
+                "give each test once, and its durations once a version",
+            ));
         }
         let groups = match value.get("groups") {
             Some(_) => names(&value, "groups")?,
@@ -184,7 +187,10 @@ fn same_length(field: &str, length: usize, tests: usize) -> Result<(), Flaw> {
 
 fn seconds(at: usize, version: &Value, tests: &[String]) -> Result<Vec<Option<f64>>, Flaw> {
     let array = version.get("seconds").and_then(Value::as_array).ok_or_else(|| {
-        (format!("`versions[{at}]` has no array `seconds`"), "give the seconds of each test, null where it was not there")
+        (
+            format!("`versions[{at}]` has no array `seconds`"),
+            "give the seconds of each test, null where it was not there",
+        )
     })?;
     same_length(&format!("versions[{at}].seconds"), array.len(), tests.len())?;
     array.iter().zip(tests).map(|(value, test)| second(at, value, test)).collect()
@@ -195,9 +201,10 @@ fn second(at: usize, value: &Value, test: &str) -> Result<Option<f64>, Flaw> {
     match value.as_f64() {
         None if value.is_null() => Ok(None),
         None => wrong(&format!("{value}, not a number"), "give seconds, or null where the test was not there"),
-        Some(seconds) if !(0.0..=LONGEST).contains(&seconds) => {
-            wrong(&seconds.to_string(), "give seconds, from 0 to a month; leave out what was measured by a clock that jumped")
-        }
+        Some(seconds) if !(0.0..=LONGEST).contains(&seconds) => wrong(
+            &seconds.to_string(),
+            "give seconds, from 0 to a month; leave out what was measured by a clock that jumped",
+        ),
         Some(seconds) => Ok(Some(seconds)),
     }
 }
@@ -211,6 +218,10 @@ mod tests {
         format!("{what}; {remedy}")
     }
 
+    fn rounded(seconds: f64) -> f64 {
+        (seconds * 1e6).round() / 1e6
+    }
+
     #[test]
     fn a_version_is_run_with_what_the_ones_before_it_taught() {
         let text = r#"{"tests": ["a.py::t", "b.py::C::t[x::y]", "b.py::t"],
@@ -218,12 +229,13 @@ mod tests {
         let points = Trace::parse(text.as_bytes()).expect("a trace").points();
         assert_eq!(points.len(), 2);
         let [first, second] = &points[..] else { panic!("two versions have one before them") };
-        let brief = |test: &Test| (test.id.clone(), test.file, test.truth, test.history.map(|known| known.mean));
-        assert_eq!(first.iter().map(brief).collect::<Vec<_>>(), [
-            ("a.py::t".to_owned(), 0, 2.0, Some(1.0)),
-            ("b.py::t".to_owned(), 1, 3.0, None),
-        ]);
-        let mean = |test: &Test| test.history.expect("it ran before").mean;
+        let brief =
+            |test: &Test| (test.id.clone(), test.file, test.truth, test.history.map(|known| rounded(known.mean)));
+        assert_eq!(
+            first.iter().map(brief).collect::<Vec<_>>(),
+            [("a.py::t".to_owned(), 0, 2.0, Some(1.0)), ("b.py::t".to_owned(), 1, 3.0, None),]
+        );
+        let mean = |test: &Test| rounded(test.history.expect("it ran before").mean);
         assert!((1.0..2.0).contains(&mean(&second[0])) && mean(&second[0]) > 1.2, "newer durations move the mean");
         assert_eq!((mean(&second[1]), second[1].file, second[1].group.as_deref()), (2.0, 1, Some("C")));
         assert_eq!(second[2].group, None);
@@ -248,7 +260,10 @@ mod tests {
         says(r#"{"tests": ["a"]}"#, &["no array `versions`"]);
         says(r#"{"tests": ["a", "a"], "versions": []}"#, &["`a` twice"]);
         says(r#"{"tests": ["a", null], "versions": []}"#, &["null"]);
-        says(r#"{"tests": ["a"], "groups": [], "versions": []}"#, &["`groups` has 0 entries", "one entry for each test"]);
+        says(
+            r#"{"tests": ["a"], "groups": [], "versions": []}"#,
+            &["`groups` has 0 entries", "one entry for each test"],
+        );
         says(r#"{"tests": ["a"], "versions": []}"#, &["0 version(s)", "at least two"]);
         says(r#"{"tests": ["a"], "versions": [{"seconds": [1]}]}"#, &["1 version(s)"]);
         says(r#"{"tests": ["a"], "versions": [{"date": 1}]}"#, &["`versions[0]` has no array `seconds`"]);
@@ -258,7 +273,10 @@ mod tests {
             says(&text, &["`versions[1].seconds` of `a`", "give seconds"]);
         }
         for number in ["NaN", "1e999"] {
-            says(&format!(r#"{{"tests": ["a"], "versions": [{{"seconds": [{number}]}}]}}"#), &["is not JSON", "line 1"]);
+            says(
+                &format!(r#"{{"tests": ["a"], "versions": [{{"seconds": [{number}]}}]}}"#),
+                &["is not JSON", "line 1"],
+            );
         }
     }
 
