@@ -103,3 +103,6 @@ fn expected(case: &Case) -> Vec<f64> {
     let typical = if known.is_empty() { 1.0 } else { known.iter().sum::<f64>() / known.len() as f64 };
     case.tests.iter().map(|test| test.history.map_or(typical, |known| known.mean)).collect()
 }
+
+#[cfg(test)]
+mod tests;
