@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Durations of tests are skewed, and close to log-normal: a factor says more than a difference.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Estimate {
-    /// How long it takes as a rule.
+    /// How long it takes as a rule; of a test that was never measured, what those like it take on average.
     pub mean: Micros,
     /// The standard deviation of the natural logarithm, in thousandths: 300 is a factor of 1.35 in two cases of three.
     pub spread: u16,
@@ -23,11 +23,11 @@ pub enum Source {
     /// Nothing at all is known of the suite.
     #[default]
     Default,
-    /// The mean of the tests of its suite.
+    /// The mean of the tests of its suite, those in its directory before all.
     Suite,
     /// The mean of the tests of its file.
     File,
-    /// The mean of the tests of its group, or of those that differ from it only in their parameters.
+    /// The mean of the tests of its group or class, or of those that differ from it only in their parameters.
     Group,
     /// A file of timings that was imported.
     Imported,

@@ -10,6 +10,7 @@ pub mod cost;
 pub mod duration;
 pub mod estimate;
 pub mod filter;
+pub mod history;
 pub mod ids;
 pub mod level;
 pub mod limits;
