@@ -10,7 +10,6 @@ pub mod bound;
 pub mod case;
 pub mod cases;
 mod chance;
-mod estimate;
 pub mod laboratory;
 #[cfg(test)]
 mod optimum;

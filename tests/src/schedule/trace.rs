@@ -2,8 +2,9 @@
 //! null, by test]}]}`, as JSON or gzipped JSON. `"groups": [name or null, by test]` may say to which class a test belongs;
 //! without it, that is what stands between the file and the name in `file::class::name`.
 
-use super::estimate::Estimate;
 use super::{Known, Test};
+use regatta_domain::history::TestHistory;
+use regatta_domain::{Micros, Time, Verdict};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::fmt::{self, Display};
@@ -106,25 +107,24 @@ impl Trace {
         Ok(Self { tests, groups, versions })
     }
 
-    /// What there is to run and what is known of it, for each version from the second on: its history is what the versions
-    /// before it taught. A version without tests is left out.
+    /// What there is to run and what is known of it, for each version from the second on: its history is what the coordinator
+    /// would have learnt from the versions before it. A version without tests is left out.
     #[must_use]
     pub fn points(&self) -> Vec<Vec<Test>> {
-        let mut learnt = vec![Estimate::default(); self.tests.len()];
+        let mut learnt = vec![TestHistory::default(); self.tests.len()];
         let mut points = Vec::new();
         for (at, version) in self.versions.iter().enumerate() {
             if at > 0 && version.iter().any(Option::is_some) {
-                let known: Vec<Option<Known>> = learnt.iter().map(Estimate::known).collect();
-                points.push(self.point(version, &known));
+                points.push(self.point(version, &learnt));
             }
             for (learnt, seconds) in learnt.iter_mut().zip(version) {
-                seconds.iter().for_each(|seconds| learnt.learn(*seconds));
+                seconds.iter().for_each(|seconds| learn(learnt, *seconds));
             }
         }
         points
     }
 
-    fn point(&self, version: &[Option<f64>], known: &[Option<Known>]) -> Vec<Test> {
+    fn point(&self, version: &[Option<f64>], learnt: &[TestHistory]) -> Vec<Test> {
         let mut files: HashMap<&str, u32> = HashMap::new();
         let present = version.iter().enumerate().filter_map(|(at, seconds)| Some((at, (*seconds)?)));
         present
@@ -132,10 +132,22 @@ impl Trace {
                 let next = u32::try_from(files.len()).unwrap_or(u32::MAX);
                 let id = self.tests[at].clone();
                 let file = *files.entry(file(&self.tests[at])).or_insert(next);
-                Test { id, file, group: self.groups[at].clone(), truth, history: known[at], needs: None }
+                Test { id, file, group: self.groups[at].clone(), truth, history: known(&learnt[at]), needs: None }
             })
             .collect()
     }
+}
+
+/// Takes in a duration. When that was does not matter.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds are between 0 and a month")]
+fn learn(history: &mut TestHistory, seconds: f64) {
+    history.learn(Verdict::Passed, Some(Micros((seconds * 1e6).round() as u64)), Time(0));
+}
+
+/// What is known of a test, if it ran before.
+fn known(history: &TestHistory) -> Option<Known> {
+    let estimate = history.estimate()?;
+    Some(Known { mean: estimate.mean.as_secs_f64(), spread: f64::from(estimate.spread) / 1e3 })
 }
 
 /// The file of a node id.
@@ -218,10 +230,6 @@ mod tests {
         format!("{what}; {remedy}")
     }
 
-    fn rounded(seconds: f64) -> f64 {
-        (seconds * 1e6).round() / 1e6
-    }
-
     #[test]
     fn a_version_is_run_with_what_the_ones_before_it_taught() {
         let text = r#"{"tests": ["a.py::t", "b.py::C::t[x::y]", "b.py::t"],
@@ -229,13 +237,12 @@ mod tests {
         let points = Trace::parse(text.as_bytes()).expect("a trace").points();
         assert_eq!(points.len(), 2);
         let [first, second] = &points[..] else { panic!("two versions have one before them") };
-        let brief =
-            |test: &Test| (test.id.clone(), test.file, test.truth, test.history.map(|known| rounded(known.mean)));
+        let brief = |test: &Test| (test.id.clone(), test.file, test.truth, test.history.map(|known| known.mean));
         assert_eq!(
             first.iter().map(brief).collect::<Vec<_>>(),
             [("a.py::t".to_owned(), 0, 2.0, Some(1.0)), ("b.py::t".to_owned(), 1, 3.0, None),]
         );
-        let mean = |test: &Test| rounded(test.history.expect("it ran before").mean);
+        let mean = |test: &Test| test.history.expect("it ran before").mean;
         assert!((1.0..2.0).contains(&mean(&second[0])) && mean(&second[0]) > 1.2, "newer durations move the mean");
         assert_eq!((mean(&second[1]), second[1].file, second[1].group.as_deref()), (2.0, 1, Some("C")));
         assert_eq!(second[2].group, None);
