@@ -8,6 +8,9 @@ use std::fmt::Write;
 /// Columns that stand side by side.
 const ACROSS: usize = 7;
 
+/// Ratios that differ by less are even.
+const EVEN: f64 = 5e-4;
+
 /// One object a cell and line.
 #[must_use]
 pub fn json(suites: &[Suite], cells: &[Cell]) -> String {
@@ -54,7 +57,33 @@ pub fn people(suites: &[Suite], cells: &[Cell]) -> String {
             text.push_str(&table(columns, cells));
         }
     }
+    text.push_str(&behind(suites, cells));
     text
+}
+
+/// Where somebody comes closer to the bound than Regatta does: a line for each place, nothing where Regatta was not asked for.
+fn behind(suites: &[Suite], cells: &[Cell]) -> String {
+    let mut lines = Vec::new();
+    let ours: Vec<&Cell> = cells.iter().filter(|cell| cell.scheduler == Scheduler::Regatta).collect();
+    for own in &ours {
+        let ahead = |cell: &&Cell| cell.place == own.place && cell.mean < own.mean - EVEN;
+        let ahead: Vec<_> =
+            cells.iter().filter(ahead).map(|cell| format!("{} {:.3}", cell.scheduler.name(), cell.mean)).collect();
+        if !ahead.is_empty() {
+            let Place { suite, case, warm, slots, startup } = own.place;
+            let (suite, case, runner) = (&suites[suite].name, case.name(), runner(warm));
+            lines.push(format!(
+                "  {suite}, {runner}, {case} @{slots}, start-up {startup} s: {:.3}; {}",
+                own.mean,
+                ahead.join(", ")
+            ));
+        }
+    }
+    if ours.is_empty() {
+        return String::new();
+    }
+    let heading = format!("\nregatta is behind in {} of {} cells\n", lines.len(), ours.len());
+    lines.iter().fold(heading, |text, line| text + line + "\n")
 }
 
 fn table(columns: &[Place], cells: &[Cell]) -> String {
@@ -120,6 +149,20 @@ mod tests {
             )
         );
         assert_eq!(text.lines().count(), 3);
+    }
+
+    #[test]
+    fn who_is_ahead_of_regatta_is_listed_and_who_is_even_is_not() {
+        let (suites, mut cells) = some();
+        assert!(!people(&suites, &cells).contains("behind"), "Regatta was not asked for");
+        for (at, mean) in [(0, 1.1002), (2, 1.3)] {
+            cells.push(Cell { scheduler: Scheduler::Regatta, mean, ..cells[at] });
+        }
+        let text = people(&suites, &cells);
+        assert!(
+            text.contains("behind in 1 of 2 cells\n  s, cold, clean @32, start-up 2 s: 1.300; lpt 1.200\n"),
+            "{text}"
+        );
     }
 
     #[test]
