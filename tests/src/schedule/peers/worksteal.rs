@@ -27,20 +27,21 @@ impl Worksteal {
         steal
     }
 
-    /// Deals out the rest, and steals once where somebody still has too little.
+    /// Deals out the rest, and steals as long as somebody has too little and somebody else enough.
     fn check(&mut self) {
-        if !self.rest.is_empty() {
+        loop {
             self.deal();
-        }
-        if self.idle().is_empty() {
-            return;
-        }
-        let Some(fullest) = (0..self.held.len()).rev().max_by_key(|slot| self.held[*slot].len()) else { return };
-        let most = self.held[fullest].len();
-        let stolen = (most / 2).min(most.saturating_sub(LEAST));
-        if stolen > 0 {
-            self.rest = self.held[fullest].split_off(most - stolen);
-            self.deal();
+            if self.idle().is_empty() {
+                return;
+            }
+            let Some(fullest) = (0..self.held.len()).rev().max_by_key(|slot| self.held[*slot].len()) else { return };
+            let most = self.held[fullest].len();
+            let stolen = (most / 2).min(most.saturating_sub(LEAST));
+            if stolen == 0 {
+                return;
+            }
+            let stolen = self.held[fullest].split_off(most - stolen);
+            self.rest.extend(stolen);
         }
     }
 
