@@ -34,11 +34,11 @@ class Record(unittest.TestCase):
 
     def test_a_trace_has_the_tests_in_the_order_of_the_list_and_null_where_one_did_not_run(self):
         runs = [
-            ("first", run(("a.py::t", "passed", 1.00004), ("a.py::C::t", "skipped", 0.1), ("b.py::never", "not_run", 0.0))),
+            ("first", run(("a.py::t[/here/p/x]", "passed", 1.00004), ("a.py::C::t", "skipped", 0.1), ("b.py::never", "not_run", 0.0))),
             ("second", run(("c.py::new", "flaky", 3.0), ("a.py::C::t", "failed", 2.0))),
         ]
-        found = self.record.trace(SimpleNamespace(name="p", version="1"), runs)
-        self.assertEqual(found["tests"], ["a.py::t", "a.py::C::t", "c.py::new"])
+        found = self.record.trace(SimpleNamespace(name="p", version="1", folder=Path("/here/p")), runs)
+        self.assertEqual(found["tests"], ["a.py::t[./x]", "a.py::C::t", "c.py::new"])
         self.assertEqual(found["groups"], [None, "C", None])
         self.assertEqual([version["date"] for version in found["versions"]], ["first", "second"])
         self.assertEqual([version["seconds"] for version in found["versions"]], [[1.0, None, None], [None, 2.0, 3.0]])
