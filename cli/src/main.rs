@@ -2,6 +2,7 @@
 
 mod args;
 mod audience;
+mod branch;
 mod changed;
 mod colour;
 mod command;

@@ -3,6 +3,7 @@
 use super::block_on;
 use crate::args::{Display, Fallback, NoTests};
 use crate::audience::{Audience, Setting};
+use crate::branch::branch;
 use crate::config::value::Shuffle;
 use crate::error::{Error, Mistake};
 use crate::exit::Exit;
@@ -205,6 +206,8 @@ async fn request(
         suites,
         filters: vec![chosen.filter.to_string()],
         rerun_of,
+        branch: branch(&config.base).map(Into::into),
+        environment: None,
     })
 }
 

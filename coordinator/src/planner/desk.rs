@@ -1,17 +1,18 @@
 //! The planner's desk: fetches what plannings need, and keeps those of live runs at hand.
 
 use super::Planning;
+use super::estimate::Seen;
 use crate::error::in_one_line;
 use crate::projector::{Desk, News};
-use crate::store::projection::{FileHistory, Reader, Row};
+use crate::store::projection::{FileHistory, Reader, Remembered, Row};
 use crate::store::{self, Error};
 use prost::Message as _;
 use regatta_domain::listing::{ListedFile, ListedTest};
 use regatta_domain::submission::{FileDraft, Submission, SuiteDraft, TestDraft};
 use regatta_domain::{Costs, FileKey, Micros, RunId, SuiteIx, Time};
-use regatta_wire::submission::Request;
+use regatta_wire::submission::{Request, SuiteRequest};
 use regatta_wire::{Failure, v1};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Plannings that are kept at hand. One that is needed again is made again from what the client said.
@@ -19,6 +20,9 @@ const AT_HAND: usize = 256;
 
 /// A listing that was not used for so long is marked as used again, so that it is not dropped among the oldest.
 const FRESH: Micros = Micros::from_secs(24 * 3600);
+
+/// Files that are gone, in which new tests are looked for.
+const VANISHED: usize = 2_000;
 
 /// The planner's desk. Clones are the same desk.
 #[derive(Clone)]
@@ -39,6 +43,12 @@ pub(crate) struct Live {
 
 /// The histories of files, by suite and path.
 type Histories = HashMap<(SuiteIx, Arc<str>), Arc<FileHistory>>;
+
+/// What is known of the tests of files, by path.
+type Known<'a> = HashMap<&'a str, Vec<Remembered>>;
+
+/// The tests of files by content address, each with when that was last used.
+type Listings = HashMap<FileKey, (Time, Vec<ListedTest>)>;
 
 /// A run that is ready for the core.
 pub(crate) struct Plan {
@@ -79,14 +89,19 @@ impl PlannerDesk {
         let mut histories = Histories::new();
         for (at, asked) in request.suites.iter().enumerate() {
             let suite = SuiteIx::nth(at);
-            let costs = Costs::of(asked.suite.runner);
+            let learnt = self.projection().costs(&request.project, &asked.suite.name, &planning.scope.class);
+            let costs = learnt.map_err(broken)?.over(Costs::of(asked.suite.runner));
             let mut draft = SuiteDraft { suite: asked.suite.clone(), costs, discover: false, files: Vec::new() };
             if planning.may_select_suite(suite) {
-                let known = self.histories(&planning, suite, &asked.files).map_err(broken)?;
-                planning.learn(suite, known.values().map(|history| &**history));
+                let listings = self.listings(&asked.files, now).map_err(broken)?;
+                let known = self.remembered(&planning, suite, paths(&asked.files)).map_err(broken)?;
+                let gone = self.gone(&planning, suite, asked, &known).map_err(broken)?;
+                let vanished = self.remembered(&planning, suite, gone.iter().map(|path| &**path)).map_err(broken)?;
+                let files = &asked.files;
+                planning.learn(suite, &Seen { files, known: &known, listings: &listings, vanished: &vanished });
+                histories.extend(of_files(files, &known).map(|(path, history)| ((suite, path), history)));
                 draft.discover = asked.discover;
-                draft.files = self.files(&planning, suite, &asked.files, &known, now).map_err(broken)?;
-                histories.extend(known.into_iter().map(|(path, history)| ((suite, path), history)));
+                draft.files = drafts(&planning, suite, files, &histories, &known, &listings);
             }
             suites.push(draft);
         }
@@ -129,17 +144,15 @@ impl PlannerDesk {
             let histories = lock(&live.histories);
             files.iter().filter(|file| !histories.contains_key(&(suite, Arc::clone(&file.path)))).cloned().collect()
         };
-        let known = self.histories(planning, suite, &new).map_err(broken)?;
-        let all: HashMap<Arc<str>, Arc<FileHistory>> = {
+        let known = self.remembered(planning, suite, paths(&new)).map_err(broken)?;
+        let listings = self.listings(&files, now).map_err(broken)?;
+        let drafts = {
             let mut histories = lock(&live.histories);
-            for file in new {
-                let history = known.get(&file.path).cloned().unwrap_or_default();
-                histories.entry((suite, file.path)).or_insert(history);
+            for (path, history) in of_files(&new, &known) {
+                histories.entry((suite, path)).or_insert(history);
             }
-            let of = |file: &ListedFile| histories.get(&(suite, Arc::clone(&file.path))).cloned();
-            files.iter().filter_map(|file| Some((Arc::clone(&file.path), of(file)?))).collect()
+            drafts(planning, suite, &files, &histories, &known, &listings)
         };
-        let drafts = self.files(planning, suite, &files, &all, now).map_err(broken)?;
         let asked = &planning.suites[suite.at()];
         if !asked.tree_key.is_empty() {
             self.0.projector.tell(News::Remember(Row::FileList {
@@ -164,17 +177,13 @@ impl PlannerDesk {
     ) -> Result<Vec<TestDraft>, Failure> {
         let live = self.live(context.run)?;
         let place = (context.suite, Arc::clone(path));
-        let kept = lock(&live.histories).get(&place).cloned();
-        let history = match kept {
-            Some(history) => history,
-            None => {
-                let asked = &live.planning.suites[context.suite.at()];
-                let found = self.projection().histories(&live.planning.project, &asked.name, std::iter::once(&**path));
-                let history = Arc::new(found.map_err(broken)?.remove(&**path).unwrap_or_default());
-                Arc::clone(lock(&live.histories).entry(place).or_insert(history))
-            }
+        let mut known = self.remembered(&live.planning, context.suite, std::iter::once(&**path)).map_err(broken)?;
+        let names = known.remove(&**path).unwrap_or_default();
+        let history = {
+            let mut histories = lock(&live.histories);
+            Arc::clone(histories.entry(place).or_insert_with(|| Arc::new(of_file(&names))))
         };
-        let drafts = live.planning.tests(context.suite, path, &tests, &history);
+        let drafts = live.planning.tests(context.suite, path, &tests, &history, &names);
         if key != FileKey::default() {
             self.0.projector.tell(News::Remember(Row::Listing { key, tests: tests.into(), at: now }));
         }
@@ -200,47 +209,80 @@ impl PlannerDesk {
         Ok(live)
     }
 
-    /// The histories of files, by path: one for each, empty where nothing is known.
-    fn histories(
+    /// What is known of the tests of files, by path; nothing for files of which nothing is known.
+    fn remembered<'a>(
         &self,
         planning: &Planning,
         suite: SuiteIx,
-        files: &[ListedFile],
-    ) -> Result<HashMap<Arc<str>, Arc<FileHistory>>, Error> {
+        paths: impl Iterator<Item = &'a str>,
+    ) -> Result<Known<'a>, Error> {
         let suite = &planning.suites[suite.at()].name;
-        let paths = files.iter().map(|file| &*file.path);
-        let mut found = self.projection().histories(&planning.project, suite, paths)?;
-        let mut histories = HashMap::with_capacity(files.len());
-        for file in files {
-            let history = found.remove(&*file.path).unwrap_or_default();
-            histories.entry(Arc::clone(&file.path)).or_insert_with(|| Arc::new(history));
-        }
-        Ok(histories)
+        self.projection().histories(&planning.project, suite, &planning.scope, paths)
     }
 
-    /// The drafts of files, with the listings that are remembered of them.
-    fn files(
+    /// The files that are known and not there any more, where there may be new ones that took their place.
+    fn gone(
         &self,
         planning: &Planning,
         suite: SuiteIx,
-        files: &[ListedFile],
-        histories: &HashMap<Arc<str>, Arc<FileHistory>>,
-        now: Time,
-    ) -> Result<Vec<FileDraft>, Error> {
-        let keys = files.iter().map(|file| file.key).filter(|key| *key != FileKey::default());
-        let mut remembered = self.projection().listings(keys)?;
-        let nothing = FileHistory::default();
-        let draft = |file: &ListedFile| {
-            let history = histories.get(&file.path).map_or(&nothing, |history| &**history);
-            planning.file(suite, file, remembered.get(&file.key).map(|(_, tests)| &**tests), history)
-        };
-        let drafts = files.iter().filter_map(draft).collect();
-        for (key, (seen, tests)) in remembered.drain().filter(|(_, (seen, _))| now.since(*seen) > FRESH) {
-            tracing::trace!(%key, ?seen, "a listing is used again");
-            self.0.projector.tell(News::Remember(Row::Listing { key, tests: tests.into(), at: now }));
+        asked: &SuiteRequest,
+        known: &Known<'_>,
+    ) -> Result<Vec<String>, Error> {
+        if !asked.discover && asked.files.iter().all(|file| known.contains_key(&*file.path)) {
+            return Ok(Vec::new());
         }
-        Ok(drafts)
+        let there: HashSet<&str> = paths(&asked.files).collect();
+        let mut gone = self.projection().paths(&planning.project, &planning.suites[suite.at()].name)?;
+        gone.retain(|path| !there.contains(&**path));
+        // That much is another suite under the name of an old one.
+        gone.truncate(VANISHED);
+        Ok(gone)
     }
+
+    /// The listings that are remembered of files.
+    fn listings(&self, files: &[ListedFile], now: Time) -> Result<Listings, Error> {
+        let keys = files.iter().map(|file| file.key).filter(|key| *key != FileKey::default());
+        let listings = self.projection().listings(keys)?;
+        for (key, (seen, tests)) in listings.iter().filter(|(_, (seen, _))| now.since(*seen) > FRESH) {
+            tracing::trace!(%key, ?seen, "a listing is used again");
+            self.0.projector.tell(News::Remember(Row::Listing { key: *key, tests: (&**tests).into(), at: now }));
+        }
+        Ok(listings)
+    }
+}
+
+fn paths(files: &[ListedFile]) -> impl Iterator<Item = &str> {
+    files.iter().map(|file| &*file.path)
+}
+
+/// The history of each file, empty where nothing is known.
+fn of_files(files: &[ListedFile], known: &Known<'_>) -> impl Iterator<Item = (Arc<str>, Arc<FileHistory>)> {
+    files.iter().map(|file| {
+        let tests = known.get(&*file.path).map_or(&[][..], |tests| tests);
+        (Arc::clone(&file.path), Arc::new(of_file(tests)))
+    })
+}
+
+fn of_file(tests: &[Remembered]) -> FileHistory {
+    tests.iter().map(|test| (test.key, test.history)).collect()
+}
+
+/// The drafts of files, with the listings that are remembered of them.
+fn drafts(
+    planning: &Planning,
+    suite: SuiteIx,
+    files: &[ListedFile],
+    histories: &Histories,
+    names: &Known<'_>,
+    listings: &Listings,
+) -> Vec<FileDraft> {
+    let nothing = FileHistory::default();
+    let draft = |file: &ListedFile| {
+        let history = histories.get(&(suite, Arc::clone(&file.path))).map_or(&nothing, |history| &**history);
+        let names = names.get(&*file.path).map_or(&[][..], |names| names);
+        planning.file(suite, file, listings.get(&file.key).map(|(_, tests)| &**tests), history, names)
+    };
+    files.iter().filter_map(draft).collect()
 }
 
 /// A store that cannot be read is nothing that a client can mend.

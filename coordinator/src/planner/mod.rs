@@ -13,12 +13,13 @@ mod tests;
 
 pub(crate) use desk::{Context, PlannerDesk, broken};
 
-use crate::store::projection::FileHistory;
-use estimate::Means;
+use crate::store::projection::{FileHistory, Remembered, Scope};
+use estimate::{Expectations, Seen};
 use policies::Policies;
+use regatta_domain::history::risk;
 use regatta_domain::listing::{ListedFile, ListedTest};
 use regatta_domain::submission::{FileDraft, TestDraft};
-use regatta_domain::{Estimate, Micros, Source, SuiteIx, TestKey, Verdict};
+use regatta_domain::{Source, SuiteIx, TestKey, Verdict};
 use regatta_wire::submission::Request;
 use regatta_wire::{Invalid, listing};
 use selection::Selection;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct Planning {
     project: Arc<str>,
+    scope: Scope,
     suites: Vec<SuitePlanning>,
     selection: Selection,
     policies: Policies,
@@ -41,7 +43,7 @@ struct SuitePlanning {
     runner: regatta_domain::RunnerKind,
     tree_key: Arc<str>,
     changed: HashSet<Arc<str>>,
-    means: Means,
+    expectations: Expectations,
 }
 
 impl Planning {
@@ -52,19 +54,20 @@ impl Planning {
             runner: asked.suite.runner,
             tree_key: Arc::clone(&asked.tree_key),
             changed: asked.changed.iter().cloned().collect(),
-            means: Means::default(),
+            expectations: Expectations::default(),
         });
         Ok(Self {
             project: Arc::clone(&request.project),
+            scope: scope(request),
             suites: suites.collect(),
             selection: Selection::new(&request.filters, rerun_of)?,
             policies: Policies::new(request.test_policy.clone(), &request.overrides)?,
         })
     }
 
-    /// Takes in what is known of a suite's files: unknown tests and files are expected to be like them.
-    fn learn<'a>(&mut self, suite: SuiteIx, histories: impl Iterator<Item = &'a FileHistory>) {
-        self.suites[suite.at()].means = Means::of(histories);
+    /// Takes in what is known of a suite: tests and files without history are expected to be like those with one.
+    fn learn(&mut self, suite: SuiteIx, seen: &Seen<'_>) {
+        self.suites[suite.at()].expectations = Expectations::of(seen);
     }
 
     /// Whether any test of the suite may be selected.
@@ -73,19 +76,21 @@ impl Planning {
         self.selection.may_select_suite(&suite.name, suite.runner)
     }
 
-    /// The draft of a file; `None` where it is certain that nothing of it is selected.
+    /// The draft of a file; `None` where it is certain that nothing of it is selected. `names` are those of the tests in its
+    /// history, where a test may have been renamed.
     fn file(
         &self,
         suite: SuiteIx,
         file: &ListedFile,
         remembered: Option<&[ListedTest]>,
         history: &FileHistory,
+        names: &[Remembered],
     ) -> Option<FileDraft> {
         let asked = &self.suites[suite.at()];
         let certain = || !self.selection.may_select_file(&asked.name, asked.runner, &file.path);
         let tests = match remembered {
             Some(tests) => {
-                let selected = self.tests(suite, &file.path, tests, history);
+                let selected = self.tests(suite, &file.path, tests, history, names);
                 if selected.is_empty() && !tests.is_empty() {
                     return None;
                 }
@@ -98,23 +103,30 @@ impl Planning {
             path: Arc::clone(&file.path),
             key: file.key,
             locator: Arc::clone(&file.locator),
-            estimate: asked.means.file(history),
+            estimate: asked.expectations.file(&file.path, history, self.key(suite, &file.path, "")),
             tests,
             digest: remembered.map_or(0, |tests| listing::digest(tests.iter().map(|test| &*test.name))),
         })
     }
 
     /// The drafts of those of a file's tests that are selected, in their order. A name that comes twice is one test.
-    fn tests(&self, suite: SuiteIx, path: &Arc<str>, listed: &[ListedTest], history: &FileHistory) -> Vec<TestDraft> {
+    fn tests(
+        &self,
+        suite: SuiteIx,
+        path: &Arc<str>,
+        listed: &[ListedTest],
+        history: &FileHistory,
+        names: &[Remembered],
+    ) -> Vec<TestDraft> {
         let asked = &self.suites[suite.at()];
-        let like = asked.means.of_file(history);
-        let unknown = || Estimate { source: Source::File, ..Estimate::own(like) };
         let prefix = key_prefix(&self.project, &asked.name, path);
-        let changed = asked.changed.contains(path);
         let mut seen = HashSet::with_capacity(listed.len());
-        let mut drafts = Vec::with_capacity(listed.len());
-        for test in listed.iter().filter(|test| seen.insert(&test.name)) {
-            let key = key(&prefix, &test.name);
+        let once = listed.iter().filter(|test| seen.insert(&test.name));
+        let keyed: Vec<(TestKey, &ListedTest)> = once.map(|test| (key(&prefix, &test.name), test)).collect();
+        let file = asked.expectations.in_file(path, &keyed, history, names, key(&prefix, ""));
+        let changed = asked.changed.contains(path);
+        let mut drafts = Vec::with_capacity(keyed.len());
+        for (key, test) in keyed {
             let known = history.get(&key);
             let asks = selection::Asks { suite: &asked.name, runner: asked.runner, path, test, known, changed };
             let subject_id = (self.selection.asks() || self.policies.asks()).then(|| asks.id());
@@ -123,14 +135,13 @@ impl Planning {
                 continue;
             }
             let rules = self.policies.of(&subject);
+            let estimate = file.estimate(test, known);
             drafts.push(TestDraft {
                 name: Arc::clone(&test.name),
                 key,
                 group: test.group.clone(),
-                estimate: known
-                    .filter(|known| known.is_measured())
-                    .map_or_else(unknown, |known| Estimate::own(known.estimate())),
-                risk: 0,
+                estimate,
+                risk: risk(known, subject.is_new && estimate.source != Source::Renamed, changed),
                 needs: rules.needs,
                 policy: rules.policy,
                 level: rules.level.unwrap_or(test.level),
@@ -140,6 +151,22 @@ impl Planning {
         }
         drafts
     }
+
+    /// The key of a test of the run.
+    fn key(&self, suite: SuiteIx, path: &str, name: &str) -> TestKey {
+        test_key(&self.project, &self.suites[suite.at()].name, path, name)
+    }
+}
+
+/// Whose history a run reads and writes.
+pub(crate) fn scope(request: &Request) -> Scope {
+    let text = |given: &Option<Arc<str>>| given.clone().unwrap_or_default();
+    Scope { branch: text(&request.branch), class: text(&request.environment) }
+}
+
+/// What the history of a test hangs on.
+pub(crate) fn test_key(project: &str, suite: &str, path: &str, name: &str) -> TestKey {
+    key(&key_prefix(project, suite, path), name)
 }
 
 /// What the keys of a file's tests have in common. Lengths go before the parts, so that no two of them run together.
@@ -159,9 +186,3 @@ fn key(prefix: &blake3::Hasher, name: &str) -> TestKey {
     key.0.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
     key
 }
-
-/// A test of which nothing is known in its whole suite.
-const UNKNOWN_TEST: Micros = Micros::from_ms(100);
-
-/// A file of which nothing is known in its whole suite.
-const UNKNOWN_FILE: Micros = Micros::from_secs(1);

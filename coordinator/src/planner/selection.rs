@@ -42,7 +42,8 @@ impl<'a> Asks<'a> {
             level: self.test.level,
             last: self.known.and_then(|known| known.last),
             mean: self.known.filter(|known| known.is_measured()).map(TestHistory::typical),
-            is_new: self.known.is_none(),
+            // What is only known from a file of timings has never run here.
+            is_new: self.known.is_none_or(|known| known.last.is_none()),
             changed: self.changed,
         }
     }

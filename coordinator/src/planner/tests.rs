@@ -2,7 +2,7 @@ use super::*;
 use crate::store::projection::TestHistory;
 use regatta_domain::plan::PlannedSuite;
 use regatta_domain::policy::{RunPolicy, TestPolicy};
-use regatta_domain::{FileKey, Level, PolicyIx, RunId, RunnerKind, Time};
+use regatta_domain::{FileKey, Level, Micros, PolicyIx, RunId, RunnerKind, Time};
 use regatta_wire::submission::{Override, SuiteRequest};
 
 const API: SuiteIx = SuiteIx(0);
@@ -31,6 +31,8 @@ fn request() -> Request {
         }],
         filters: Vec::new(),
         rerun_of: None,
+        branch: None,
+        environment: None,
     }
 }
 
@@ -42,11 +44,30 @@ fn key_of(path: &str, name: &str) -> TestKey {
     key(&key_prefix("shop", "api", path), name)
 }
 
-fn known(verdict: Verdict, ms: u64) -> TestHistory {
+fn known_as(verdict: Verdict, ms: u64) -> TestHistory {
     let mut history = TestHistory::default();
     history.learn(verdict, Some(Micros::from_ms(ms)), Time(1));
     history
 }
+
+fn remembered(path: &str, name: &str, ms: u64) -> Remembered {
+    Remembered { key: key_of(path, name), name: name.into(), history: known_as(Verdict::Passed, ms) }
+}
+
+fn file(path: &str) -> ListedFile {
+    ListedFile { path: path.into(), key: FileKey([1; 16]), locator: "".into() }
+}
+
+fn learn(
+    planning: &mut Planning,
+    files: &[ListedFile],
+    known: &HashMap<&str, Vec<Remembered>>,
+    vanished: &HashMap<&str, Vec<Remembered>>,
+) {
+    planning.learn(API, &Seen { files, known, listings: &HashMap::new(), vanished });
+}
+
+const ONE_DAY: Micros = Micros::from_secs(24 * 3600);
 
 fn history(path: &str, tests: &[(&str, TestHistory)]) -> FileHistory {
     tests.iter().map(|(name, history)| (key_of(path, name), *history)).collect()
@@ -58,7 +79,7 @@ fn names(drafts: &[TestDraft]) -> Vec<&str> {
 
 fn selected(filter: &str, path: &str, tests: &[ListedTest], history: &FileHistory) -> Vec<String> {
     let planning = Planning::new(&Request { filters: vec![filter.to_owned()], ..request() }, None).unwrap();
-    let drafts = planning.tests(API, &path.into(), tests, history);
+    let drafts = planning.tests(API, &path.into(), tests, history, &[]);
     names(&drafts).into_iter().map(ToOwned::to_owned).collect()
 }
 
@@ -74,26 +95,89 @@ fn a_test_has_the_same_key_in_every_run_and_no_two_tests_share_one() {
 fn estimates_come_from_the_test_else_from_what_is_like_it() {
     let mut planning = Planning::new(&request(), None).unwrap();
     let tests = listed(&["old", "new"]);
-    let estimates = |planning: &Planning, history: &FileHistory| {
-        let drafts = planning.tests(API, &"a.py".into(), &tests, history);
-        drafts.iter().map(|draft| (draft.estimate.mean.0 / 1_000, draft.estimate.source.is_own())).collect::<Vec<_>>()
+    let estimates = |planning: &Planning, path: &str, history: &FileHistory| {
+        let drafts = planning.tests(API, &path.into(), &tests, history, &[]);
+        let told = |draft: &TestDraft| (draft.estimate.mean.0 / 1_000, draft.estimate.source);
+        drafts.iter().map(told).collect::<Vec<_>>()
     };
     let nothing = FileHistory::default();
-    assert_eq!(estimates(&planning, &nothing), [(100, false), (100, false)]);
+    assert_eq!(estimates(&planning, "a.py", &nothing), [(100, Source::Default), (100, Source::Default)]);
 
-    let of_a = history("a.py", &[("old", known(Verdict::Passed, 40)), ("gone", known(Verdict::Failed, 80))]);
-    assert_eq!(estimates(&planning, &of_a), [(40, true), (60, false)]);
-
-    let of_b = history("b.py", &[("x", known(Verdict::Passed, 30))]);
-    planning.learn(API, [&of_a, &of_b, &nothing].into_iter());
-    assert_eq!(estimates(&planning, &nothing), [(50, false), (50, false)]);
+    let of_a: Vec<Remembered> = (0..20).map(|at| remembered("a.py", &format!("t{at}"), 60)).collect();
+    let of_b = vec![remembered("b.py", "x", 30)];
+    let known = HashMap::from([("a.py", of_a.clone()), ("b.py", of_b)]);
+    let files = ["a.py", "b.py", "c.py"].map(file);
+    learn(&mut planning, &files, &known, &HashMap::new());
+    let of_old = history("a.py", &[("old", known_as(Verdict::Passed, 40))]);
+    assert_eq!(estimates(&planning, "a.py", &of_old), [(40, Source::Own), (60, Source::File)]);
+    let elsewhere = estimates(&planning, "c.py", &nothing);
+    assert!(elsewhere.iter().all(|(ms, source)| (50..65).contains(ms) && *source == Source::Suite), "{elsewhere:?}");
 
     // A file that has to be listed: as long as its tests were, else as the files of its suite.
-    let file = ListedFile { path: "a.py".into(), key: FileKey([1; 16]), locator: "".into() };
-    assert_eq!(planning.file(API, &file, None, &of_a).unwrap().estimate, Micros::from_ms(120));
-    assert_eq!(planning.file(API, &file, None, &nothing).unwrap().estimate, Micros::from_ms(75));
+    let estimate = |planning: &Planning, path: &str, history: &FileHistory| {
+        planning.file(API, &file(path), None, history, &[]).unwrap().estimate
+    };
+    let of_a = of_a.iter().map(|test| (test.key, test.history)).collect();
+    assert_eq!(estimate(&planning, "a.py", &of_a).0 / 1_000, 1_200);
+    let like_others = estimate(&planning, "c.py", &nothing);
+    assert!((Micros::from_ms(100)..Micros::from_ms(900)).contains(&like_others), "{like_others}");
     let fresh = Planning::new(&request(), None).unwrap();
-    assert_eq!(fresh.file(API, &file, None, &nothing).unwrap().estimate, Micros::from_secs(1));
+    assert_eq!(estimate(&fresh, "a.py", &nothing), Micros::from_secs(1));
+}
+
+#[test]
+fn a_test_that_was_renamed_or_moved_takes_its_history_along() {
+    let mut planning = Planning::new(&request(), None).unwrap();
+    let vanished = HashMap::from([("old/a.py", vec![remembered("old/a.py", "T::test_moved[1]", 7_000)])]);
+    learn(&mut planning, &[], &HashMap::new(), &vanished);
+    let sources = |drafts: &[TestDraft]| {
+        drafts.iter().map(|draft| (draft.estimate.mean.0 / 1_000, draft.estimate.source, draft.risk)).collect::<Vec<_>>()
+    };
+    let nothing = FileHistory::default();
+    let moved = listed(&["T::test_moved[1]", "T::test_moved[2]"]);
+    let drafts = planning.tests(API, &"new/a.py".into(), &moved, &nothing, &[]);
+    assert_eq!(sources(&drafts), [(7_000, Source::Renamed, 0), (100, Source::Default, 250)]);
+
+    let names = [remembered("a.py", "stays", 5), remembered("a.py", "test_old", 9_000)];
+    let mut long_gone = remembered("a.py", "test_older", 1);
+    let known = names.iter().map(|test| (test.key, test.history)).collect();
+    let now = listed(&["stays", "test_new"]);
+    let drafts = planning.tests(API, &"a.py".into(), &now, &known, &names);
+    assert_eq!(sources(&drafts), [(5, Source::Own, 0), (9_000, Source::Renamed, 0)]);
+
+    // Two that vanished together could both be meant; one that vanished in an earlier run is not.
+    let later = |test: &Remembered| {
+        let seen = Time(ONE_DAY.0 + test.history.seen.0);
+        Remembered { history: TestHistory { seen, ..test.history }, ..test.clone() }
+    };
+    let both = [names[0].clone(), names[1].clone(), long_gone.clone()];
+    assert_eq!(sources(&planning.tests(API, &"a.py".into(), &now, &known, &both))[1].1, Source::Default);
+    long_gone.history.seen = Time(1);
+    let apart = [later(&names[0]), later(&names[1]), long_gone];
+    assert_eq!(sources(&planning.tests(API, &"a.py".into(), &now, &known, &apart))[1].1, Source::Renamed);
+}
+
+#[test]
+fn a_timing_of_a_whole_file_is_shared_by_its_tests_until_they_are_known() {
+    let planning = Planning::new(&request(), None).unwrap();
+    let whole = TestHistory::imported(Micros::from_secs(6), None, Time(1));
+    let timed = history("a.py", &[("", whole)]);
+    assert_eq!(planning.file(API, &file("a.py"), None, &timed, &[]).unwrap().estimate, Micros::from_secs(6));
+    let drafts = planning.tests(API, &"a.py".into(), &listed(&["x", "y", "z"]), &timed, &[]);
+    assert!(drafts.iter().all(|draft| draft.estimate.mean == Micros::from_secs(2)), "{drafts:?}");
+    assert!(drafts.iter().all(|draft| draft.estimate.source == Source::Imported), "{drafts:?}");
+
+    let measured = history("a.py", &[("", whole), ("x", known_as(Verdict::Passed, 10))]);
+    assert_eq!(planning.file(API, &file("a.py"), None, &measured, &[]).unwrap().estimate, Micros::from_ms(10));
+    let drafts = planning.tests(API, &"a.py".into(), &listed(&["x", "y"]), &measured, &[]);
+    assert_eq!(drafts[1].estimate.source, Source::Default);
+}
+
+#[test]
+fn a_test_that_is_known_from_a_file_of_timings_only_is_new_and_may_be_slow() {
+    let timed = history("a.py", &[("x", TestHistory::imported(Micros::from_secs(60), None, Time(1)))]);
+    assert_eq!(selected("new()", "a.py", &listed(&["x"]), &timed), ["x"]);
+    assert_eq!(selected("slow(>5s)", "a.py", &listed(&["x"]), &timed), ["x"]);
 }
 
 #[test]
@@ -105,7 +189,7 @@ fn the_first_override_that_has_a_rule_decides_it() {
         Override { timeout: Some(Micros(7)), level: Some(Level::Exclusive), ..other("all()") },
     ];
     let planning = Planning::new(&Request { overrides, ..request() }, None).unwrap();
-    let drafts = planning.tests(API, &"a.py".into(), &listed(&["plain", "flaky"]), &FileHistory::default());
+    let drafts = planning.tests(API, &"a.py".into(), &listed(&["plain", "flaky"]), &FileHistory::default(), &[]);
     let rules = |draft: &TestDraft| {
         let policy = &planning.policies.all()[draft.policy.at()];
         (policy.retries, policy.timeout.0, policy.grace, draft.level)
@@ -138,7 +222,7 @@ fn rules_are_few_however_many_overrides_there_are() {
 fn filters_see_what_history_and_the_client_know() {
     let tests = listed(&["good", "bad", "new"]);
     let path = "a.py";
-    let known = history(path, &[("good", known(Verdict::Passed, 10)), ("bad", known(Verdict::Failed, 9_000))]);
+    let known = history(path, &[("good", known_as(Verdict::Passed, 10)), ("bad", known_as(Verdict::Failed, 9_000))]);
     assert_eq!(selected("failed()", path, &tests, &known), ["bad"]);
     assert_eq!(selected("new()", path, &tests, &known), ["new"]);
     assert_eq!(selected("slow(>5s)", path, &tests, &known), ["bad"]);
@@ -151,9 +235,9 @@ fn a_rerun_takes_what_was_red_there_and_what_nobody_knows() {
     let verdicts = [("green", Verdict::Passed), ("red", Verdict::Failed), ("unrun", Verdict::NotRun)];
     let verdicts = verdicts.map(|(name, verdict)| (key_of("a.py", name), verdict));
     let planning = Planning::new(&request(), Some(verdicts.into_iter().collect())).unwrap();
-    let known = history("a.py", &[("elsewhere", known(Verdict::Passed, 10))]);
+    let known = history("a.py", &[("elsewhere", known_as(Verdict::Passed, 10))]);
     let tests = listed(&["green", "red", "unrun", "elsewhere", "new"]);
-    assert_eq!(names(&planning.tests(API, &"a.py".into(), &tests, &known)), ["red", "unrun", "new"]);
+    assert_eq!(names(&planning.tests(API, &"a.py".into(), &tests, &known, &[])), ["red", "unrun", "new"]);
 }
 
 #[test]
@@ -161,7 +245,7 @@ fn a_file_is_dropped_only_where_nothing_of_it_can_be_selected() {
     let file = ListedFile { path: "a.py".into(), key: FileKey([1; 16]), locator: "x".into() };
     let draft = |filter: &str, remembered: Option<&[ListedTest]>| {
         let planning = Planning::new(&Request { filters: vec![filter.to_owned()], ..request() }, None).unwrap();
-        planning.file(API, &file, remembered, &FileHistory::default())
+        planning.file(API, &file, remembered, &FileHistory::default(), &[])
     };
     assert!(draft("file(b.py)", None).is_none());
     assert!(draft("test(=x)", None).is_some(), "nobody knows what it holds");
@@ -175,7 +259,7 @@ fn a_file_is_dropped_only_where_nothing_of_it_can_be_selected() {
 #[test]
 fn a_name_that_is_listed_twice_is_one_test() {
     let planning = Planning::new(&request(), None).unwrap();
-    let drafts = planning.tests(API, &"a.py".into(), &listed(&["a", "b", "a"]), &FileHistory::default());
+    let drafts = planning.tests(API, &"a.py".into(), &listed(&["a", "b", "a"]), &FileHistory::default(), &[]);
     assert_eq!(names(&drafts), ["a", "b"]);
     assert!(drafts.iter().all(|draft| draft.policy == PolicyIx(0)));
 }

@@ -12,8 +12,9 @@ pub use feed::{Feed, Feeds, Mark, Next};
 
 use crate::blobs::Blobs;
 use crate::outage::Outage;
-use crate::store::projection::{Row, Writer};
+use crate::store::projection::{Row, Scope, Writer};
 use crate::store::{Commit, Error, Reader};
+use prost::Message as _;
 use regatta_core::{Event, State};
 use regatta_domain::{RunId, SlotIx, TestIx, Time, WorkerId};
 use regatta_wire::v1;
@@ -21,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 use translate::{Meaning, Translator};
 
@@ -50,6 +51,8 @@ pub(crate) enum News {
     Remember(Row),
     /// Rows should not wait any longer.
     Hurry,
+    /// Rows should not wait any longer; whoever asks waits until those that were told before are in the tables.
+    Settle(oneshot::Sender<()>),
     /// There will be no more.
     Stop,
 }
@@ -98,6 +101,13 @@ impl Desk {
     pub(crate) async fn written(&self, commit: u64) -> bool {
         self.tell_surely(News::Hurry).await;
         self.progress.clone().wait_for(|progress| progress.written >= commit).await.is_ok()
+    }
+
+    /// Waits until queries can see what was told before. `false` when the projector is gone.
+    pub(crate) async fn settled(&self) -> bool {
+        let (done, settled) = oneshot::channel();
+        self.tell_surely(News::Settle(done)).await;
+        settled.await.is_ok()
     }
 
     pub(crate) fn progress(&self) -> Progress {
@@ -191,6 +201,7 @@ impl Projector {
         let mut batch = Vec::new();
         let mut due: Option<Instant> = None;
         loop {
+            let mut settle = Vec::new();
             tokio::select! {
                 _ = news.recv_many(&mut batch, NEWS) => {}
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
@@ -206,6 +217,7 @@ impl Projector {
                     }
                     News::Remember(row) => self.rows.push(row),
                     News::Hurry => hurry = true,
+                    News::Settle(done) => settle.push(done),
                     News::Stop => stop = true,
                 }
             }
@@ -214,9 +226,13 @@ impl Projector {
             }
             self.tell();
             let ended = self.touched.values().any(|ended| *ended);
-            if stop || hurry || ended || self.rows.len() >= ROWS {
+            if stop || hurry || ended || !settle.is_empty() || self.rows.len() >= ROWS {
                 self.write()?;
                 due = None;
+                // Whoever asked may have gone away.
+                for done in settle {
+                    let _gone = done.send(());
+                }
             } else if due.is_none() && self.is_behind() {
                 due = Some(Instant::now() + LINGER);
             }
@@ -236,7 +252,7 @@ impl Projector {
             self.read_on()?;
         }
         if commit.seq == self.told + 1 {
-            self.take(&commit);
+            self.take(&commit)?;
         }
         Ok(())
     }
@@ -247,14 +263,14 @@ impl Projector {
             if commits.is_empty() {
                 return Ok(());
             }
-            commits.iter().for_each(|commit| self.take(commit));
+            commits.iter().try_for_each(|commit| self.take(commit))?;
             if self.rows.len() >= ROWS {
                 self.write()?;
             }
         }
     }
 
-    fn take(&mut self, commit: &Commit) {
+    fn take(&mut self, commit: &Commit) -> Result<(), Error> {
         // What is in the tables already is only read to know where things stand.
         let is_new = commit.seq > self.writer.cursor();
         for event in commit.events.iter() {
@@ -263,7 +279,12 @@ impl Projector {
             if !is_new {
                 continue;
             }
-            self.rows.extend(rows);
+            for mut row in rows {
+                if let Row::Run { run, scope, .. } = &mut row {
+                    *scope = self.scope(*run)?;
+                }
+                self.rows.push(row);
+            }
             if !events.is_empty() {
                 let feed = self.feeds.open(run);
                 events.into_iter().for_each(|(event, bytes)| feed.add(event, bytes));
@@ -277,6 +298,15 @@ impl Projector {
         }
         self.told = commit.seq;
         self.at = commit.at;
+        Ok(())
+    }
+
+    /// Whose history a run writes: the core has no use for it, so it is taken from what the client said.
+    fn scope(&mut self, run: RunId) -> Result<Scope, Error> {
+        let said = self.journal.request(run)?.and_then(|bytes| v1::SubmitRequest::decode(&*bytes).ok());
+        let v1::SubmitRequest { branch, environment, .. } = said.unwrap_or_default();
+        let text = |given: Option<String>| given.unwrap_or_default().into();
+        Ok(Scope { branch: text(branch), class: text(environment) })
     }
 
     /// Wakes those who watch.

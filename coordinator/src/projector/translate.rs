@@ -4,7 +4,7 @@
 //! verdict is said, also those that follow from a rule and not from a result, and indexes are those of the core. It decides
 //! nothing. Its invariant, asserted: the verdicts that were said are the verdicts that the core counts.
 
-use crate::store::projection::Row;
+use crate::store::projection::{Row, Scope};
 use prost::Message as _;
 use regatta_core::state::Place;
 use regatta_core::{Event, LeaseEnd, Run, State, Then, Work};
@@ -176,7 +176,8 @@ impl Telling<'_> {
             Event::RunSubmitted { at, .. } => {
                 let (run, project) = (self.run.id, Arc::clone(&self.run.project));
                 let listing = self.run.policy.list_only;
-                self.meaning.rows.push(Row::Run { run, project, submitted: *at, listing });
+                let scope = Scope::default();
+                self.meaning.rows.push(Row::Run { run, project, submitted: *at, listing, scope });
                 self.say(Told::RunSubmitted(submitted(self.run)));
             }
             Event::FileFailed { file, error, .. } => self.erred(error, Some(*file)),
@@ -336,6 +337,8 @@ impl Telling<'_> {
             verdict,
             attempts,
             duration,
+            // Nobody tells workers apart by speed yet.
+            speed: 1.0,
             at: self.tale.at,
         });
     }

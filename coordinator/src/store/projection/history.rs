@@ -1,132 +1,117 @@
-//! What is known of a test over all runs: how long it takes, how it last ended.
+//! The rows of what is known of tests, for a branch and a class of machines.
 //!
-//! Durations are skewed, so mean and variance are of their logarithm; older ones fade, and a single odd one moves little.
+//! A branch reads the rows of the main line, and its own over them; it writes its own. Of a file that neither has run it reads
+//! what other branches know. A class without a row reads that of
+//! another, scaled by what both took of the tests that they have in common. What the rows mean is `regatta_domain`'s to say.
 
-use regatta_domain::{Micros, TestKey, Time, Verdict};
+use super::read::{time, verdict};
+use regatta_domain::TestKey;
+use regatta_domain::history::{Recent, TestHistory};
+use rusqlite::Row;
 use std::collections::HashMap;
-
-/// The weight of the newest duration.
-const ALPHA: f64 = 0.3;
-
-/// A duration further than this many standard deviations from the mean counts as if it were that far.
-const CLIP: f64 = 3.0;
-
-/// The standard deviation below which clipping does not go: a factor of 1.6, what one busy neighbour does to a test.
-const LEAST_DEVIATION: f64 = 0.5;
-
-/// How far above the mean an estimate lies, in standard deviations: too short an estimate costs more than too long a one.
-const UPPER: f64 = 0.5;
+use std::sync::Arc;
 
 /// What is known of the tests of a file.
 pub type FileHistory = HashMap<TestKey, TestHistory>;
 
-/// What is known of a test.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct TestHistory {
-    /// How often its duration was measured.
-    pub runs: u32,
-    /// The mean of the logarithm of its duration in microseconds.
-    pub mean: f64,
-    /// The variance of that.
-    pub variance: f64,
-    /// In how many runs it was red.
-    pub failures: u32,
-    /// Its last verdict.
-    pub last: Option<Verdict>,
-    /// When that was.
-    pub seen: Time,
+/// Whose history: that of a branch, on a class of machines.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// The branch; empty for the main line.
+    pub branch: Arc<str>,
+    /// The class of machines; empty where nobody told any apart.
+    pub class: Arc<str>,
 }
 
-impl TestHistory {
-    /// Takes in a verdict, and the duration of the attempt that brought it.
-    pub fn learn(&mut self, verdict: Verdict, duration: Option<Micros>, at: Time) {
-        self.last = Some(verdict);
-        self.seen = at;
-        self.failures = self.failures.saturating_add(u32::from(!verdict.is_ok()));
-        match (verdict, duration) {
-            (Verdict::Passed | Verdict::Flaky | Verdict::Failed, Some(duration)) => self.measure(duration),
-            // A test that is skipped takes no time until it runs again; what it took before is kept for that day.
-            (Verdict::Skipped, Some(duration)) if self.runs == 0 => self.mean = log(duration),
-            _ => {}
+/// A test that is remembered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Remembered {
+    /// What its history hangs on.
+    pub key: TestKey,
+    /// Its name; empty where the file is the test, or was timed as a whole.
+    pub name: Box<str>,
+    /// What is known of it.
+    pub history: TestHistory,
+}
+
+/// The columns of a history, in the order in which [`history`] reads them.
+pub(super) const COLUMNS: &str =
+    "runs, mean, variance, odd, passes, flakes, failures, skips, failing, recent, last, seen, imported";
+
+/// The history in a row, from its column `at` on.
+pub(super) fn history(row: &Row<'_>, at: usize) -> rusqlite::Result<TestHistory> {
+    Ok(TestHistory {
+        runs: row.get(at)?,
+        mean: row.get(at + 1)?,
+        variance: row.get(at + 2)?,
+        odd: row.get(at + 3)?,
+        passes: row.get(at + 4)?,
+        flakes: row.get(at + 5)?,
+        failures: row.get(at + 6)?,
+        skips: row.get(at + 7)?,
+        failing: row.get(at + 8)?,
+        recent: Recent(row.get(at + 9)?),
+        last: verdict(row, at + 10)?,
+        seen: time(row, at + 11)?,
+        imported: row.get(at + 12)?,
+    })
+}
+
+/// A row as it was found: of the branch or the main line, of this class or another.
+pub(super) struct Found {
+    /// The how manieth of the files that were asked for.
+    pub(super) file: usize,
+    pub(super) remembered: Remembered,
+    /// Of the branch itself.
+    pub(super) of_branch: bool,
+    /// The class, where it is another one.
+    pub(super) other: Option<Box<str>>,
+}
+
+impl Found {
+    /// Of the rows of one test, the one with the greatest rank counts.
+    fn rank(&self) -> (bool, bool) {
+        (self.other.is_none(), self.of_branch)
+    }
+}
+
+/// One history for each test, of all rows that were found. Rows of a test follow one another.
+pub(super) fn overlay(rows: Vec<Found>) -> Vec<Found> {
+    let factors = factors(&rows);
+    let mut chosen: Vec<Found> = Vec::with_capacity(rows.len());
+    for row in rows {
+        match chosen.last_mut() {
+            Some(last) if (last.file, last.remembered.key) == (row.file, row.remembered.key) => {
+                if row.rank() > last.rank() {
+                    *last = row;
+                }
+            }
+            _ => chosen.push(row),
         }
     }
-
-    fn measure(&mut self, duration: Micros) {
-        let value = log(duration);
-        if self.runs == 0 {
-            (self.mean, self.variance) = (value, 0.0);
-        } else {
-            let most = CLIP * self.variance.sqrt().max(LEAST_DEVIATION);
-            let off = (value - self.mean).clamp(-most, most);
-            self.mean += ALPHA * off;
-            self.variance = (1.0 - ALPHA) * (self.variance + ALPHA * off * off);
+    for row in &mut chosen {
+        if let Some(other) = &row.other {
+            let factor = factors.get(other).copied().unwrap_or(1.0);
+            row.remembered.history = row.remembered.history.scaled(factor);
         }
-        self.runs = self.runs.saturating_add(1);
     }
-
-    /// How long it takes, as people would say.
-    #[must_use]
-    pub fn typical(&self) -> Micros {
-        exp(self.mean)
-    }
-
-    /// How long it may take: somewhat above the mean.
-    #[must_use]
-    pub fn estimate(&self) -> Micros {
-        exp(self.mean + UPPER * self.variance.sqrt())
-    }
+    chosen
 }
 
-#[expect(clippy::cast_precision_loss, reason = "durations are far below 2^52 microseconds")]
-fn log(duration: Micros) -> f64 {
-    (duration.0.max(1) as f64).ln()
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates, and exp is positive")]
-fn exp(log: f64) -> Micros {
-    Micros(log.exp().round() as u64)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn after(durations: &[u64]) -> TestHistory {
-        let mut history = TestHistory::default();
-        for &duration in durations {
-            history.learn(Verdict::Passed, Some(Micros(duration)), Time(1));
+/// How much longer everything takes on this class than on each of the others: the mean over the tests that both have run.
+fn factors(rows: &[Found]) -> HashMap<Box<str>, f64> {
+    let mut sums: HashMap<&str, (f64, f64)> = HashMap::new();
+    let of_one_test = |a: &Found, b: &Found| (a.file, a.remembered.key) == (b.file, b.remembered.key);
+    for rows in rows.chunk_by(of_one_test).filter(|rows| rows.len() > 1) {
+        let measured = |row: &&Found| row.remembered.history.runs > 0;
+        let own = rows.iter().filter(measured).filter(|row| row.other.is_none()).max_by_key(|row| row.of_branch);
+        let Some(own) = own else { continue };
+        for row in rows.iter().filter(measured) {
+            if let Some(other) = &row.other {
+                let sum = sums.entry(other).or_default();
+                *sum = (sum.0 + own.remembered.history.mean - row.remembered.history.mean, sum.1 + 1.0);
+            }
         }
-        history
     }
-
-    #[test]
-    fn the_first_duration_is_the_estimate() {
-        assert_eq!(after(&[1_000]).estimate(), Micros(1_000));
-    }
-
-    #[test]
-    fn a_steady_test_is_estimated_as_it_is_and_a_restless_one_above_its_mean() {
-        assert_eq!(after(&[2_000; 20]).estimate(), Micros(2_000));
-        let restless = after(&[1_000, 4_000, 1_000, 4_000, 1_000, 4_000]);
-        assert!(restless.estimate() > restless.typical());
-        assert!((1_000..4_000).contains(&restless.typical().0), "{:?}", restless.typical());
-    }
-
-    #[test]
-    fn one_odd_duration_moves_little_and_a_lasting_change_is_learnt() {
-        let mut durations = vec![1_000; 10];
-        durations.push(60_000_000);
-        assert!(after(&durations).estimate().0 < 3_000);
-        durations.extend([10_000; 15]);
-        let learnt = after(&durations).typical().0;
-        assert!((8_000..12_000).contains(&learnt), "{learnt}");
-    }
-
-    #[test]
-    fn a_skip_does_not_make_a_slow_test_quick() {
-        let mut history = after(&[5_000_000]);
-        history.learn(Verdict::Skipped, Some(Micros(10)), Time(2));
-        assert_eq!(history.typical(), Micros(5_000_000));
-        assert_eq!(history.last, Some(Verdict::Skipped));
-    }
+    sums.into_iter().map(|(class, (sum, tests))| (class.into(), (sum / tests).exp())).collect()
 }

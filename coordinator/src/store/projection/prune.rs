@@ -1,6 +1,7 @@
 //! What is dropped, so that no table grows for ever.
 
-use regatta_domain::{Micros, Time};
+use super::activity::Activity;
+use regatta_domain::Time;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 /// How much is kept of runs that ended.
@@ -10,14 +11,16 @@ pub struct Keep {
     pub runs: u32,
     /// As long as they have not more tests than this together. At about 500 bytes a test, a million is half a gigabyte.
     pub tests: u64,
+    /// So many rows of history, at about 150 bytes each.
+    pub history: u64,
 }
 
 impl Keep {
     /// On somebody's own machine.
-    pub const LOCAL: Self = Self { runs: 100, tests: 500_000 };
+    pub const LOCAL: Self = Self { runs: 100, tests: 500_000, history: 2_000_000 };
 
     /// On a server.
-    pub const CLUSTER: Self = Self { runs: 1_000, tests: 10_000_000 };
+    pub const CLUSTER: Self = Self { runs: 1_000, tests: 10_000_000, history: 2_000_000 };
 }
 
 /// Nothing is dropped until a bound is passed by a tenth, so that it is not done at the end of every run.
@@ -29,10 +32,14 @@ const LISTINGS: u64 = 50_000;
 /// Lists of files that are remembered of one suite: as many branches as people go back and forth between.
 const FILE_LISTS_PER_SUITE: u32 = 20;
 
-/// A test that was not seen for so long is gone, or will be new again.
-const HISTORY: Micros = Micros::from_secs(180 * 24 * 3600);
+/// A test that was not seen on so many days on which something ran is gone, or will be new again.
+const DAYS: u64 = 90;
 
-pub(super) fn prune(connection: &mut Connection, keep: Keep, now: Time) -> rusqlite::Result<Option<Time>> {
+/// Rows of history that are dropped at once: some tenths of a second. What is left is dropped after the next run.
+const BATCH: u64 = 50_000;
+
+/// Drops what is beyond the bounds. Gives the moment from which on runs are still kept, where any were dropped, and the day.
+pub(super) fn prune(connection: &mut Connection, keep: Keep, now: Time) -> rusqlite::Result<(Option<Time>, u64)> {
     let transaction = connection.transaction()?;
     let kept_from = runs(&transaction, keep)?;
     let listings = count(&transaction, "SELECT count(*) FROM listings")?;
@@ -46,12 +53,37 @@ pub(super) fn prune(connection: &mut Connection, keep: Keep, now: Time) -> rusql
         ) WHERE age > ?)",
         [FILE_LISTS_PER_SUITE],
     )?;
-    if kept_from.is_some() {
-        let before = now.0.saturating_sub(HISTORY.0).cast_signed();
-        transaction.execute("DELETE FROM history WHERE seen < ?", [before])?;
+    let mut activity = Activity::read(&transaction)?;
+    activity.tick(now);
+    // It takes a look at every row: once a day is enough.
+    if activity.day() > activity.pruned && history(&transaction, keep.history, activity.day())? {
+        activity.pruned = activity.day();
     }
+    activity.write(&transaction)?;
     transaction.commit()?;
-    Ok(kept_from)
+    Ok((kept_from, activity.day()))
+}
+
+/// Drops tests that were not seen for long, and the oldest beyond the bound. Whether none of them is left.
+fn history(connection: &Connection, most: u64, today: u64) -> rusqlite::Result<bool> {
+    let number = |row: &Row<'_>, at| row.get(at).map(i64::cast_unsigned);
+    let mut days = connection.prepare("SELECT day, count(*) FROM history GROUP BY day ORDER BY day")?;
+    let days = days.query_map([], |row| Ok((number(row, 0)?, number(row, 1)?)))?;
+    let days: Vec<(u64, u64)> = days.collect::<Result<_, _>>()?;
+    let all: u64 = days.iter().map(|(_, rows)| rows).sum();
+    let old: u64 = days.iter().take_while(|(day, _)| day + DAYS < today).map(|(_, rows)| rows).sum();
+    let drop = old.max(all.saturating_sub(most));
+    if drop > 0 {
+        let oldest = "DELETE FROM history WHERE (file, key, branch, class) IN
+            (SELECT file, key, branch, class FROM history ORDER BY day LIMIT ?)";
+        connection.execute(oldest, [drop.min(BATCH).cast_signed()])?;
+    }
+    if drop > BATCH {
+        return Ok(false);
+    }
+    let bare = "DELETE FROM files WHERE NOT EXISTS (SELECT 1 FROM history WHERE history.file = files.id)";
+    connection.execute(bare, [])?;
+    Ok(true)
 }
 
 /// Drops the oldest runs that ended. Gives when the oldest of those that stay was handed in, where any were dropped.

@@ -1,7 +1,6 @@
 //! Reading: what queries and the planner ask.
 
 use super::Shared;
-use super::history::{FileHistory, TestHistory};
 use super::write::CACHE_VERSION;
 use crate::store::Error;
 use regatta_domain::listing::{ListedFile, ListedTest};
@@ -9,7 +8,7 @@ use regatta_domain::report::Counts;
 use regatta_domain::{FileKey, RunId, TestKey, Time, Verdict};
 use regatta_wire::v1;
 use regatta_wire::verdict::Closed as _;
-use rusqlite::{OptionalExtension as _, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
@@ -33,12 +32,16 @@ impl Reader {
         Self(database)
     }
 
+    pub(super) fn run<T>(&self, work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> Result<T, Error> {
+        self.0.lock().run(work)
+    }
+
     /// The files of a suite: of this tree, else of the newest that is remembered.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub fn file_list(&self, project: &str, suite: &str, tree_key: &str) -> Result<Recalled, Error> {
-        let found: Option<(bool, Vec<u8>)> = self.0.lock().run(|connection| {
+        let found: Option<(bool, Vec<u8>)> = self.run(|connection| {
             let find = "SELECT tree = ?3, files FROM file_lists
                 WHERE suite = (SELECT id FROM suites WHERE project = ?1 AND name = ?2)
                 ORDER BY tree = ?3 DESC, seen DESC LIMIT 1";
@@ -57,7 +60,7 @@ impl Reader {
         &self,
         keys: impl Iterator<Item = FileKey>,
     ) -> Result<HashMap<FileKey, (Time, Vec<ListedTest>)>, Error> {
-        self.0.lock().run(|connection| {
+        self.run(|connection| {
             let mut find = connection.prepare_cached("SELECT seen, tests FROM listings WHERE key = ?")?;
             let mut found = HashMap::new();
             for key in keys {
@@ -70,40 +73,13 @@ impl Reader {
         })
     }
 
-    /// What is known of the tests of some files of a suite, by path; files of which nothing is known are left out.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub fn histories<'a>(
-        &self,
-        project: &str,
-        suite: &str,
-        paths: impl Iterator<Item = &'a str>,
-    ) -> Result<HashMap<&'a str, FileHistory>, Error> {
-        self.0.lock().run(|connection| {
-            let find = "SELECT id FROM suites WHERE project = ? AND name = ?";
-            let suite: Option<i64> = connection.query_row(find, [project, suite], |row| row.get(0)).optional()?;
-            let find = "SELECT key, runs, mean, variance, failures, last, seen FROM history
-                WHERE file = (SELECT id FROM files WHERE suite = ? AND path = ?)";
-            let mut find = connection.prepare_cached(find)?;
-            let mut found = HashMap::new();
-            for path in paths {
-                let tests: FileHistory = find.query_map(params![suite, path], history)?.collect::<Result<_, _>>()?;
-                if !tests.is_empty() {
-                    found.insert(path, tests);
-                }
-            }
-            Ok(found)
-        })
-    }
-
     /// The verdicts of a run, by what the tests' histories hang on; `None` when the run is not known.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub fn verdicts(&self, run: RunId) -> Result<Option<HashMap<TestKey, Verdict>>, Error> {
-        let Some((id, _)) = self.run(run)? else { return Ok(None) };
-        let verdicts: HashMap<TestKey, Verdict> = self.0.lock().run(|connection| {
+        let Some((id, _)) = self.find(run)? else { return Ok(None) };
+        let verdicts: HashMap<TestKey, Verdict> = self.run(|connection| {
             let mut find = connection.prepare_cached("SELECT key, verdict FROM verdicts WHERE run = ?")?;
             let row = |row: &Row<'_>| Ok((TestKey(row.get(0)?), verdict(row, 1)?));
             let rows = find
@@ -119,7 +95,7 @@ impl Reader {
     /// # Errors
     /// When the store cannot be read.
     pub fn has_ended(&self, run: RunId) -> Result<Option<bool>, Error> {
-        Ok(self.run(run)?.map(|(_, ended)| ended))
+        Ok(self.find(run)?.map(|(_, ended)| ended))
     }
 
     /// Events of a run's record after `after`, in order, at most `most` of them.
@@ -128,7 +104,7 @@ impl Reader {
     /// When the store cannot be read.
     pub fn events(&self, run: RunId, after: u64, most: usize) -> Result<Vec<Vec<u8>>, Error> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
-        self.0.lock().run(|connection| {
+        self.run(|connection| {
             let find = "SELECT body FROM events WHERE run = (SELECT id FROM runs WHERE run = ?) AND seq > ?
                 ORDER BY seq LIMIT ?";
             let mut find = connection.prepare_cached(find)?;
@@ -142,7 +118,7 @@ impl Reader {
     /// # Errors
     /// When the store cannot be read.
     pub fn runs(&self, most: u32) -> Result<Vec<v1::RunSummary>, Error> {
-        self.0.lock().run(|connection| {
+        self.run(|connection| {
             let find = "SELECT run, project, submitted, ended, outcome, passed, flaky, failed, timed_out, crashed,
                 not_run, skipped, errors FROM runs WHERE listing = 0 ORDER BY submitted DESC, id DESC LIMIT ?";
             let mut find = connection.prepare_cached(find)?;
@@ -150,8 +126,8 @@ impl Reader {
         })
     }
 
-    fn run(&self, run: RunId) -> Result<Option<(i64, bool)>, Error> {
-        self.0.lock().run(|connection| {
+    fn find(&self, run: RunId) -> Result<Option<(i64, bool)>, Error> {
+        self.run(|connection| {
             let mut find = connection.prepare_cached("SELECT id, ended IS NOT NULL FROM runs WHERE run = ?")?;
             find.query_row([run.0.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?))).optional()
         })
@@ -182,24 +158,11 @@ fn summary(row: &Row<'_>) -> rusqlite::Result<v1::RunSummary> {
     Ok(summary.with_counts(counts))
 }
 
-/// A row of the history: key, runs, mean, variance, failures, last, seen.
-pub(super) fn history(row: &Row<'_>) -> rusqlite::Result<(TestKey, TestHistory)> {
-    let history = TestHistory {
-        runs: row.get(1)?,
-        mean: row.get(2)?,
-        variance: row.get(3)?,
-        failures: row.get(4)?,
-        last: verdict(row, 5)?,
-        seen: time(row, 6)?,
-    };
-    Ok((TestKey(row.get(0)?), history))
-}
-
-fn verdict(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<Verdict>> {
+pub(super) fn verdict(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<Verdict>> {
     row.get(at).map(Verdict::read)
 }
 
-fn time(row: &Row<'_>, at: usize) -> rusqlite::Result<Time> {
+pub(super) fn time(row: &Row<'_>, at: usize) -> rusqlite::Result<Time> {
     row.get(at).map(|time: i64| Time(time.cast_unsigned()))
 }
 

@@ -2,11 +2,59 @@
 
 use crate::store::database::Schema;
 
+/// What is known over all runs. A macro, since `concat!` takes nothing but literals, and both a new file and one of
+/// version 1 get these tables.
+macro_rules! history_tables {
+    () => {
+        "
+        -- What is known of a test, on a branch (empty for the main line) and a class of machines. Durations as logarithms
+        -- of microseconds on a worker of speed 1. `day` is that of the clock below.
+        CREATE TABLE history (
+            file INTEGER NOT NULL, key BLOB NOT NULL, branch TEXT NOT NULL, class TEXT NOT NULL, name TEXT NOT NULL,
+            runs INTEGER NOT NULL, mean REAL NOT NULL, variance REAL NOT NULL, odd REAL,
+            passes INTEGER NOT NULL, flakes INTEGER NOT NULL, failures INTEGER NOT NULL, skips INTEGER NOT NULL,
+            failing REAL NOT NULL, recent INTEGER NOT NULL, last INTEGER NOT NULL, seen INTEGER NOT NULL,
+            imported INTEGER NOT NULL, day INTEGER NOT NULL,
+            PRIMARY KEY (file, key, branch, class)
+        ) WITHOUT ROWID;
+
+        -- What a suite costs a slot beside its tests, in microseconds; NULL where it was not measured.
+        CREATE TABLE costs (
+            suite INTEGER NOT NULL, class TEXT NOT NULL, start REAL, batch REAL, file REAL, test REAL,
+            PRIMARY KEY (suite, class)
+        ) WITHOUT ROWID;
+
+        -- A clock of the days on which something ran: it goes on by a day at most, whatever the system's clock does.
+        CREATE TABLE activity (
+            only INTEGER PRIMARY KEY CHECK (only = 0), at INTEGER NOT NULL, active INTEGER NOT NULL,
+            pruned INTEGER NOT NULL
+        );
+        INSERT INTO activity VALUES (0, 0, 0, 0);
+        "
+    };
+}
+
+/// From version 1, which knew neither branches nor classes, to version 2.
+pub(super) const FROM_1: &str = concat!(
+    "
+    ALTER TABLE runs ADD COLUMN branch TEXT NOT NULL DEFAULT '';
+    ALTER TABLE runs ADD COLUMN class TEXT NOT NULL DEFAULT '';
+    ALTER TABLE history RENAME TO history_1;
+    ",
+    history_tables!(),
+    "
+    INSERT INTO history SELECT file, key, '', '', name, runs, mean, variance, NULL,
+        max(runs - failures, 0), 0, failures, 0, 0, 0, last, seen, 0, 0 FROM history_1;
+    DROP TABLE history_1;
+    "
+);
+
 pub(super) const SCHEMA: Schema = Schema {
-    version: 1,
+    version: 2,
     // What the last power loss took is projected again from the journal.
     synchronous: "NORMAL",
-    create: "
+    create: concat!(
+        "
         CREATE TABLE cursor (only INTEGER PRIMARY KEY CHECK (only = 0), seq INTEGER NOT NULL);
         INSERT INTO cursor VALUES (0, 0);
 
@@ -25,7 +73,9 @@ pub(super) const SCHEMA: Schema = Schema {
             crashed INTEGER NOT NULL DEFAULT 0,
             not_run INTEGER NOT NULL DEFAULT 0,
             skipped INTEGER NOT NULL DEFAULT 0,
-            errors INTEGER NOT NULL DEFAULT 0
+            errors INTEGER NOT NULL DEFAULT 0,
+            branch TEXT NOT NULL DEFAULT '',
+            class TEXT NOT NULL DEFAULT ''
         );
         CREATE INDEX runs_by_time ON runs (submitted);
 
@@ -57,14 +107,6 @@ pub(super) const SCHEMA: Schema = Schema {
         CREATE TABLE suites (id INTEGER PRIMARY KEY, project TEXT NOT NULL, name TEXT NOT NULL, UNIQUE (project, name));
         CREATE TABLE files (id INTEGER PRIMARY KEY, suite INTEGER NOT NULL, path TEXT NOT NULL, UNIQUE (suite, path));
 
-        -- What is known of a test over all runs. Durations as logarithms of microseconds.
-        CREATE TABLE history (
-            file INTEGER NOT NULL, key BLOB NOT NULL, name TEXT NOT NULL,
-            runs INTEGER NOT NULL, mean REAL NOT NULL, variance REAL NOT NULL,
-            failures INTEGER NOT NULL, last INTEGER NOT NULL, seen INTEGER NOT NULL,
-            PRIMARY KEY (file, key)
-        ) WITHOUT ROWID;
-
         -- Caches.
         CREATE TABLE listings (key BLOB PRIMARY KEY, seen INTEGER NOT NULL, tests BLOB NOT NULL);
         CREATE INDEX listings_by_time ON listings (seen);
@@ -72,5 +114,7 @@ pub(super) const SCHEMA: Schema = Schema {
             suite INTEGER NOT NULL, tree TEXT NOT NULL, seen INTEGER NOT NULL, files BLOB NOT NULL,
             PRIMARY KEY (suite, tree)
         );
-    ",
+        ",
+        history_tables!(),
+    ),
 };

@@ -1,3 +1,5 @@
+mod history;
+
 use super::*;
 use regatta_domain::listing::{ListedFile, ListedTest};
 use regatta_domain::report::{Counts, RunOutcome};
@@ -19,6 +21,7 @@ fn verdict(n: u64, name: &str, verdict: Verdict) -> Row {
         verdict,
         attempts: 1,
         duration: Some(Micros(1_000)),
+        speed: 1.0,
         at: Time(n),
     }
 }
@@ -27,7 +30,7 @@ fn whole_run(n: u64) -> Vec<Row> {
     let mut counts = Counts::default();
     counts.add(Verdict::Failed);
     vec![
-        Row::Run { run: run(n), project: "shop".into(), submitted: Time(n), listing: false },
+        Row::Run { run: run(n), project: "shop".into(), submitted: Time(n), listing: false, scope: Scope::default() },
         Row::Event { run: run(n), seq: 1, body: vec![1] },
         Row::Event { run: run(n), seq: 2, body: vec![2] },
         verdict(n, "test_a", Verdict::Failed),
@@ -50,23 +53,14 @@ fn what_is_written_is_read_and_the_cursor_moves_with_it() {
     assert_eq!(reader.events(run(5), 0, 10).unwrap(), [vec![1], vec![2]]);
     assert_eq!(reader.events(run(5), 1, 10).unwrap(), [vec![2]]);
     assert_eq!(reader.verdicts(run(5)).unwrap().unwrap()[&TestKey([7; 16])], Verdict::Failed);
-    let histories = reader.histories("shop", "api", ["a.py", "b.py"].into_iter()).unwrap();
+    let scope = Scope::default();
+    let histories = reader.histories("shop", "api", &scope, ["a.py", "b.py"].into_iter()).unwrap();
     assert_eq!(histories.len(), 1);
-    assert_eq!(histories["a.py"][&TestKey([7; 16])].failures, 1);
+    let Remembered { key, name, history } = &histories["a.py"][0];
+    assert_eq!((key, &**name, history.failures), (&TestKey([7; 16]), "test_a", 1));
 
     drop((writer, reader));
     assert_eq!(open(Some(&file), Keep::LOCAL).unwrap().0.cursor(), 12);
-}
-
-#[test]
-fn what_was_not_run_teaches_nothing() {
-    let (mut writer, reader) = open(None, Keep::LOCAL).unwrap();
-    writer.write(&whole_run(1), 1).unwrap();
-    let mut rows = whole_run(2);
-    rows[3] = verdict(2, "test_a", Verdict::NotRun);
-    writer.write(&rows, 2).unwrap();
-    let histories = reader.histories("shop", "api", ["a.py"].into_iter()).unwrap();
-    assert_eq!(histories["a.py"][&TestKey([7; 16])].last, Some(Verdict::Failed));
 }
 
 #[test]
@@ -101,7 +95,7 @@ fn a_listing_is_remembered_by_content() {
 
 #[test]
 fn the_oldest_runs_are_dropped_and_the_newest_always_stays() {
-    let (mut writer, reader) = open(None, Keep { runs: 10, tests: 1_000 }).unwrap();
+    let (mut writer, reader) = open(None, Keep { runs: 10, tests: 1_000, ..Keep::LOCAL }).unwrap();
     for n in 1..=11 {
         writer.write(&whole_run(n), n).unwrap();
     }
@@ -112,7 +106,7 @@ fn the_oldest_runs_are_dropped_and_the_newest_always_stays() {
     assert_eq!(reader.events(run(2), 0, 10).unwrap(), Vec::<Vec<u8>>::new());
     assert_eq!(reader.events(run(3), 0, 10).unwrap().len(), 2);
 
-    let (mut writer, reader) = open(None, Keep { runs: 10, tests: 0 }).unwrap();
+    let (mut writer, reader) = open(None, Keep { runs: 10, tests: 0, ..Keep::LOCAL }).unwrap();
     writer.write(&whole_run(1), 1).unwrap();
     writer.write(&whole_run(2), 2).unwrap();
     assert_eq!(writer.prune(Time(100)).unwrap(), Some(Time(2)));
@@ -124,7 +118,7 @@ fn a_projection_of_a_newer_version_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("projection.db");
     drop(open(Some(&file), Keep::LOCAL).unwrap());
-    rusqlite::Connection::open(&file).unwrap().execute_batch("PRAGMA user_version = 2").unwrap();
+    Connection::open(&file).unwrap().execute_batch("PRAGMA user_version = 3").unwrap();
     let Err(error) = open(Some(&file), Keep::LOCAL) else { panic!("a newer projection is refused") };
-    assert!(matches!(error, Error::Newer { found: 2, known: 1, .. }), "{error:?}");
+    assert!(matches!(error, Error::Newer { found: 3, known: 2, .. }), "{error:?}");
 }

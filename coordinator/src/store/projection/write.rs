@@ -1,13 +1,15 @@
 //! Writing: rows gather, and go into the tables in one transaction with the cursor.
 
-use super::history::TestHistory;
+use super::activity::Activity;
+use super::history::Scope;
+use super::learn::Named;
 use super::prune::{self, Keep};
+use super::row::Row;
 use super::{Shared, read};
 use crate::store::Error;
-use regatta_domain::listing::{ListedFile, ListedTest};
 use regatta_domain::report::{Counts, RunOutcome};
-use regatta_domain::result::{RunError, TestResult};
-use regatta_domain::{FileKey, Micros, RunId, TestIx, TestKey, Time, Verdict};
+use regatta_domain::result::TestResult;
+use regatta_domain::{RunId, Time};
 use regatta_wire::v1;
 use rusqlite::{OptionalExtension as _, Transaction, params};
 use std::sync::Arc;
@@ -15,119 +17,23 @@ use std::sync::Arc;
 /// The first byte of a cached list. A cache of another format is as good as none.
 pub(super) const CACHE_VERSION: u8 = 1;
 
-/// One thing to be written.
-#[derive(Clone, Debug)]
-pub enum Row {
-    /// A run was handed in.
-    Run {
-        /// The run.
-        run: RunId,
-        /// Its project.
-        project: Arc<str>,
-        /// When.
-        submitted: Time,
-        /// Whether it only lists: no run to come back to.
-        listing: bool,
-    },
-    /// How far a run is.
-    Progress {
-        /// The run.
-        run: RunId,
-        /// Its verdicts so far.
-        counts: Counts,
-        /// Its errors so far.
-        errors: u32,
-        /// How it ended, if it did.
-        ended: Option<(Time, RunOutcome)>,
-    },
-    /// An event of a run's record.
-    Event {
-        /// The run.
-        run: RunId,
-        /// Its number in the run.
-        seq: u64,
-        /// The wire event.
-        body: Vec<u8>,
-    },
-    /// An attempt that was accepted.
-    Attempt {
-        /// The run.
-        run: RunId,
-        /// What was reported of it.
-        result: TestResult,
-    },
-    /// A test has its verdict.
-    Verdict {
-        /// The run.
-        run: RunId,
-        /// Its project.
-        project: Arc<str>,
-        /// The suite's name.
-        suite: Arc<str>,
-        /// The file's path.
-        path: Arc<str>,
-        /// The test's name.
-        name: Arc<str>,
-        /// The test.
-        test: TestIx,
-        /// What its history hangs on.
-        key: TestKey,
-        /// The verdict.
-        verdict: Verdict,
-        /// How many attempts it took.
-        attempts: u16,
-        /// How long the last one took, where there was one.
-        duration: Option<Micros>,
-        /// When.
-        at: Time,
-    },
-    /// Something went wrong beside the tests.
-    Error {
-        /// The run.
-        run: RunId,
-        /// The how manieth of the run.
-        number: u32,
-        /// What.
-        error: RunError,
-    },
-    /// The tests of a file, to be remembered by its content address.
-    Listing {
-        /// The content address.
-        key: FileKey,
-        /// All of its tests.
-        tests: Arc<[ListedTest]>,
-        /// When it was listed, or last used.
-        at: Time,
-    },
-    /// The files of a suite, to be remembered by what the list depends on.
-    FileList {
-        /// The project.
-        project: Arc<str>,
-        /// The suite's name.
-        suite: Arc<str>,
-        /// What the list depends on.
-        tree_key: Arc<str>,
-        /// All of its files.
-        files: Vec<ListedFile>,
-        /// When.
-        at: Time,
-    },
-}
-
 /// The one that writes.
 pub struct Writer {
     database: Shared,
     keep: Keep,
     cursor: u64,
+    /// The day on which tests are seen; see [`super::activity`].
+    day: u64,
 }
 
 impl Writer {
     pub(super) fn new(database: Shared, keep: Keep) -> Result<Self, Error> {
         let read = |connection: &mut rusqlite::Connection| {
-            connection.query_row("SELECT seq FROM cursor", [], |row| row.get::<_, i64>(0))
+            let cursor = connection.query_row("SELECT seq FROM cursor", [], |row| row.get::<_, i64>(0))?;
+            Ok((cursor.cast_unsigned(), Activity::read(connection)?.day()))
         };
-        let cursor = database.lock().run(read)?.cast_unsigned();
-        Ok(Self { database, keep, cursor })
+        let (cursor, day) = database.lock().run(read)?;
+        Ok(Self { database, keep, cursor, day })
     }
 
     /// The last commit of the journal that is in the tables.
@@ -141,9 +47,10 @@ impl Writer {
     /// # Errors
     /// When the store refuses; nothing was written then.
     pub fn write(&mut self, rows: &[Row], cursor: u64) -> Result<(), Error> {
+        let day = self.day;
         self.database.lock().run(|connection| {
             let transaction = connection.transaction()?;
-            let mut batch = Ids { transaction: &transaction, run: None, file: None };
+            let mut batch = Ids { transaction: &transaction, day, run: None, file: None };
             rows.iter().try_for_each(|row| batch.write(row))?;
             transaction.prepare_cached("UPDATE cursor SET seq = ?")?.execute([cursor.cast_signed()])?;
             transaction.commit()
@@ -158,14 +65,18 @@ impl Writer {
     /// When the store refuses.
     pub fn prune(&mut self, now: Time) -> Result<Option<Time>, Error> {
         let keep = self.keep;
-        self.database.lock().run(|connection| prune::prune(connection, keep, now))
+        let (kept_from, day) = self.database.lock().run(|connection| prune::prune(connection, keep, now))?;
+        self.day = day;
+        Ok(kept_from)
     }
 }
 
 /// A transaction, and the ids that were looked up last: rows of the same run and file follow one another.
-struct Ids<'a> {
-    transaction: &'a Transaction<'a>,
-    run: Option<(RunId, i64)>,
+pub(super) struct Ids<'a> {
+    pub(super) transaction: &'a Transaction<'a>,
+    /// The day on which tests are seen.
+    pub(super) day: u64,
+    run: Option<(RunId, i64, Scope)>,
     file: Option<(Place, i64)>,
 }
 
@@ -175,7 +86,17 @@ type Place = [Arc<str>; 3];
 impl Ids<'_> {
     fn write(&mut self, row: &Row) -> rusqlite::Result<()> {
         match row {
-            Row::Run { run, project, submitted, listing } => self.run_row(*run, project, *submitted, *listing),
+            Row::Run { run, project, submitted, listing, scope } => self.execute(
+                "INSERT OR IGNORE INTO runs (run, project, submitted, listing, branch, class) VALUES (?, ?, ?, ?, ?, ?)",
+                params![
+                    run.0.as_bytes(),
+                    &**project,
+                    submitted.0.cast_signed(),
+                    listing,
+                    &*scope.branch,
+                    &*scope.class
+                ],
+            ),
             Row::Progress { run, counts, errors, ended } => self.progress(*run, *counts, *errors, *ended),
             Row::Event { run, seq, body } => {
                 let run = self.run(*run)?;
@@ -186,6 +107,11 @@ impl Ids<'_> {
             }
             Row::Attempt { run, result } => self.attempt(*run, result),
             Row::Verdict { .. } => self.verdict(row),
+            Row::Imported { .. } => self.import(row),
+            Row::Costs { run, project, suite, measured } => {
+                let class = self.scope(*run)?.class;
+                self.costs(project, suite, &class, *measured)
+            }
             Row::Error { run, number, error } => {
                 let run = self.run(*run)?;
                 let kind = i32::from(v1::RunErrorKind::from(error.kind));
@@ -208,15 +134,8 @@ impl Ids<'_> {
         }
     }
 
-    fn execute(&self, sql: &str, params: impl rusqlite::Params) -> rusqlite::Result<()> {
+    pub(super) fn execute(&self, sql: &str, params: impl rusqlite::Params) -> rusqlite::Result<()> {
         self.transaction.prepare_cached(sql)?.execute(params).map(drop)
-    }
-
-    fn run_row(&self, run: RunId, project: &str, submitted: Time, listing: bool) -> rusqlite::Result<()> {
-        self.execute(
-            "INSERT OR IGNORE INTO runs (run, project, submitted, listing) VALUES (?, ?, ?, ?)",
-            params![run.0.as_bytes(), project, submitted.0.cast_signed(), listing],
-        )
     }
 
     fn progress(
@@ -257,9 +176,9 @@ impl Ids<'_> {
     }
 
     fn verdict(&mut self, row: &Row) -> rusqlite::Result<()> {
-        let Row::Verdict { run, project, suite, path, name, test, key, verdict, attempts, duration, at } = row else {
-            return Ok(());
-        };
+        let Row::Verdict { run, test, key, verdict, attempts, duration, speed, at, .. } = row else { return Ok(()) };
+        let Row::Verdict { project, suite, path, name, .. } = row else { return Ok(()) };
+        let scope = self.scope(*run)?;
         let run = self.run(*run)?;
         self.execute(
             "INSERT OR REPLACE INTO verdicts (run, test, key, verdict, attempts, duration) VALUES (?, ?, ?, ?, ?, ?)",
@@ -272,37 +191,33 @@ impl Ids<'_> {
                 duration.map(|duration| duration.0.cast_signed()),
             ],
         )?;
-        // What was not run teaches nothing.
-        if *verdict == Verdict::NotRun {
-            return Ok(());
-        }
-        let file = self.file(project, suite, path)?;
-        let find = "SELECT key, runs, mean, variance, failures, last, seen FROM history WHERE file = ? AND key = ?";
-        let known = self.transaction.prepare_cached(find)?.query_row(params![file, key.0], read::history).optional()?;
-        let mut history = known.map_or_else(TestHistory::default, |(_, history)| history);
-        history.learn(*verdict, *duration, *at);
-        let last = history.last.map_or(0, |last| i32::from(v1::Verdict::from(last)));
-        let (seen, TestHistory { runs, mean, variance, failures, .. }) = (history.seen.0.cast_signed(), history);
-        self.execute(
-            "INSERT OR REPLACE INTO history (file, key, name, runs, mean, variance, failures, last, seen)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            params![file, key.0, &**name, runs, mean, variance, failures, last, seen],
-        )
+        let named = Named { project, suite, path, name, key: *key };
+        self.learn(named, &scope, *verdict, *duration, *speed, *at)
     }
 
     fn run(&mut self, run: RunId) -> rusqlite::Result<i64> {
-        if let Some((last, id)) = self.run
-            && last == run
-        {
-            return Ok(id);
-        }
-        let mut find = self.transaction.prepare_cached("SELECT id FROM runs WHERE run = ?")?;
-        let id = find.query_row([run.0.as_bytes()], |row| row.get(0))?;
-        self.run = Some((run, id));
-        Ok(id)
+        self.found(run).map(|(id, _)| id)
     }
 
-    fn suite(&self, project: &str, suite: &str) -> rusqlite::Result<i64> {
+    /// Whose history the verdicts of a run are.
+    fn scope(&mut self, run: RunId) -> rusqlite::Result<Scope> {
+        self.found(run).map(|(_, scope)| scope.clone())
+    }
+
+    fn found(&mut self, run: RunId) -> rusqlite::Result<(i64, &Scope)> {
+        if self.run.as_ref().is_none_or(|(last, ..)| *last != run) {
+            let mut find = self.transaction.prepare_cached("SELECT id, branch, class FROM runs WHERE run = ?")?;
+            let found = find.query_row([run.0.as_bytes()], |row| {
+                let text = |at| row.get::<_, String>(at).map(Arc::from);
+                Ok((run, row.get(0)?, Scope { branch: text(1)?, class: text(2)? }))
+            })?;
+            self.run = Some(found);
+        }
+        let (_, id, scope) = self.run.as_ref().expect("it was looked up just now");
+        Ok((*id, scope))
+    }
+
+    pub(super) fn suite(&self, project: &str, suite: &str) -> rusqlite::Result<i64> {
         let find = "SELECT id FROM suites WHERE project = ? AND name = ?";
         let found = self.transaction.prepare_cached(find)?.query_row([project, suite], |row| row.get(0)).optional()?;
         found.map_or_else(
@@ -314,7 +229,7 @@ impl Ids<'_> {
         )
     }
 
-    fn file(&mut self, project: &Arc<str>, suite: &Arc<str>, path: &Arc<str>) -> rusqlite::Result<i64> {
+    pub(super) fn file(&mut self, project: &Arc<str>, suite: &Arc<str>, path: &Arc<str>) -> rusqlite::Result<i64> {
         if let Some((last, id)) = &self.file
             && last.each_ref() == [project, suite, path]
         {

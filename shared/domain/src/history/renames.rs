@@ -75,22 +75,23 @@ fn file_name(path: &str) -> &str {
 /// What the new tests of a file take over from those that vanished from it: where in a class exactly one of each has the
 /// same parameters, it was renamed.
 #[must_use]
-pub fn renamed<'a>(
+pub fn renamed<'a, 'b>(
     new: impl IntoIterator<Item = &'a str>,
-    vanished: impl IntoIterator<Item = (&'a str, &'a TestHistory)>,
+    vanished: impl IntoIterator<Item = (&'b str, &'b TestHistory)>,
 ) -> HashMap<&'a str, Estimate> {
-    let place = |name: &'a str| {
-        let (base, parameters) = split(name);
-        (class(base), parameters)
-    };
-    let mut gone: HashMap<_, Option<Estimate>> = HashMap::new();
+    let mut gone: HashMap<(&str, &str), Option<Estimate>> = HashMap::new();
     for (name, known) in vanished {
         gone.entry(place(name)).and_modify(|found| *found = None).or_insert_with(|| taken(known));
     }
-    let mut came: HashMap<_, Option<&'a str>> = HashMap::new();
+    let mut came: HashMap<(&str, &str), Option<&'a str>> = HashMap::new();
     for name in new {
         came.entry(place(name)).and_modify(|found| *found = None).or_insert(Some(name));
     }
-    let pair = |(place, name): (_, Option<&'a str>)| Some((name?, (*gone.get(&place)?)?));
-    came.into_iter().filter_map(pair).collect()
+    came.into_iter().filter_map(|(place, name)| Some((name?, (*gone.get(&place)?)?))).collect()
+}
+
+/// What stays of a test's name when its function is renamed: its class and its parameters.
+fn place(name: &str) -> (&str, &str) {
+    let (base, parameters) = split(name);
+    (class(base), parameters)
 }

@@ -73,6 +73,16 @@ impl TestHistory {
         Self { runs: 1, mean: log(mean), variance, seen: at, imported: true, ..Self::default() }
     }
 
+    /// Takes in what a file of timings says of it, unless something was measured here: whether it did.
+    pub fn import(&mut self, mean: Micros, spread: Option<u16>, at: Time) -> bool {
+        if self.is_measured() && !self.imported {
+            return false;
+        }
+        let Self { runs, mean, variance, seen, imported, .. } = Self::imported(mean, spread, at);
+        *self = Self { runs, mean, variance, odd: None, seen, imported, ..*self };
+        true
+    }
+
     /// Takes in a verdict, and the duration of the attempt that brought it, on a worker of speed 1. What was not run
     /// teaches nothing.
     pub fn learn(&mut self, verdict: Verdict, duration: Option<Micros>, at: Time) {

@@ -96,10 +96,17 @@ fn an_imported_timing_is_one_run_and_gives_way_to_measurements() {
     let wanted = Estimate { mean: Micros::from_secs(4), spread: 300, source: Source::Imported };
     assert_eq!(history.estimate(), Some(wanted));
     assert_eq!(TestHistory::imported(Micros(9), Some(700), Time(1)).spread(), 700);
+    assert!(history.import(Micros::from_secs(3), None, Time(2)), "a newer file counts");
     history.learn(Verdict::Passed, Some(Micros::from_secs(2)), Time(2));
+    assert!(!history.import(Micros::from_secs(9), None, Time(3)), "what was measured stays");
     let measured = history.estimate().expect("it was measured");
     assert_eq!(measured.source, Source::Own);
-    assert!((2_000..4_000).contains(&ms(measured.mean)), "{measured:?}");
+    assert!((2_000..3_000).contains(&ms(measured.mean)), "{measured:?}");
+
+    let mut crashed = TestHistory::default();
+    crashed.learn(Verdict::Crashed, None, Time(1));
+    assert!(crashed.import(Micros::from_secs(3), None, Time(2)));
+    assert_eq!((crashed.failures, crashed.typical()), (1, Micros::from_secs(3)));
 }
 
 #[test]

@@ -1,0 +1,268 @@
+//! Whose history is read and written, how it ages, and what an older version left.
+
+use super::*;
+use regatta_domain::Source;
+
+const DAY: Micros = Micros::from_secs(24 * 3600);
+
+/// A store, and the number of the last run.
+struct Store {
+    writer: Writer,
+    reader: Reader,
+    runs: u64,
+    at: Time,
+}
+
+impl Store {
+    fn new(keep: Keep) -> Self {
+        Self::of(open(None, keep).unwrap())
+    }
+
+    fn of((writer, reader): (Writer, Reader)) -> Self {
+        Self { writer, reader, runs: 0, at: Time(DAY.0 * 20_000) }
+    }
+
+    fn write(&mut self, rows: &[Row]) {
+        self.writer.write(rows, self.runs).unwrap();
+    }
+
+    /// A run of one file: name, verdict, milliseconds.
+    fn run_at(&mut self, scope: &Scope, speed: f64, tests: &[(&str, Verdict, u64)]) {
+        self.runs += 1;
+        let (id, at) = (run(self.runs), self.at);
+        let begun = Row::Run { run: id, project: "shop".into(), submitted: at, listing: false, scope: scope.clone() };
+        let verdicts = tests.iter().enumerate().map(|(ix, (name, verdict, ms))| Row::Verdict {
+            run: id,
+            project: "shop".into(),
+            suite: "api".into(),
+            path: "a.py".into(),
+            name: (*name).into(),
+            test: TestIx::nth(ix),
+            key: key(name),
+            verdict: *verdict,
+            attempts: 1,
+            duration: Some(Micros::from_ms(*ms)),
+            speed,
+            at,
+        });
+        let rows: Vec<Row> = std::iter::once(begun).chain(verdicts).collect();
+        self.write(&rows);
+    }
+
+    fn run(&mut self, scope: &Scope, tests: &[(&str, u64)]) {
+        let passed: Vec<_> = tests.iter().map(|(name, ms)| (*name, Verdict::Passed, *ms)).collect();
+        self.run_at(scope, 1.0, &passed);
+    }
+
+    fn import(&mut self, name: &str, ms: u64) {
+        let (project, suite, path) = ("shop".into(), "api".into(), "a.py".into());
+        let (mean, at) = (Micros::from_ms(ms), self.at);
+        let (key, name, scope) = (key(name), name.into(), Scope::default());
+        self.write(&[Row::Imported { project, suite, path, name, key, scope, mean, spread: None, at }]);
+    }
+
+    fn known(&self, scope: &Scope) -> Vec<Remembered> {
+        let mut known = self.reader.histories("shop", "api", scope, ["a.py"].into_iter()).unwrap();
+        let mut known = known.remove("a.py").unwrap_or_default();
+        known.sort_by(|a, b| a.name.cmp(&b.name));
+        known
+    }
+
+    /// Name, milliseconds, runs.
+    fn told(&self, scope: &Scope) -> Vec<(String, u64, u32)> {
+        let told = |test: Remembered| (test.name.into(), test.history.typical().0 / 1_000, test.history.runs);
+        self.known(scope).into_iter().map(told).collect()
+    }
+
+    fn prune(&mut self) {
+        self.writer.prune(self.at).unwrap();
+    }
+
+    /// Time passes as it does, with a run a day.
+    fn days(&mut self, days: u64) {
+        for _ in 0..days {
+            self.at = self.at + DAY;
+            self.prune();
+        }
+    }
+}
+
+fn key(name: &str) -> TestKey {
+    let mut key = TestKey::default();
+    key.0[..name.len()].copy_from_slice(name.as_bytes());
+    key
+}
+
+fn scope(branch: &str, class: &str) -> Scope {
+    Scope { branch: branch.into(), class: class.into() }
+}
+
+fn told(name: &str, ms: u64, runs: u32) -> (String, u64, u32) {
+    (name.to_owned(), ms, runs)
+}
+
+#[test]
+fn what_was_not_run_teaches_nothing() {
+    let mut store = Store::new(Keep::LOCAL);
+    store.run_at(&scope("", ""), 1.0, &[("a", Verdict::Failed, 5)]);
+    store.run_at(&scope("", ""), 1.0, &[("a", Verdict::NotRun, 9)]);
+    assert_eq!(store.known(&scope("", ""))[0].history.last, Some(Verdict::Failed));
+}
+
+#[test]
+fn a_branch_reads_the_main_line_and_lays_its_own_over_it() {
+    let mut store = Store::new(Keep::LOCAL);
+    store.run(&scope("", ""), &[("a", 100), ("b", 200)]);
+    let branch = scope("feature", "");
+    assert_eq!(store.told(&branch), [told("a", 100, 1), told("b", 200, 1)]);
+
+    store.run(&branch, &[("a", 100), ("c", 300)]);
+    assert_eq!(store.told(&branch), [told("a", 100, 2), told("b", 200, 1), told("c", 300, 1)]);
+    assert_eq!(store.told(&scope("", "")), [told("a", 100, 1), told("b", 200, 1)], "the main line knows nothing of it");
+    assert_eq!(store.told(&scope("other", "")), [told("a", 100, 1), told("b", 200, 1)]);
+}
+
+#[test]
+fn of_a_file_that_only_other_branches_ran_the_newest_is_read() {
+    let mut store = Store::new(Keep::LOCAL);
+    store.run(&scope("new", ""), &[("a", 100)]);
+    store.at = store.at + DAY;
+    store.run(&scope("newer", ""), &[("a", 400)]);
+    assert_eq!(store.told(&scope("another", "")), [told("a", 400, 1)]);
+    assert_eq!(store.told(&scope("new", "")), [told("a", 100, 1)]);
+}
+
+#[test]
+fn a_class_of_machines_has_its_own_history_and_else_that_of_another_scaled() {
+    let mut store = Store::new(Keep::LOCAL);
+    store.run(&scope("", "arm"), &[("a", 100), ("b", 200), ("c", 1_000)]);
+    store.run(&scope("", "x86"), &[("a", 200), ("b", 400)]);
+    assert_eq!(store.told(&scope("", "x86")), [told("a", 200, 1), told("b", 400, 1), told("c", 2_000, 1)]);
+    assert_eq!(store.told(&scope("", "arm"))[2], told("c", 1_000, 1));
+    assert_eq!(store.told(&scope("", "riscv"))[2], told("c", 1_000, 1), "nothing is in common");
+}
+
+#[test]
+fn durations_are_those_of_a_worker_of_speed_1() {
+    let mut store = Store::new(Keep::LOCAL);
+    store.run_at(&scope("", ""), 0.5, &[("slow", Verdict::Passed, 2_000)]);
+    store.run_at(&scope("", ""), f64::NAN, &[("unknown", Verdict::Passed, 2_000)]);
+    assert_eq!(store.told(&scope("", "")), [told("slow", 1_000, 1), told("unknown", 2_000, 1)]);
+}
+
+#[test]
+fn what_was_measured_is_never_overridden_by_an_import() {
+    let mut store = Store::new(Keep::LOCAL);
+    store.run(&scope("", ""), &[("a", 100)]);
+    ["a", "b"].into_iter().for_each(|name| store.import(name, 900));
+    let sources: Vec<Source> =
+        store.known(&scope("", "")).iter().map(|test| test.history.estimate().unwrap().source).collect();
+    assert_eq!(sources, [Source::Own, Source::Imported]);
+    assert_eq!(store.told(&scope("", "")), [told("a", 100, 1), told("b", 900, 1)]);
+    store.import("b", 700);
+    assert_eq!(store.told(&scope("", ""))[1], told("b", 700, 1), "a newer file counts");
+}
+
+#[test]
+fn tests_that_were_not_seen_for_ninety_days_of_activity_are_dropped() {
+    let mut store = Store::new(Keep::LOCAL);
+    store.run(&scope("", ""), &[("gone", 1), ("stays", 1)]);
+    store.days(80);
+    store.run(&scope("", ""), &[("stays", 1)]);
+    store.days(10);
+    assert_eq!(store.told(&scope("", "")).len(), 2);
+    store.days(2);
+    assert_eq!(store.told(&scope("", "")), [told("stays", 1, 2)]);
+}
+
+#[test]
+fn a_clock_that_jumped_neither_wipes_nor_pins_anything() {
+    let mut store = Store::new(Keep::LOCAL);
+    store.prune();
+    store.run(&scope("", ""), &[("a", 1)]);
+    store.at = store.at + Micros(1_000 * DAY.0);
+    store.prune();
+    store.run(&scope("", ""), &[("future", 1)]);
+    assert_eq!(store.told(&scope("", "")).len(), 2, "nothing is old because the clock says so");
+
+    store.at = Time(store.at.0 - 1_000 * DAY.0);
+    store.days(89);
+    store.run(&scope("", ""), &[("a", 1)]);
+    store.days(3);
+    assert_eq!(store.told(&scope("", "")), [told("a", 1, 2)], "what was seen in the future ages, too");
+}
+
+#[test]
+fn of_too_many_tests_the_oldest_are_dropped() {
+    const ROWS: usize = 10_000;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("projection.db");
+    let mut store = Store::of(open(Some(&file), Keep::LOCAL).unwrap());
+    for part in 0..4 {
+        let names: Vec<String> = (0..ROWS / 4).map(|at| format!("{part}-{at}")).collect();
+        let tests: Vec<(&str, u64)> = names.iter().map(|name| (&**name, 1)).collect();
+        store.run(&scope("", ""), &tests);
+        store.days(1);
+    }
+    assert_eq!(store.told(&scope("", "")).len(), ROWS);
+    let at = store.at;
+    drop(store);
+    let mut store = Store::of(open(Some(&file), Keep { history: 3_000, ..Keep::LOCAL }).unwrap());
+    store.at = at;
+    store.days(1);
+    let left = store.told(&scope("", ""));
+    let newest = left.iter().filter(|(name, ..)| name.starts_with("3-")).count();
+    assert_eq!((left.len(), newest), (3_000, ROWS / 4));
+    assert_eq!(store.reader.paths("shop", "api").unwrap(), ["a.py"]);
+}
+
+#[test]
+fn what_a_suite_costs_is_blended_over_runs_and_stays_within_reason() {
+    let mut store = Store::new(Keep::LOCAL);
+    let mut measure = |class: &str, measured| {
+        store.run(&scope("", class), &[]);
+        let (project, suite) = ("shop".into(), "api".into());
+        store.write(&[Row::Costs { run: run(store.runs), project, suite, measured }]);
+        store.reader.costs("shop", "api", "").unwrap()
+    };
+    let ms = |ms| Some(Micros::from_ms(ms));
+    let of = |start, batch| Learnt { start, batch, ..Learnt::default() };
+    assert_eq!(measure("", of(ms(1_000), None)), of(ms(1_000), None));
+    assert_eq!(measure("", of(ms(2_000), ms(50))), of(ms(1_300), ms(50)));
+    assert_eq!(measure("", of(None, Some(Micros(u64::MAX)))).batch, ms(180_035), "ten minutes are the most");
+    assert_eq!(measure("arm", of(ms(9), None)).start, ms(1_300), "another class is another suite");
+    assert_eq!(store.reader.costs("shop", "api", "arm").unwrap(), of(ms(9), None));
+    assert_eq!(store.reader.costs("shop", "api", "x86").unwrap().start, ms(1_300), "better than nothing");
+    assert!(store.reader.costs("shop", "web", "").unwrap().is_empty());
+}
+
+#[test]
+fn a_file_of_the_first_version_keeps_its_history() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("projection.db");
+    let old = Connection::open(&file).unwrap();
+    old.execute_batch(include_str!("version_1.sql")).unwrap();
+    drop(old);
+    let (mut writer, reader) = open(Some(&file), Keep::LOCAL).unwrap();
+    assert_eq!(writer.cursor(), 12);
+    let known = reader.histories("shop", "api", &scope("", ""), ["a.py"].into_iter()).unwrap().remove("a.py").unwrap();
+    let TestHistory { runs, failures, last, .. } = known[0].history;
+    assert_eq!((&*known[0].name, runs, failures, last), ("test_a", 3, 1, Some(Verdict::Passed)));
+    writer.write(&whole_run(7), 13).unwrap();
+    drop((writer, reader));
+
+    let tables = |file: &Path| {
+        let connection = Connection::open(file).unwrap();
+        let mut find = connection.prepare("SELECT name FROM pragma_table_list ORDER BY name").unwrap();
+        let mut tables: Vec<String> = find.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
+        for table in &mut tables {
+            let mut find = connection.prepare("SELECT name FROM pragma_table_info(?) ORDER BY cid").unwrap();
+            let columns = find.query_map([&*table], |row| row.get::<_, String>(0)).unwrap();
+            table.push_str(&columns.map(|column| format!(" {}", column.unwrap())).collect::<String>());
+        }
+        tables
+    };
+    let fresh = directory.path().join("fresh.db");
+    drop(open(Some(&fresh), Keep::LOCAL).unwrap());
+    assert_eq!(tables(&file), tables(&fresh));
+}
