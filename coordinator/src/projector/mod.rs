@@ -4,6 +4,7 @@
 //! it. Watchers are told at once; tables are written a little later, many commits in one transaction. It decides nothing.
 
 mod feed;
+mod meter;
 #[cfg(test)]
 mod tests;
 mod translate;

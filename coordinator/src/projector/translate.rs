@@ -4,6 +4,7 @@
 //! verdict is said, also those that follow from a rule and not from a result, and indexes are those of the core. It decides
 //! nothing. Its invariant, asserted: the verdicts that were said are the verdicts that the core counts.
 
+use super::meter::Meter;
 use crate::store::projection::{Row, Scope};
 use prost::Message as _;
 use regatta_core::state::Place;
@@ -34,6 +35,7 @@ pub(super) struct Tale {
     at: Time,
     counts: Counts,
     errors: u32,
+    meter: Meter,
 }
 
 /// What one event of the core means.
@@ -70,7 +72,8 @@ impl Translator {
     pub(super) fn take(&mut self, seq: u64, event: &Event) -> Meaning {
         let id = event.run();
         if let Event::RunSubmitted { at, .. } = event {
-            let tale = Tale { first: seq, seq: 0, at: *at, counts: Counts::default(), errors: 0 };
+            let (counts, meter) = (Counts::default(), Meter::default());
+            let tale = Tale { first: seq, seq: 0, at: *at, counts, errors: 0, meter };
             self.runs.insert(id, tale);
         } else if self.state.run(id).is_none() {
             return Meaning::default();
@@ -182,7 +185,9 @@ impl Telling<'_> {
             }
             Event::FileFailed { file, error, .. } => self.erred(error, Some(*file)),
             Event::RunErred { error, .. } => self.erred(error, None),
-            Event::ShardLeased { token, worker, slot, work, .. } => {
+            Event::ShardLeased { at, token, worker, slot, work, .. } => {
+                let runs = matches!(work, Work::Run(..));
+                self.tale.meter.leased(*at, *token, (*worker, *slot), work.suite(), runs);
                 let mut leased = v1::ShardLeased {
                     token: token.0,
                     worker: worker.to_string(),
@@ -201,6 +206,7 @@ impl Telling<'_> {
                 let mut told = Vec::with_capacity(results.len());
                 for accepted in results {
                     let result = &accepted.result;
+                    self.tale.meter.result(*token, self.run.test(result.test).file, result);
                     self.meaning.rows.push(Row::Attempt { run: self.run.id, result: result.clone() });
                     if let Then::Verdict(verdict) = accepted.then {
                         self.verdict(result.test, verdict, result.attempt, Some(result.duration));
@@ -213,7 +219,8 @@ impl Telling<'_> {
                 let tests = tests.iter().map(|test| test.0).collect();
                 self.say(Told::TestsGivenBack(v1::TestsGivenBack { token: token.0, tests }));
             }
-            Event::LeaseEnded { token, cause, blamed, .. } => {
+            Event::LeaseEnded { at, token, cause, blamed, .. } => {
+                self.tale.meter.ended(*at, *token, *cause == LeaseEnd::Released);
                 if let Some((test, Then::Verdict(verdict))) = *blamed {
                     let found = self.run.test(test);
                     self.verdict(test, verdict, found.failures + found.losses, None);
@@ -232,6 +239,7 @@ impl Telling<'_> {
             }
             Event::RunClosing { .. } => self.say(Told::RunClosing(v1::RunClosing {})),
             Event::RunEnded { outcome, .. } => {
+                self.costs();
                 let outcome = v1::RunOutcome::from(*outcome).into();
                 self.say(Told::RunEnded(v1::RunEnded { outcome }));
             }
@@ -320,6 +328,15 @@ impl Telling<'_> {
         self.tale.errors = self.run.errors_total;
         self.meaning.rows.push(Row::Error { run: self.run.id, number: self.tale.errors, error: error.clone() });
         self.say(Told::RunErred(v1::RunErred { error: Some(error.into()), file: file.map(|file| file.0) }));
+    }
+
+    /// What the run cost its slots beside its tests.
+    fn costs(&mut self) {
+        let run = self.run;
+        for (suite, measured) in self.tale.meter.measured(|suite| run.suite(suite).costs) {
+            let (project, suite) = (Arc::clone(&run.project), Arc::clone(&run.suite(suite).suite.name));
+            self.meaning.rows.push(Row::Costs { run: run.id, project, suite, measured });
+        }
     }
 
     fn verdict(&mut self, test: TestIx, verdict: Verdict, attempts: u16, duration: Option<Micros>) {
