@@ -1,6 +1,7 @@
 //! The services: what passes between clients or workers and the driver. They hold no state of their own.
 
 mod fleet;
+mod history;
 mod runs;
 mod watch;
 
@@ -11,6 +12,7 @@ use crate::projector::Desk;
 use regatta_wire::Failure;
 use regatta_wire::limits::MESSAGE_BYTES;
 use regatta_wire::v1::fleet_server::FleetServer;
+use regatta_wire::v1::history_server::HistoryServer;
 use regatta_wire::v1::runs_server::RunsServer;
 use std::time::Duration;
 use tonic::service::Routes;
@@ -46,7 +48,10 @@ pub(crate) fn routes(parts: &Parts) -> Routes {
     let fleet = FleetServer::new(fleet::Service::new(parts.clone()))
         .max_decoding_message_size(MESSAGE_BYTES)
         .max_encoding_message_size(MESSAGE_BYTES);
-    Routes::new(runs).add_service(fleet)
+    let history = HistoryServer::new(history::Service::new(parts.clone()))
+        .max_decoding_message_size(MESSAGE_BYTES)
+        .max_encoding_message_size(MESSAGE_BYTES);
+    Routes::new(runs).add_service(fleet).add_service(history)
 }
 
 /// A server with the limits of this house.

@@ -246,8 +246,14 @@ pub(super) const fn released(token: u64) -> v1::entry::Entry {
 
 /// A whole run of two tests in one file, the second of which fails.
 pub(super) async fn whole_run(coordinator: &Coordinator, run: &str) -> Vec<v1::RunEvent> {
+    whole_run_of(coordinator, request(run, &["a.py"])).await
+}
+
+/// The same, as it was asked for.
+pub(super) async fn whole_run_of(coordinator: &Coordinator, asked: v1::SubmitRequest) -> Vec<v1::RunEvent> {
     let mut client = client(coordinator).await;
-    client.submit(request(run, &["a.py"])).await.unwrap();
+    let run = &asked.run.clone();
+    client.submit(asked).await.unwrap();
     let mut worker = Worker::attach(coordinator, Vec::new()).await;
     let grant = worker.granted().await;
     let tests = match grant.files[0].list {

@@ -1,6 +1,7 @@
 //! The whole coordinator, with clients and workers that are made by hand, over connections within the process.
 
 mod harness;
+mod history;
 mod refusals;
 mod restart;
 mod run;

@@ -5,6 +5,7 @@
 //! `limits.rs`, here and in the domain; what is not is an [`Invalid`] that names the field.
 
 pub mod event;
+pub mod history;
 mod ids;
 mod invalid;
 pub mod level;

@@ -6,7 +6,7 @@ use super::read::Reader;
 use crate::store::Error;
 use regatta_domain::TestKey;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 impl Reader {
     /// What is known of the tests of some files of a suite, by path; files of which nothing is known are left out.
@@ -50,6 +50,33 @@ impl Reader {
                 histories.entry(names[row.file]).or_default().push(row.remembered);
             }
             Ok(histories)
+        })
+    }
+
+    /// The tests of some files of a suite that were measured here, for this very scope.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn measured<'a>(
+        &self,
+        project: &str,
+        suite: &str,
+        scope: &Scope,
+        paths: impl Iterator<Item = &'a str>,
+    ) -> Result<HashSet<TestKey>, Error> {
+        self.run(|connection| {
+            let suite = suite_id(connection, project, suite)?;
+            let find = "SELECT key FROM history WHERE file = (SELECT id FROM files WHERE suite = ? AND path = ?)
+                AND branch = ? AND class = ? AND imported = 0 AND (runs > 0 OR mean > 0)";
+            let mut find = connection.prepare_cached(find)?;
+            let mut measured = HashSet::new();
+            for path in paths {
+                let of = params![suite, path, &*scope.branch, &*scope.class];
+                for key in find.query_map(of, |row| row.get(0).map(TestKey))? {
+                    measured.insert(key?);
+                }
+            }
+            Ok(measured)
         })
     }
 
