@@ -31,7 +31,8 @@ pub enum Named {
     FewExclusive,
     /// 5 % of the tests are behind two exclusive resources.
     ManyExclusive,
-    /// 5 % of the slots are lost halfway.
+    /// 5 % of the slots are lost halfway. The bound does not know how long that goes unnoticed, so in a suite that takes no
+    /// longer than that nobody comes close to it.
     Lost,
     /// Slots differ by up to 30 %.
     Speeds,

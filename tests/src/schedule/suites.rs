@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 /// Tests of a synthetic suite.
 const SYNTHETIC: usize = 3_000;
 
+/// The seeds of the synthetic suites that are told as one: the order of a single suite is luck, for those who keep to it.
+const SEEDS: std::ops::Range<u64> = 1..5;
+
 /// One suite, or several that are told as one.
 pub struct Suite {
     /// What the table calls it.
@@ -32,7 +35,8 @@ impl Suite {
     }
 
     fn synthetic(shape: Shape) -> Self {
-        Self { name: shape.name().to_owned(), points: synth::suite(shape, SYNTHETIC, 1).points() }
+        let points = SEEDS.flat_map(|seed| synth::suite(shape, SYNTHETIC, seed).points()).collect();
+        Self { name: shape.name().to_owned(), points }
     }
 }
 
