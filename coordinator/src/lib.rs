@@ -22,7 +22,7 @@ pub mod store;
 mod tests;
 
 pub use error::Error;
-pub use regatta_core::Tuning;
+pub use regatta_core::{Setup, Tuning};
 pub use store::projection::Keep;
 
 use blobs::Blobs;
@@ -59,8 +59,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 pub struct Config {
     /// Where it keeps everything; `None` for memory, which outlives nothing.
     pub data: Option<PathBuf>,
-    /// Numbers that the core decides by.
-    pub tuning: Tuning,
+    /// What the core is told: numbers that it decides by, resources, shares of projects.
+    pub setup: Setup,
     /// How much is kept of runs that ended.
     pub keep: Keep,
     /// What to do when another coordinator works in the directory.
@@ -72,22 +72,23 @@ pub struct Config {
 impl Config {
     /// Within a process that runs its own tests.
     #[must_use]
-    pub const fn local(data: PathBuf) -> Self {
-        Self { data: Some(data), tuning: Tuning::LOCAL, keep: Keep::LOCAL, when_held: WhenHeld::Wait, abandon: true }
+    pub fn local(data: PathBuf) -> Self {
+        let setup = Tuning::LOCAL.into();
+        Self { data: Some(data), setup, keep: Keep::LOCAL, when_held: WhenHeld::Wait, abandon: true }
     }
 
     /// In memory: what it knows ends with it.
     #[must_use]
-    pub const fn in_memory(tuning: Tuning) -> Self {
-        Self { data: None, tuning, keep: Keep::LOCAL, when_held: WhenHeld::Refuse, abandon: false }
+    pub fn in_memory(tuning: Tuning) -> Self {
+        Self { data: None, setup: tuning.into(), keep: Keep::LOCAL, when_held: WhenHeld::Refuse, abandon: false }
     }
 
     /// On a server.
     #[must_use]
-    pub const fn cluster(data: PathBuf) -> Self {
+    pub fn cluster(data: PathBuf) -> Self {
         Self {
             data: Some(data),
-            tuning: Tuning::CLUSTER,
+            setup: Tuning::CLUSTER.into(),
             keep: Keep::CLUSTER,
             when_held: WhenHeld::Refuse,
             abandon: false,
@@ -124,7 +125,7 @@ impl Coordinator {
     async fn with(opened: Opened, config: &Config) -> Result<Self, Error> {
         let Opened { lock, journal, writer, projection, blobs } = opened;
         let (outage, asked) = (Outage::default(), journal.reader()?);
-        let start = driver::start(journal, writer, blobs.clone(), config.tuning, &outage)?;
+        let start = driver::start(journal, writer, blobs.clone(), config.setup.clone(), &outage)?;
         let driver::Started { handle, projector, thread } = start;
         let planner = PlannerDesk::new(projection, asked, projector.clone());
         let parts = Parts { driver: handle, planner, projector, blobs };

@@ -3,8 +3,9 @@
 use regatta_domain::report::CancelCause;
 use regatta_domain::result::{RunError, TestResult};
 use regatta_domain::submission::{FileDraft, Submission, TestDraft};
-use regatta_domain::{FileIx, Micros, RunId, SlotIx, TestIx, Token, WorkerId};
+use regatta_domain::{FileIx, Micros, Needs, RunId, SlotIx, TestIx, Token, WorkerId};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// One connection of a worker. A worker that reconnects has a new one, and messages of the old one are dropped.
@@ -163,8 +164,9 @@ pub struct Tuning {
     pub shard_min: Micros,
     /// No shard is cut larger than this.
     pub shard_max: Micros,
-    /// What it costs a slot to take up another file.
-    pub file_cost: Micros,
+    /// What it costs at least to hand work over from one slot to another: a few round trips, and whatever its runner does
+    /// first.
+    pub handover: Micros,
 }
 
 impl Tuning {
@@ -177,11 +179,51 @@ impl Tuning {
         keep: Micros::from_secs(300),
         shard_min: Micros::from_ms(25),
         shard_max: Micros::from_secs(60),
-        file_cost: Micros::from_ms(20),
+        handover: Micros::from_ms(20),
     };
 
     /// For workers across a network.
     pub const CLUSTER: Self = Self { shard_min: Micros::from_ms(200), ..Self::LOCAL };
+}
+
+/// Everything that the core is told once, by whoever starts the coordinator.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Setup {
+    /// Numbers that it decides by.
+    pub tuning: Tuning,
+    /// The resources that the fleet shares, and how many seats each has.
+    pub resources: BTreeMap<Arc<str>, u32>,
+    /// What projects are entitled to; those that are not named have [`Share::default`].
+    pub shares: BTreeMap<Arc<str>, Share>,
+}
+
+/// What a project is entitled to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Share {
+    /// Its part of the fleet against that of others.
+    pub weight: u32,
+    /// The most leases that its runs may hold together; `None` for any number.
+    pub quota: Option<u32>,
+}
+
+impl Default for Share {
+    fn default() -> Self {
+        Self { weight: 1, quota: None }
+    }
+}
+
+impl From<Tuning> for Setup {
+    fn from(tuning: Tuning) -> Self {
+        Self { tuning, resources: BTreeMap::new(), shares: BTreeMap::new() }
+    }
+}
+
+impl Setup {
+    /// Whether there are as many seats at all as `needs` asks for.
+    #[must_use]
+    pub fn offers(&self, needs: &Needs) -> bool {
+        needs.iter().all(|need| self.resources.get(&need.resource).is_some_and(|&seats| need.seats <= seats))
+    }
 }
 
 /// Why a submission is refused.
@@ -193,13 +235,15 @@ pub enum Refusal {
     UnknownRun,
     /// More tests, files or suites than `limits.rs` allows.
     TooLarge,
-    /// A test points at a policy that is not there.
+    /// A test points at a policy, or at needs, that are not there.
     NoSuchPolicy,
+    /// Tests need a resource that nobody has, or more seats of it than there are.
+    NoSuchResource,
 }
 
 /// What `submission` may hold, or why not.
 #[must_use]
-pub fn refuse(submission: &Submission) -> Option<Refusal> {
+pub fn refuse(submission: &Submission, setup: &Setup) -> Option<Refusal> {
     use regatta_domain::limits;
     let files: usize = submission.suites.iter().map(|suite| suite.files.len()).sum();
     let tests = || submission.suites.iter().flat_map(|suite| &suite.files).filter_map(|file| file.tests.as_ref());
@@ -209,9 +253,13 @@ pub fn refuse(submission: &Submission) -> Option<Refusal> {
     {
         return Some(Refusal::TooLarge);
     }
-    let in_range = |test: &TestDraft| test.policy.at() < submission.policies.len();
+    let in_range =
+        |test: &TestDraft| test.policy.at() < submission.policies.len() && test.needs.at() <= submission.needs.len();
     if !tests().flatten().all(in_range) {
         return Some(Refusal::NoSuchPolicy);
+    }
+    if !submission.needs.iter().all(|needs| setup.offers(needs)) {
+        return Some(Refusal::NoSuchResource);
     }
     None
 }

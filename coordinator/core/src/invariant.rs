@@ -2,7 +2,7 @@
 //! not, since each check visits everything.
 
 use crate::event::Work;
-use crate::state::{Discovery, Entry, File, Lease, Listed, Phase, Place, Run, State};
+use crate::state::{Discovery, Entry, File, Lease, Listed, Phase, Place, Queue, Run, State};
 use regatta_domain::limits::LEASES_PER_SLOT;
 use regatta_domain::report::{Counts, RunOutcome};
 use regatta_domain::{FileIx, GroupIx, Micros, SuiteIx, TestIx, Token};
@@ -14,17 +14,33 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The first rule that does not hold, in words.
 pub fn check(state: &State) -> Result<(), String> {
     let mut slots: BTreeMap<_, BTreeSet<Token>> = BTreeMap::new();
-    for (&token, lease) in &state.leases {
+    for (&token, lease) in state.leases.iter() {
         slots.entry((lease.worker, lease.slot)).or_default().insert(token);
         check_lease(state, token, lease)?;
     }
     ensure(slots == state.slots, || format!("slots are said to hold {:?}, and hold {slots:?}", state.slots))?;
     ensure(slots.values().all(|held| held.len() <= LEASES_PER_SLOT), || format!("a slot holds too much: {slots:?}"))?;
+    check_seats(state)?;
     state.runs.values().try_for_each(|run| check_run(state, run))
 }
 
 fn ensure(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(otherwise()) }
+}
+
+/// The seats that are taken are those that live leases hold, and every test of a lease needs what the lease holds.
+fn check_seats(state: &State) -> Result<(), String> {
+    let mut seats = BTreeMap::new();
+    for (token, lease) in state.leases.iter() {
+        let run = &state.runs[&lease.run];
+        for need in run.needs_of(lease.needs) {
+            *seats.entry(need.resource.clone()).or_default() += need.seats;
+        }
+        let alike = lease.tests.iter().all(|&test| run.test(test).needs == lease.needs);
+        let listed = matches!(lease.work, Work::List(..));
+        ensure(alike || listed, || format!("lease {token} holds tests that need something else"))?;
+    }
+    ensure(seats == state.seats, || format!("{seats:?} are held, counted as {:?}", state.seats))
 }
 
 fn check_lease(state: &State, token: Token, lease: &Lease) -> Result<(), String> {
@@ -33,7 +49,7 @@ fn check_lease(state: &State, token: Token, lease: &Lease) -> Result<(), String>
     ensure(run.leases.contains(&token), || format!("run {} does not know lease {token}", run.id))?;
     ensure(!run.has_ended(), || format!("run {} ended under lease {token}", run.id))?;
     let open = lease.tests.iter().filter(|&&test| run.test(test).place == Place::Leased(token));
-    let (count, left) = open.fold((0, Micros::ZERO), |(n, left), &test| (n + 1, left + run.test(test).estimate));
+    let (count, left) = open.fold((0, Micros::ZERO), |(n, left), &test| (n + 1, left + run.test(test).takes()));
     ensure(count == lease.open, || format!("lease {token} counts {} open tests and has {count}", lease.open))?;
     ensure(left == lease.left, || format!("lease {token} has {left} left and says {}", lease.left))?;
     let distinct: BTreeSet<TestIx> = lease.tests.iter().copied().collect();
@@ -106,7 +122,7 @@ fn check_files(state: &State, run: &Run) -> Result<(), String> {
 fn check_queues(run: &Run) -> Result<(), String> {
     for (at, suite) in run.suites.iter().enumerate() {
         let ix = SuiteIx::nth(at);
-        let queued: BTreeSet<Entry> = suite.queue.iter().collect();
+        let queued: BTreeSet<Entry> = suite.queues.values().flat_map(Queue::iter).collect();
         let mut waits = BTreeSet::new();
         if suite.discovery == Discovery::Waiting {
             waits.insert(Entry::Discover(ix));
@@ -122,8 +138,10 @@ fn check_queues(run: &Run) -> Result<(), String> {
         );
         for (g, group) in run.groups.iter().enumerate().filter(|(_, group)| run.file(group.file).suite == ix) {
             let tests = group.tests.iter().filter(|&&test| run.test(test).place == Place::Waiting);
-            let (count, estimate) = tests.fold((0, Micros::ZERO), |(n, sum), &t| (n + 1, sum + run.test(t).estimate));
+            let (count, estimate) = tests.fold((0, Micros::ZERO), |(n, sum), &t| (n + 1, sum + run.test(t).takes()));
             let agrees = count == group.waiting && estimate == group.estimate;
+            let alike = group.tests.iter().all(|&test| run.test(test).needs == group.needs);
+            ensure(alike, || format!("group {g} holds tests that need something else"))?;
             ensure(agrees, || format!("group {g} has {count} waiting, {estimate}, and says {group:?}"))?;
             if count > 0 {
                 waits.insert(Entry::Group(GroupIx::nth(g)));

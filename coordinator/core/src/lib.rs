@@ -15,12 +15,13 @@ pub mod event;
 pub mod invariant;
 mod mutant;
 pub mod presence;
+pub mod rehearsal;
 pub mod state;
 mod step;
 #[cfg(test)]
 mod tests;
 
-pub use command::{Command, Entry, Refusal, ReplyTo, SessionId, Tuning};
+pub use command::{Command, Entry, Refusal, ReplyTo, SessionId, Setup, Share, Tuning};
 pub use effect::{Effect, Grant, GrantedTest, GrantedWork, ToWorker};
 pub use entropy::Entropy;
 pub use event::{Accepted, Event, LeaseEnd, Then, Work};

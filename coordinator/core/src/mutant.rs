@@ -81,6 +81,10 @@ mutants! {
     CollectionErrorForgotten,
     /// A test is blamed although its worker never received it.
     BlamesUnreceived,
+    /// Resources are granted beyond their seats.
+    SeatsUncounted,
+    /// Work that needs resources may be passed over for ever.
+    BypassesUncounted,
 }
 
 #[cfg(feature = "mutants")]

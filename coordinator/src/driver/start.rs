@@ -8,7 +8,7 @@ use crate::outage::Outage;
 use crate::projector::{Desk, News, Projector};
 use crate::store::projection::Writer;
 use crate::store::{Error, Journal};
-use regatta_core::{Core, Entropy, Tuning};
+use regatta_core::{Core, Entropy, Setup};
 use regatta_domain::Time;
 use regatta_wire::Failure;
 use std::collections::{BTreeMap, VecDeque};
@@ -49,9 +49,10 @@ pub(crate) fn start(
     mut journal: Box<dyn Journal>,
     writer: Writer,
     blobs: Blobs,
-    tuning: Tuning,
+    setup: Setup,
     outage: &Outage,
 ) -> Result<Started, NotStarted> {
+    let lease = setup.tuning.lease;
     let base = journal.base()?;
     let projector = Projector::catch_up(journal.reader()?, base.seq, writer, blobs)?;
     let (last, at) = projector.end();
@@ -66,11 +67,11 @@ pub(crate) fn start(
     let (to, mut waiting) = mpsc::channel(WAITING);
     let handle = DriverHandle::new(to, committed.subscribe(), outage.clone());
     let mut driver = Driver {
-        core: Core::resume(state, tuning, now),
+        core: Core::resume(state, setup, now),
         entropy: Entropy::from_seed(chance()),
         now,
         journal,
-        sessions: Sessions::new(tuning.lease),
+        sessions: Sessions::new(lease),
         replies: BTreeMap::new(),
         next_reply: 0,
         next: VecDeque::new(),

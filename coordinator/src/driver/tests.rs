@@ -16,7 +16,7 @@ const WORKER: WorkerId = WorkerId::from_bits(7);
 fn started(journal: &MemoryJournal) -> Started {
     let (writer, _) = projection::open(None, crate::Keep::LOCAL).unwrap();
     let journal: Box<dyn Journal> = Box::new(journal.clone());
-    let Ok(started) = start(journal, writer, Blobs::in_memory(), Tuning::LOCAL, &Outage::default()) else {
+    let Ok(started) = start(journal, writer, Blobs::in_memory(), Tuning::LOCAL.into(), &Outage::default()) else {
         panic!("a journal in memory can be replayed");
     };
     started
@@ -91,7 +91,8 @@ async fn a_worker_that_does_not_read_is_cut_off_and_its_lease_is_free_again() {
     let (session, _words, closed) = attach(&started, 1).await;
     handle.ask_for_work(WORKER, session, SlotIx(0)).await.unwrap();
     closed.await.expect_err("the session is closed");
-    let present = handle.look(|core, sessions| (core.presence().workers.len(), sessions.iter().count())).await.unwrap();
+    let present =
+        handle.look(|core, sessions| (core.presence().workers().len(), sessions.iter().count())).await.unwrap();
     assert_eq!(present, (0, 0));
 
     // It comes back with empty hands: what it never received is granted again.

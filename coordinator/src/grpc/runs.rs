@@ -152,6 +152,9 @@ fn refused(run: RunId, refusal: Refusal) -> Failure {
         Refusal::TooLarge => Failure::TooLarge(format!(
             "a run may hold {TESTS_PER_RUN} tests in {FILES_PER_RUN} files of {SUITES_PER_RUN} suites; hand it in as several"
         )),
+        Refusal::NoSuchResource => {
+            Failure::Unfit(format!("tests of run {run} need a resource that this coordinator does not have"))
+        }
         Refusal::NoSuchPolicy => Failure::Broken(format!("a test of run {run} points at rules that are not there")),
     }
 }

@@ -36,6 +36,12 @@ impl Needs {
         self.0.iter()
     }
 
+    /// All of them.
+    #[must_use]
+    pub fn as_slice(&self) -> &[Need] {
+        &self.0
+    }
+
     /// Whether nothing is needed.
     #[must_use]
     pub const fn is_empty(&self) -> bool {

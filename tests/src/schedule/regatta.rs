@@ -1,12 +1,149 @@
-//! What Regatta's own core makes of a case.
+//! What Regatta's own core makes of a case: it is rehearsed on a virtual clock, with what is known beforehand as its plan
+//! and with the truth as its play.
 
 use super::Case;
+use regatta_core::rehearsal::{Play, Station, rehearse};
+use regatta_core::{Setup, Tuning};
+use regatta_domain::plan::PlannedSuite;
+use regatta_domain::policy::{RunPolicy, TestPolicy};
+use regatta_domain::submission::{FileDraft, Submission, SuiteDraft, TestDraft};
+use regatta_domain::{
+    Costs, Estimate, FileKey, Level, Micros, Need, Needs, NeedsIx, PolicyIx, RunId, RunnerKind, Source, TestKey,
+};
+use std::sync::Arc;
 
 /// The name of its row.
 pub const NAME: &str = "regatta";
 
-/// How long the case takes with Regatta, in seconds; nothing until the core can be rehearsed on a virtual clock.
+/// How long the case takes with Regatta, in seconds.
 #[must_use]
-pub fn makespan(_case: &Case, _seed: u64) -> Option<f64> {
-    None
+pub fn makespan(case: &Case, _seed: u64) -> Option<f64> {
+    let costs = costs(case);
+    let (submission, order) = submission(case, costs);
+    let stations: Vec<Station> = case
+        .slots
+        .iter()
+        .map(|slot| Station { speed: thousandths(slot.speed), dies_at: slot.dies_at.map(micros), labels: Vec::new() })
+        .collect();
+    let capacity = case.capacity.iter().enumerate().map(|(at, &seats)| (resource(at), seats)).collect();
+    let setup = Setup { resources: capacity, ..Setup::from(Tuning::CLUSTER) };
+    let play =
+        Play { takes: &|test| micros(case.tests[order[test.at()]].truth), costs: &|_| costs, latency: Micros(500) };
+    let played = rehearse(vec![submission], setup, &stations, &play);
+    assert_eq!(played.stranded, 0, "every test of the case ran");
+    Some(played.makespan.as_secs_f64())
+}
+
+fn costs(case: &Case) -> Costs {
+    let start = micros(case.startup);
+    Costs {
+        start,
+        batch: if case.warm { Micros::ZERO } else { start },
+        group: micros(case.fixture),
+        ..Costs::default()
+    }
+}
+
+/// The case as it is handed to the core, and which test of the case each of its tests is.
+fn submission(case: &Case, costs: Costs) -> (Submission, Vec<usize>) {
+    let mut by_file: Vec<Vec<usize>> = vec![Vec::new(); case.files()];
+    for (at, test) in case.tests.iter().enumerate() {
+        by_file[test.file as usize].push(at);
+    }
+    let beliefs = Beliefs::of(case);
+    let files = by_file.iter().enumerate().map(|(file, tests)| FileDraft {
+        path: format!("file {file}").into(),
+        key: FileKey::default(),
+        locator: "".into(),
+        estimate: Micros::ZERO,
+        tests: Some(tests.iter().map(|&test| draft(case, test, &beliefs)).collect()),
+        digest: 1,
+    });
+    let files = files.collect();
+    let suite = PlannedSuite {
+        name: "suite".into(),
+        runner: RunnerKind::Pytest,
+        root: "".into(),
+        settings: "{}".into(),
+        requires: Vec::new(),
+        env: Vec::new(),
+    };
+    let needs = (0..case.capacity.len()).map(|at| Needs::all([Need { resource: resource(at), seats: 1 }]));
+    let policy = TestPolicy { timeout: Micros::from_secs(24 * 3_600), ..TestPolicy::default() };
+    let submission = Submission {
+        run: RunId::from_bits(1),
+        project: "project".into(),
+        policy: RunPolicy::default(),
+        policies: vec![policy],
+        needs: needs.collect(),
+        suites: vec![SuiteDraft { suite, costs, discover: false, files }],
+    };
+    (submission, by_file.concat())
+}
+
+fn draft(case: &Case, at: usize, beliefs: &Beliefs) -> TestDraft {
+    let test = &case.tests[at];
+    TestDraft {
+        name: test.id.as_str().into(),
+        line: 0,
+        key: TestKey::default(),
+        group: (case.fixture > 0.0).then(|| "module".into()),
+        estimate: beliefs.of_test(test),
+        risk: 0,
+        needs: NeedsIx(test.needs.map_or(0, |resource| resource + 1)),
+        policy: PolicyIx(0),
+        level: Level::None,
+        ignored: false,
+    }
+}
+
+fn resource(at: usize) -> Arc<str> {
+    format!("resource {at}").into()
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "durations are positive and below a year")]
+fn micros(seconds: f64) -> Micros {
+    Micros((seconds * 1e6).round() as u64)
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "speeds are between 0 and 10")]
+fn thousandths(speed: f64) -> u32 {
+    (speed * 1e3).round() as u32
+}
+
+/// What is believed of tests without history: the mean of their file, shrunk towards that of the suite.
+struct Beliefs {
+    of_file: Vec<(f64, f64)>,
+    of_suite: Option<(f64, f64)>,
+}
+
+impl Beliefs {
+    fn of(case: &Case) -> Self {
+        let mut of_file = vec![(0.0, 0.0); case.files()];
+        let mut suite = (0.0, 0.0);
+        for test in &case.tests {
+            if let Some(known) = test.history {
+                for sums in [&mut of_file[test.file as usize], &mut suite] {
+                    sums.0 += known.mean;
+                    sums.1 += 1.0;
+                }
+            }
+        }
+        Self { of_file, of_suite: (suite.1 > 0.0).then_some(suite) }
+    }
+
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "spreads are small")]
+    fn of_test(&self, test: &super::Test) -> Estimate {
+        if let Some(known) = test.history {
+            let spread = (known.spread * 1e3).round() as u16;
+            return Estimate { mean: micros(known.mean), spread, source: Source::Own };
+        }
+        let Some((sum, tests)) = self.of_suite else {
+            return Estimate { mean: Micros::from_ms(100), spread: 1_000, source: Source::Default };
+        };
+        let (of_file, in_file) = self.of_file[test.file as usize];
+        let mean = (of_file + 2.0 * sum / tests) / (in_file + 2.0);
+        let source = if in_file > 0.0 { Source::File } else { Source::Suite };
+        Estimate { mean: micros(mean), spread: 1_000, source }
+    }
 }

@@ -165,12 +165,12 @@ fn files(state: &State, run: RunId, work: GrantedWork) -> VecDeque<FileWork> {
             for granted in tests {
                 let GrantedTest { test, .. } = granted;
                 let file = run.test(test).file;
-                if files.back().is_none_or(|last| last.file != file) {
+                let at = files.iter().position(|known| known.file == file).unwrap_or_else(|| {
                     let remembered = run.file(file).remembered();
                     files.push_back(FileWork { file, remembered, tests: Some(VecDeque::new()) });
-                }
-                let tests = files.back_mut().and_then(|last| last.tests.as_mut());
-                tests.expect("a file was just begun").push_back(granted);
+                    files.len() - 1
+                });
+                files[at].tests.as_mut().expect("a file of a grant has tests").push_back(granted);
             }
             files
         }

@@ -1,7 +1,8 @@
 //! A file of a run: listed, or itself a unit of work.
 
+use super::observed::Observed;
 use regatta_domain::submission::FileDraft;
-use regatta_domain::{FileKey, GroupIx, Micros, SuiteIx, TestIx, Token};
+use regatta_domain::{FileKey, GroupIx, Micros, NeedsIx, SuiteIx, TestIx, Token};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -23,7 +24,11 @@ pub struct File {
     /// Its tests, in the order in which they joined; those that left included.
     pub tests: Vec<TestIx>,
     /// Its groups that have a key.
-    pub groups: BTreeMap<Arc<str>, GroupIx>,
+    pub groups: BTreeMap<(Arc<str>, NeedsIx), GroupIx>,
+    /// What its tests without history took in this run.
+    pub observed: Observed,
+    /// The group that goes first, to find out how long the others may take.
+    pub probe: Option<GroupIx>,
     /// How often in a row a worker was lost on it while none of its tests ran.
     pub losses: u16,
 }
@@ -58,6 +63,8 @@ impl File {
             listed: if draft.tests.is_some() { Listed::Remembered(draft.digest) } else { Listed::Waiting },
             tests: Vec::new(),
             groups: BTreeMap::new(),
+            observed: Observed::default(),
+            probe: None,
             losses: 0,
         }
     }

@@ -1,19 +1,26 @@
 //! The fold: one function an event. It decides nothing; what an event means was chosen when it was recorded.
 
 use super::State;
-use super::file::{File, Listed};
-use super::lease::Lease;
-use super::queue::{Entry, Queue, Rank, Waiting};
-use super::run::{Discovery, Group, Phase, Run, Suite};
-use super::test::{Place, Test};
+use super::file::Listed;
+use super::lease::{Lease, Leases};
+use super::observed::Observed;
+use super::run::{Discovery, Phase, Run, Suite};
+use super::shift::{
+    Queueing, add_file, add_test, back, close_file, drop_waiting, observe, queue_discovery, queue_groups,
+    reopen_discovery, reopen_file, shift, unqueue_discovery, unqueue_file,
+};
+use super::test::Place;
 use crate::event::{Accepted, Event, LeaseEnd, Then, Work};
 use crate::mutant::{self, Mutant};
 use regatta_domain::limits::ERRORS_PER_RUN;
 use regatta_domain::report::Counts;
 use regatta_domain::result::RunError;
 use regatta_domain::submission::{FileDraft, Submission, TestDraft};
-use regatta_domain::{FileIx, GroupIx, Micros, RunId, SlotIx, SuiteIx, TestIx, Time, Token, Verdict, WorkerId};
+use regatta_domain::{
+    FileIx, Micros, NeedsIx, Outcome, RunId, SlotIx, SuiteIx, TestIx, Time, Token, Verdict, WorkerId,
+};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 pub(super) fn fold(state: &mut State, event: &Event) {
     match event {
@@ -22,8 +29,8 @@ pub(super) fn fold(state: &mut State, event: &Event) {
         Event::FileListed { run, token, file, tests, gone } => listed(state, *run, *token, *file, tests, gone),
         Event::FileFailed { run, token, file, gone, error } => file_failed(state, *run, *token, *file, gone, error),
         Event::RunErred { run, suite, error } => erred(state, *run, *suite, error),
-        Event::ShardLeased { run, token, worker, slot, work, .. } => {
-            leased(state, *run, *token, (*worker, *slot), work);
+        Event::ShardLeased { at, run, token, worker, slot, work } => {
+            leased(state, *at, *run, *token, (*worker, *slot), work);
         }
         Event::ResultsAccepted { run, token, results } => accepted(state, *run, *token, results),
         Event::TestsGivenBack { run, token, tests } => given_back(state, *run, *token, tests),
@@ -54,8 +61,6 @@ pub(super) fn fold(state: &mut State, event: &Event) {
     }
 }
 
-type Leases = BTreeMap<Token, Lease>;
-
 /// The run that an event speaks of, and the leases beside it.
 fn live(state: &mut State, run: RunId) -> (&mut Run, &mut Leases) {
     let run = state.runs.get_mut(&run).expect("events of a run follow its submission");
@@ -79,6 +84,8 @@ fn submitted(state: &mut State, at: Time, submission: &Submission) {
         open: 0,
         unlisted: 0,
         leases: BTreeSet::new(),
+        leased: Micros::ZERO,
+        served_at: at,
         served: BTreeSet::new(),
         errors: Vec::new(),
         errors_total: 0,
@@ -90,13 +97,13 @@ fn submitted(state: &mut State, at: Time, submission: &Submission) {
     for draft in &submission.suites {
         let suite = SuiteIx::nth(run.suites.len());
         let discovery = if draft.discover { Discovery::Waiting } else { Discovery::Done };
-        let queue = Queue::default();
         run.suites.push(Suite {
             suite: draft.suite.clone(),
             costs: draft.costs,
             discovery,
             losses: 0,
-            queue,
+            queues: BTreeMap::new(),
+            observed: Observed::default(),
             failed: false,
             fruitless: 0,
         });
@@ -105,16 +112,17 @@ fn submitted(state: &mut State, at: Time, submission: &Submission) {
             queue_discovery(&mut run, suite);
         }
         for file in &draft.files {
-            add_file(&mut run, &mut state.leases, suite, file);
+            add_file(&mut run, &mut state.leases, suite, file, Queueing::Later);
         }
     }
+    queue_groups(&mut run);
     state.runs.insert(run.id, run);
 }
 
 fn discovered(state: &mut State, run: RunId, suite: SuiteIx, files: &[FileDraft], gone: &[FileIx]) {
     let (run, leases) = live(state, run);
     if let Discovery::Leased(token) = run.suite(suite).discovery
-        && let Some(lease) = leases.get_mut(&token)
+        && let Some(lease) = leases.get_mut(token)
     {
         lease.discovering = false;
         lease.fruitful = true;
@@ -136,7 +144,7 @@ fn discovered(state: &mut State, run: RunId, suite: SuiteIx, files: &[FileDraft]
         }
     }
     for file in files {
-        add_file(run, leases, suite, file);
+        add_file(run, leases, suite, file, Queueing::Now);
     }
 }
 
@@ -152,9 +160,12 @@ fn listed(state: &mut State, run: RunId, token: Token, file: FileIx, tests: &[Te
         None => Place::Waiting,
     };
     for draft in tests {
-        let test = add_test(run, leases, file, draft, place);
+        // What needs resources waits for them: the lease that found it holds none.
+        let holds = leases.get(&token).is_some_and(|lease| lease.needs == draft.needs);
+        let place = if place == Place::Leased(token) && !holds { Place::Waiting } else { place };
+        let test = add_test(run, leases, file, draft, place, Queueing::Now);
         if run.test(test).place == Place::Leased(token)
-            && let Some(lease) = leases.get_mut(&token)
+            && let Some(lease) = leases.get_mut(token)
         {
             lease.tests.push(test);
         }
@@ -180,7 +191,7 @@ fn erred(state: &mut State, run: RunId, suite: Option<SuiteIx>, error: &RunError
         if let Discovery::Leased(token) = run.suite(suite).discovery {
             run.suites[suite.at()].discovery = Discovery::Done;
             run.unlisted -= 1;
-            if let Some(lease) = leases.get_mut(&token) {
+            if let Some(lease) = leases.get_mut(token) {
                 lease.discovering = false;
                 lease.fruitful = true;
             }
@@ -190,11 +201,17 @@ fn erred(state: &mut State, run: RunId, suite: Option<SuiteIx>, error: &RunError
     }
 }
 
-fn leased(state: &mut State, run: RunId, token: Token, (worker, slot): (WorkerId, SlotIx), work: &Work) {
+fn leased(state: &mut State, at: Time, run: RunId, token: Token, (worker, slot): (WorkerId, SlotIx), work: &Work) {
     state.last_token = token;
     state.slots.entry((worker, slot)).or_default().insert(token);
     let id = run;
+    let needs = match work {
+        Work::Run(_, tests) => state.runs[&run].test(tests[0]).needs,
+        Work::Discover(_) | Work::List(..) => NeedsIx(0),
+    };
+    seat(state, run, needs, true);
     let (run, leases) = live(state, run);
+    run.served_at = at;
     run.leases.insert(token);
     run.served.insert(worker);
     let mut lease = Lease {
@@ -202,6 +219,7 @@ fn leased(state: &mut State, run: RunId, token: Token, (worker, slot): (WorkerId
         worker,
         slot,
         work: work.clone(),
+        needs,
         tests: Vec::new(),
         files: Vec::new(),
         discovering: false,
@@ -234,6 +252,18 @@ fn leased(state: &mut State, run: RunId, token: Token, (worker, slot): (WorkerId
     }
 }
 
+/// Seats of resources are taken with a lease, and are free again with its end.
+fn seat(state: &mut State, run: RunId, needs: NeedsIx, takes: bool) {
+    let State { runs, seats, .. } = state;
+    for need in runs[&run].needs_of(needs) {
+        let taken = seats.entry(Arc::clone(&need.resource)).or_default();
+        *taken = if takes { *taken + need.seats } else { taken.saturating_sub(need.seats) };
+        if *taken == 0 {
+            seats.remove(&need.resource);
+        }
+    }
+}
+
 fn accepted(state: &mut State, run: RunId, token: Token, results: &[Accepted]) {
     let (run, leases) = live(state, run);
     for Accepted { result, then } in results {
@@ -242,9 +272,12 @@ fn accepted(state: &mut State, run: RunId, token: Token, results: &[Accepted]) {
         }
         let file = run.test(result.test).file;
         run.files[file.at()].losses = 0;
+        if matches!(result.outcome, Outcome::Passed | Outcome::Failed) {
+            observe(run, result.test, result.duration);
+        }
         follow(run, leases, result.test, *then);
     }
-    if let Some(lease) = leases.get_mut(&token) {
+    if let Some(lease) = leases.get_mut(token) {
         lease.fruitful = true;
         let suite = lease.work.suite();
         run.suites[suite.at()].fruitless = 0;
@@ -257,7 +290,7 @@ fn given_back(state: &mut State, run: RunId, token: Token, tests: &[TestIx]) {
         let back = back(run, test);
         shift(run, leases, test, back);
     }
-    if let Some(lease) = leases.get_mut(&token) {
+    if let Some(lease) = leases.get_mut(token) {
         lease.fruitful = true;
         let back: BTreeSet<TestIx> = tests.iter().copied().collect();
         lease.tests.retain(|test| !back.contains(test));
@@ -265,6 +298,10 @@ fn given_back(state: &mut State, run: RunId, token: Token, tests: &[TestIx]) {
 }
 
 fn lease_ended(state: &mut State, run: RunId, token: Token, cause: LeaseEnd, blamed: Option<(TestIx, Then)>) {
+    if let Some(lease) = state.leases.get(&token) {
+        let needs = lease.needs;
+        seat(state, run, needs, false);
+    }
     let State { runs, leases, slots, .. } = state;
     let run = runs.get_mut(&run).expect("events of a run follow its submission");
     if let Some((test, then)) = blamed {
@@ -303,21 +340,11 @@ fn lease_ended(state: &mut State, run: RunId, token: Token, cause: LeaseEnd, bla
         _ => run.suite(suite).fruitless,
     };
     run.leases.remove(&token);
-    leases.remove(&token);
+    leases.remove(token);
     let held = slots.get_mut(&slot).expect("a lease is counted on its slot");
     held.remove(&token);
     if held.is_empty() {
         slots.remove(&slot);
-    }
-}
-
-/// Where a test goes that comes back from a lease.
-fn back(run: &Run, test: TestIx) -> Place {
-    let file = run.file(run.test(test).file);
-    match file.listed {
-        _ if run.is_over(file.suite) => Place::Done(Verdict::NotRun),
-        Listed::Gone => Place::Gone,
-        _ => Place::Waiting,
     }
 }
 
@@ -332,120 +359,6 @@ fn follow(run: &mut Run, leases: &mut Leases, test: TestIx, then: Then) {
     }
 }
 
-/// What waits in a suite will not run: its tests are not run, its files are not listed.
-fn drop_waiting(run: &mut Run, leases: &mut Leases, suite: SuiteIx) {
-    let tests: Vec<TestIx> = (0..run.tests.len())
-        .map(TestIx::nth)
-        .filter(|&test| matches!(run.test(test).place, Place::Waiting | Place::Delayed(_)))
-        .filter(|&test| run.file(run.test(test).file).suite == suite)
-        .collect();
-    for test in tests {
-        shift(run, leases, test, Place::Done(Verdict::NotRun));
-    }
-    for file in (0..run.files.len()).map(FileIx::nth) {
-        if run.file(file).suite == suite && run.file(file).listed == Listed::Waiting {
-            close_file(run, file, Listed::Failed);
-        }
-    }
-    if run.suite(suite).discovery == Discovery::Waiting {
-        unqueue_discovery(run, suite);
-        run.suites[suite.at()].discovery = Discovery::Done;
-        run.unlisted -= 1;
-    }
-}
-
-/// Moves a test from the place where it stands to another, and keeps every count in step. The only way to move one.
-fn shift(run: &mut Run, leases: &mut Leases, test: TestIx, to: Place) {
-    let Test { place: from, group, estimate, .. } = run.tests[test.at()];
-    match from {
-        Place::Waiting => regroup(run, group, |group| {
-            group.waiting -= 1;
-            group.estimate = group.estimate.saturating_sub(estimate);
-        }),
-        Place::Delayed(at) => {
-            run.delayed.remove(&(at, test));
-        }
-        Place::Leased(token) => {
-            if let Some(lease) = leases.get_mut(&token) {
-                lease.open -= 1;
-                lease.left = lease.left.saturating_sub(estimate);
-            }
-        }
-        Place::Done(_) | Place::Gone => unreachable!("a test with a verdict stays where it is"),
-    }
-    run.tests[test.at()].place = to;
-    settle(run, leases, test, to);
-    run.open -= u32::from(!run.test(test).is_open());
-}
-
-/// The half of [`shift`] that is also how a new test arrives.
-fn settle(run: &mut Run, leases: &mut Leases, test: TestIx, to: Place) {
-    let Test { group, estimate, .. } = run.tests[test.at()];
-    match to {
-        Place::Waiting => regroup(run, group, |group| {
-            group.waiting += 1;
-            group.estimate += estimate;
-        }),
-        Place::Delayed(at) => {
-            run.delayed.insert((at, test));
-        }
-        Place::Leased(token) => {
-            let lease = leases.get_mut(&token).expect("tests are leased under live leases");
-            lease.open += 1;
-            lease.left += estimate;
-        }
-        Place::Done(verdict) => run.counts.add(verdict),
-        Place::Gone => {}
-    }
-}
-
-fn add_test(run: &mut Run, leases: &mut Leases, file: FileIx, draft: &TestDraft, place: Place) -> TestIx {
-    let group = match &draft.group {
-        Some(key) => match run.file(file).groups.get(key) {
-            Some(&group) => group,
-            None => {
-                let group = add_group(run, file, true);
-                run.files[file.at()].groups.insert(key.clone(), group);
-                group
-            }
-        },
-        None => add_group(run, file, false),
-    };
-    let test = TestIx::nth(run.tests.len());
-    let place = if draft.ignored || run.policy.list_only { Place::Done(Verdict::Skipped) } else { place };
-    run.tests.push(Test::new(draft, file, group, place));
-    run.files[file.at()].tests.push(test);
-    // The queue is told of a group by its first waiting test, so the group must hold it before it is queued.
-    run.groups[group.at()].tests.push(test);
-    settle(run, leases, test, place);
-    run.open += u32::from(run.test(test).is_open());
-    test
-}
-
-fn add_group(run: &mut Run, file: FileIx, shared: bool) -> GroupIx {
-    let group = GroupIx::nth(run.groups.len());
-    run.groups.push(Group { file, shared, tests: Vec::new(), waiting: 0, estimate: Micros::ZERO });
-    group
-}
-
-fn add_file(run: &mut Run, leases: &mut Leases, suite: SuiteIx, draft: &FileDraft) {
-    let file = FileIx::nth(run.files.len());
-    run.files.push(File::new(draft, suite));
-    match &draft.tests {
-        Some(tests) => {
-            let place = if run.is_over(suite) { Place::Done(Verdict::NotRun) } else { Place::Waiting };
-            for test in tests {
-                add_test(run, leases, file, test, place);
-            }
-        }
-        None if run.is_over(suite) => run.files[file.at()].listed = Listed::Failed,
-        None => {
-            run.unlisted += 1;
-            queue_file(run, file);
-        }
-    }
-}
-
 fn finish_listing(run: &mut Run, leases: &mut Leases, token: Token, file: FileIx, to: Listed) {
     if run.file(file).is_open() {
         if run.file(file).listed == Listed::Waiting {
@@ -456,7 +369,7 @@ fn finish_listing(run: &mut Run, leases: &mut Leases, token: Token, file: FileIx
     let holder = if let Listed::Leased(holder) = run.file(file).listed { holder } else { token };
     run.files[file.at()].losses = 0;
     run.files[file.at()].listed = to;
-    if let Some(lease) = leases.get_mut(&holder) {
+    if let Some(lease) = leases.get_mut(holder) {
         lease.files.retain(|&listing| listing != file);
         lease.fruitful = true;
     }
@@ -464,95 +377,9 @@ fn finish_listing(run: &mut Run, leases: &mut Leases, token: Token, file: FileIx
     run.suites[suite.at()].fruitless = 0;
 }
 
-/// A file that waits to be listed (or is listed) will not be listed any more.
-fn close_file(run: &mut Run, file: FileIx, to: Listed) {
-    if run.file(file).listed == Listed::Waiting {
-        unqueue_file(run, file);
-        run.unlisted -= 1;
-    }
-    run.files[file.at()].listed = to;
-}
-
-fn reopen_file(run: &mut Run, file: FileIx) {
-    if run.is_over(run.file(file).suite) {
-        run.files[file.at()].listed = Listed::Failed;
-        run.unlisted -= 1;
-    } else {
-        run.files[file.at()].listed = Listed::Waiting;
-        queue_file(run, file);
-    }
-}
-
-fn reopen_discovery(run: &mut Run, suite: SuiteIx) {
-    if run.is_over(suite) {
-        run.suites[suite.at()].discovery = Discovery::Done;
-        run.unlisted -= 1;
-    } else {
-        run.suites[suite.at()].discovery = Discovery::Waiting;
-        queue_discovery(run, suite);
-    }
-}
-
 fn keep_error(run: &mut Run, error: &RunError) {
     run.errors_total += 1;
     if run.errors.len() < ERRORS_PER_RUN {
         run.errors.push(error.clone());
     }
-}
-
-/// Changes what waits of a group, and moves it in the queue accordingly.
-fn regroup(run: &mut Run, group: GroupIx, change: impl FnOnce(&mut Group)) {
-    let suite = run.file(run.group(group).file).suite;
-    if run.group(group).waiting > 0 {
-        let waiting = waiting_group(run, group);
-        run.suites[suite.at()].queue.remove(waiting);
-    }
-    change(&mut run.groups[group.at()]);
-    if run.group(group).waiting > 0 {
-        let waiting = waiting_group(run, group);
-        run.suites[suite.at()].queue.insert(waiting);
-    }
-}
-
-fn waiting_group(run: &Run, group: GroupIx) -> Waiting {
-    let Group { file, estimate, ref tests, .. } = *run.group(group);
-    let rank = match run.policy.shuffle {
-        Some(seed) => Rank::by_chance(seed, group.0),
-        None => Rank::by_length(estimate),
-    };
-    let known = run.test(tests[0]).source.is_own();
-    Waiting { rank, entry: Entry::Group(group), file: Some(file), estimate, known }
-}
-
-fn waiting_file(run: &Run, file: FileIx) -> Waiting {
-    let estimate = run.file(file).estimate;
-    let rank = match run.policy.shuffle {
-        Some(seed) => Rank::by_chance(seed, file.0),
-        None => Rank::by_length(estimate),
-    };
-    Waiting { rank, entry: Entry::File(file), file: None, estimate, known: false }
-}
-
-const fn waiting_discovery(suite: SuiteIx) -> Waiting {
-    Waiting { rank: Rank::FIRST, entry: Entry::Discover(suite), file: None, estimate: Micros::ZERO, known: false }
-}
-
-fn queue_discovery(run: &mut Run, suite: SuiteIx) {
-    run.suites[suite.at()].queue.insert(waiting_discovery(suite));
-}
-
-fn unqueue_discovery(run: &mut Run, suite: SuiteIx) {
-    run.suites[suite.at()].queue.remove(waiting_discovery(suite));
-}
-
-fn queue_file(run: &mut Run, file: FileIx) {
-    let waiting = waiting_file(run, file);
-    let suite = run.file(file).suite;
-    run.suites[suite.at()].queue.insert(waiting);
-}
-
-fn unqueue_file(run: &mut Run, file: FileIx) {
-    let waiting = waiting_file(run, file);
-    let suite = run.file(file).suite;
-    run.suites[suite.at()].queue.remove(waiting);
 }

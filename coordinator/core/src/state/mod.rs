@@ -3,12 +3,15 @@
 mod file;
 mod fold;
 mod lease;
+mod observed;
 mod queue;
 mod run;
+mod shift;
 mod test;
 
 pub use file::{File, Listed};
-pub use lease::Lease;
+pub use lease::{Lease, Leases};
+pub use observed::Observed;
 pub use queue::{Entry, Queue, Rank, Waiting};
 pub use run::{Discovery, Group, Phase, Run, Suite};
 pub use test::{Place, Test};
@@ -16,6 +19,7 @@ pub use test::{Place, Test};
 use crate::event::Event;
 use regatta_domain::{RunId, SlotIx, Token, WorkerId};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Everything the core must not forget. Plain ordered values, so that two of them can be compared.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -23,7 +27,9 @@ pub struct State {
     /// The live runs, and those that ended a short while ago.
     pub runs: BTreeMap<RunId, Run>,
     /// The live leases.
-    pub leases: BTreeMap<Token, Lease>,
+    pub leases: Leases,
+    /// The seats of resources that leases hold.
+    pub seats: BTreeMap<Arc<str>, u32>,
     /// The leases that each slot holds, in the order in which it works through them.
     pub slots: BTreeMap<(WorkerId, SlotIx), BTreeSet<Token>>,
     /// The greatest token that was ever granted.

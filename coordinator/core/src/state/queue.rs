@@ -1,4 +1,4 @@
-//! What waits to be leased, longest first.
+//! What waits to be leased and needs the same: what goes first stands first.
 
 use crate::entropy::mix;
 use regatta_domain::{FileIx, GroupIx, Micros, SuiteIx};
@@ -24,10 +24,22 @@ impl Rank {
     /// Before everything else.
     pub const FIRST: Self = Self(Reverse(u64::MAX));
 
+    /// The weight from which on a rank does not stand for a length.
+    const SPECIAL: u64 = 1 << 62;
+
     /// Longest first.
     #[must_use]
-    pub const fn by_length(estimate: Micros) -> Self {
-        Self(Reverse(estimate.0))
+    pub fn by_length(estimate: Micros) -> Self {
+        Self(Reverse(estimate.0.min(Self::SPECIAL - 1)))
+    }
+
+    /// Before everything that goes by its length: the first test of a file of which nothing is known.
+    pub const PROBE: Self = Self(Reverse(Self::SPECIAL));
+
+    /// Before that: what is likely to fail, by `risk` in thousandths.
+    #[must_use]
+    pub fn by_risk(risk: u16) -> Self {
+        Self(Reverse(Self::SPECIAL + 1 + u64::from(risk)))
     }
 
     /// At random, but always the same for a seed.
@@ -35,16 +47,28 @@ impl Rank {
     pub const fn by_chance(seed: u64, index: u32) -> Self {
         Self(Reverse(mix(seed ^ mix(index as u64)) >> 1))
     }
+
+    /// The greater, the earlier: a length in microseconds, where it goes by that.
+    #[must_use]
+    pub const fn weight(self) -> u64 {
+        self.0.0
+    }
 }
 
-/// The entries of a suite that wait, ordered; each stands in it once. Every operation is O(log n).
+/// Entries that wait, ordered; each stands in it once. Every operation is O(log n).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Queue {
     order: BTreeSet<(Rank, Entry)>,
-    groups_of: BTreeMap<FileIx, BTreeSet<(Rank, GroupIx)>>,
-    estimate_of: BTreeMap<FileIx, Micros>,
+    files: BTreeMap<FileIx, OfFile>,
     left: Micros,
-    unknown: u32,
+    guesses: u32,
+}
+
+/// What waits of a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct OfFile {
+    groups: BTreeSet<(Rank, GroupIx)>,
+    estimate: Micros,
 }
 
 /// What the queue is told of an entry: the same when it is taken out as when it was put in.
@@ -58,20 +82,43 @@ pub struct Waiting {
     pub file: Option<FileIx>,
     /// How long it may take.
     pub estimate: Micros,
-    /// Whether that is known from history.
-    pub known: bool,
+    /// How many of its tests (or files) have no history of their own.
+    pub guesses: u32,
 }
 
 impl Queue {
+    /// Puts many entries into an empty queue at once: sorted first, since a tree is built faster than it is grown.
+    pub(super) fn fill(&mut self, mut waiting: Vec<Waiting>) {
+        if !self.is_empty() {
+            return waiting.into_iter().for_each(|waiting| self.insert(waiting));
+        }
+        waiting.sort_unstable_by_key(|waiting| (waiting.rank, waiting.entry));
+        self.order = waiting.iter().map(|waiting| (waiting.rank, waiting.entry)).collect();
+        self.left = waiting.iter().map(|waiting| waiting.estimate).sum();
+        self.guesses = waiting.iter().map(|waiting| waiting.guesses).sum();
+        let mut of_files: Vec<(FileIx, Rank, GroupIx, Micros)> = Vec::with_capacity(waiting.len());
+        of_files.extend(waiting.iter().filter_map(|waiting| match (waiting.file, waiting.entry) {
+            (Some(file), Entry::Group(group)) => Some((file, waiting.rank, group, waiting.estimate)),
+            _ => None,
+        }));
+        of_files.sort_unstable();
+        for of_file in of_files.chunk_by(|a, b| a.0 == b.0) {
+            let groups = of_file.iter().map(|&(_, rank, group, _)| (rank, group)).collect();
+            let estimate = of_file.iter().map(|&(.., estimate)| estimate).sum();
+            self.files.insert(of_file[0].0, OfFile { groups, estimate });
+        }
+    }
+
     /// Puts an entry in.
     pub(super) fn insert(&mut self, waiting: Waiting) {
         self.order.insert((waiting.rank, waiting.entry));
         if let (Some(file), Entry::Group(group)) = (waiting.file, waiting.entry) {
-            self.groups_of.entry(file).or_default().insert((waiting.rank, group));
-            *self.estimate_of.entry(file).or_default() += waiting.estimate;
+            let of_file = self.files.entry(file).or_default();
+            of_file.groups.insert((waiting.rank, group));
+            of_file.estimate += waiting.estimate;
         }
         self.left += waiting.estimate;
-        self.unknown += u32::from(!waiting.known);
+        self.guesses += waiting.guesses;
     }
 
     /// Takes an entry out.
@@ -79,18 +126,15 @@ impl Queue {
         let was = self.order.remove(&(waiting.rank, waiting.entry));
         assert!(was, "an entry leaves the queue by the rank under which it came: {waiting:?}");
         if let (Some(file), Entry::Group(group)) = (waiting.file, waiting.entry) {
-            let groups = self.groups_of.get_mut(&file).expect("a queued group is listed under its file");
-            groups.remove(&(waiting.rank, group));
-            let empty = groups.is_empty();
-            let estimate = self.estimate_of.get_mut(&file).expect("a file with queued groups has an estimate");
-            *estimate = estimate.saturating_sub(waiting.estimate);
-            if empty {
-                self.groups_of.remove(&file);
-                self.estimate_of.remove(&file);
+            let of_file = self.files.get_mut(&file).expect("a queued group is listed under its file");
+            of_file.groups.remove(&(waiting.rank, group));
+            of_file.estimate = of_file.estimate.saturating_sub(waiting.estimate);
+            if of_file.groups.is_empty() {
+                self.files.remove(&file);
             }
         }
         self.left = self.left.saturating_sub(waiting.estimate);
-        self.unknown -= u32::from(!waiting.known);
+        self.guesses -= waiting.guesses;
     }
 
     /// The entry that goes next, with its rank.
@@ -106,13 +150,13 @@ impl Queue {
 
     /// The waiting groups of a file, in the order in which they go.
     pub fn groups(&self, file: FileIx) -> impl Iterator<Item = GroupIx> + '_ {
-        self.groups_of.get(&file).into_iter().flatten().map(|&(_, group)| group)
+        self.files.get(&file).into_iter().flat_map(|of_file| &of_file.groups).map(|&(_, group)| group)
     }
 
     /// How long the waiting groups of a file may take together.
     #[must_use]
     pub fn estimate(&self, file: FileIx) -> Micros {
-        self.estimate_of.get(&file).copied().unwrap_or_default()
+        self.files.get(&file).map_or(Micros::ZERO, |of_file| of_file.estimate)
     }
 
     /// How long all of it may take.
@@ -121,10 +165,10 @@ impl Queue {
         self.left
     }
 
-    /// How many entries have no history of their own.
+    /// How many of its tests (and files) have no history of their own.
     #[must_use]
-    pub const fn unknown(&self) -> u32 {
-        self.unknown
+    pub const fn guesses(&self) -> u32 {
+        self.guesses
     }
 
     /// How many entries wait.

@@ -2,6 +2,7 @@
 
 use super::file::File;
 use super::lease::Lease;
+use super::observed::Observed;
 use super::queue::Queue;
 use super::test::{Place, Test};
 use crate::mutant::{self, Mutant};
@@ -9,8 +10,10 @@ use regatta_domain::plan::PlannedSuite;
 use regatta_domain::policy::{RunPolicy, TestPolicy};
 use regatta_domain::report::{CancelCause, Counts, RunOutcome};
 use regatta_domain::result::RunError;
-use regatta_domain::{Costs, FileIx, GroupIx, Micros, Needs, RunId, SuiteIx, TestIx, Time, Token, WorkerId};
-use std::collections::BTreeSet;
+use regatta_domain::{
+    Costs, FileIx, GroupIx, Micros, Need, Needs, NeedsIx, RunId, SuiteIx, TestIx, Time, Token, WorkerId,
+};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A run: its plan, and how far it is.
@@ -46,6 +49,10 @@ pub struct Run {
     pub unlisted: u32,
     /// Its live leases.
     pub leases: BTreeSet<Token>,
+    /// How long the unfinished tests of those may take.
+    pub leased: Micros,
+    /// When it was last granted a shard, or handed in.
+    pub served_at: Time,
     /// The workers that were ever granted a shard of it, and may keep something warm.
     pub served: BTreeSet<WorkerId>,
     /// What went wrong beside its tests, up to a bound.
@@ -73,8 +80,10 @@ pub struct Suite {
     pub discovery: Discovery,
     /// How often a worker was lost while it was being discovered.
     pub losses: u16,
-    /// What waits to be leased.
-    pub queue: Queue,
+    /// What waits to be leased, by what it needs beside a slot. None of them is empty.
+    pub queues: BTreeMap<NeedsIx, Queue>,
+    /// What tests without history took in this run.
+    pub observed: Observed,
     /// Whether it cannot go on: what waits of it is not run.
     pub failed: bool,
     /// How many leases in a row ended without a result, a listing or an error.
@@ -97,6 +106,8 @@ pub enum Discovery {
 pub struct Group {
     /// The file it belongs to.
     pub file: FileIx,
+    /// What each of its tests needs: tests that need something else are a group of their own.
+    pub needs: NeedsIx,
     /// Whether it has a fixture to share; a group without one is a single test.
     pub shared: bool,
     /// Its tests, in order.
@@ -105,6 +116,10 @@ pub struct Group {
     pub waiting: u32,
     /// How long those may take.
     pub estimate: Micros,
+    /// The upper end of that: what it is ordered by.
+    pub upper: Micros,
+    /// How many of those have no history of their own.
+    pub guesses: u32,
 }
 
 /// How far a run is.
@@ -154,6 +169,18 @@ impl Run {
     pub fn at(&self, lease: &Lease, token: Token) -> Option<FileIx> {
         let next = lease.tests.iter().find(|&&test| self.test(test).place == Place::Leased(token));
         next.map(|&test| self.test(test).file).or_else(|| lease.files.first().copied())
+    }
+
+    /// What stands in the place `needs` of its table.
+    #[must_use]
+    pub fn needs_of(&self, needs: NeedsIx) -> &[Need] {
+        needs.at().checked_sub(1).map_or(&[], |at| self.needs[at].as_slice())
+    }
+
+    /// How long everything may take that waits.
+    #[must_use]
+    pub fn waiting(&self) -> Micros {
+        self.suites.iter().flat_map(|suite| suite.queues.values()).map(Queue::left).sum()
     }
 
     /// Whether nothing of the suite is to be started any more.

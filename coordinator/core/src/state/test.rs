@@ -19,6 +19,8 @@ pub struct Test {
     pub key: TestKey,
     /// How long it may take.
     pub estimate: Micros,
+    /// What it sets up for others, in microseconds: the first of a file or group pays for all.
+    pub setup: u32,
     /// How sure that is: see [`regatta_domain::Estimate::spread`].
     pub spread: u16,
     /// Where that comes from.
@@ -55,9 +57,9 @@ pub enum Place {
 }
 
 impl Test {
-    /// A test that has just joined the plan.
+    /// A test that has just joined the plan, and sets up so much for others.
     #[must_use]
-    pub fn new(draft: &TestDraft, file: FileIx, group: GroupIx, place: Place) -> Self {
+    pub fn new(draft: &TestDraft, file: FileIx, group: GroupIx, place: Place, setup: Micros) -> Self {
         Self {
             file,
             group,
@@ -65,6 +67,7 @@ impl Test {
             line: draft.line,
             key: draft.key,
             estimate: draft.estimate.mean,
+            setup: u32::try_from(setup.0).unwrap_or(u32::MAX),
             spread: draft.estimate.spread,
             source: draft.estimate.source,
             risk: draft.risk,
@@ -75,6 +78,24 @@ impl Test {
             failures: 0,
             losses: 0,
         }
+    }
+
+    /// How long a slot may be busy with it: itself, and what it sets up.
+    #[must_use]
+    pub fn takes(&self) -> Micros {
+        Micros(self.estimate.0.saturating_add(self.setup.into()))
+    }
+
+    /// The upper end of how long it may take, by which it is ordered: one deviation above the mean of the logarithm where
+    /// its own history is known; three where it is a guess, since a long test that nobody knows costs most when it is found
+    /// last (measured: 30 % unknown 1.045 with one, 1.030 with three). In whole numbers (`1 + x` for `exp(x)`), so that it
+    /// is the same on every machine.
+    #[must_use]
+    pub fn upper(&self) -> Micros {
+        let deviations = if self.source.is_own() { 1 } else { 3 };
+        let takes = self.takes();
+        let more = u128::from(takes.0) * u128::from(self.spread) * deviations / 1_000;
+        Micros(takes.0.saturating_add(u64::try_from(more).unwrap_or(u64::MAX)))
     }
 
     /// The number of its next (or current) attempt, from 1.

@@ -1,145 +1,213 @@
-//! A shard is cut: about as much work as is right now, longest first, files kept together where that costs nothing.
+//! A shard is cut: about as much work as is right now, what could end last first.
 //!
-//! The size follows guided self-scheduling (Polychronopoulos and Kuck 1987) with a divisor: what is left, over the slots,
-//! over [`ROUNDS`]. It shrinks as the remaining work does, so that slots end together without knowing the future.
+//! The size follows guided self-scheduling (Polychronopoulos and Kuck 1987): a part of what is left, over the slots. It
+//! shrinks as the remaining work does, so that slots end together without knowing the future.
+
+mod filling;
+mod size;
 
 use super::Turn;
 use crate::event::Work;
-use crate::state::{Entry, Group, Place, Queue, Rank, Run};
-use regatta_domain::limits::TESTS_PER_SHARD;
-use regatta_domain::{FileIx, GroupIx, Micros, RunId, SuiteIx, TestIx};
+use crate::presence::Standing;
+use crate::state::{Entry, Queue, Rank, Run};
+use filling::Filling;
+use regatta_domain::{FileIx, Micros, Need, NeedsIx, RunId, SlotIx, SuiteIx, TestIx, WorkerId};
+use size::Size;
 
-/// Rounds of shards that the remaining work is cut into. Measured on real traces with warm runners: 3 gave the best ratio
-/// to the lower bound, 1.05 on average.
-const ROUNDS: u64 = 3;
+/// A slot for which a shard is cut.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asker {
+    pub(super) worker: WorkerId,
+    pub(super) slot: SlotIx,
+    pub(super) standing: Standing,
+}
 
-/// Of tests without history, a shard takes at most the n-th part of what a slot's share would be: their estimates are
-/// guesses, and one bad guess must not hold up the end (measured: ratio 1.53 without, 1.32 with).
-const UNKNOWN_ROUNDS: u64 = 8;
+/// At most so many slots are dealt to at once: a cut visits that many groups for each that it takes.
+const STRIDE: usize = 64;
+
+/// After so many times that others went first, work that needs resources keeps them for itself: nobody else is granted
+/// any of them until it has had its turn.
+pub(super) const BYPASSES: u32 = 100;
+
+/// What waits in one queue of a run, and how urgent it is.
+struct Candidate<'a> {
+    suite: SuiteIx,
+    needs: NeedsIx,
+    queue: &'a Queue,
+    entry: Entry,
+    rank: Rank,
+}
 
 impl Turn<'_> {
-    /// Cuts the next shard of a run; `None` where nothing waits.
-    pub(super) fn cut(&self, run: RunId) -> Option<Work> {
+    /// Cuts the next shard of a run for a slot; `None` where nothing waits that it may have.
+    pub(super) fn cut(&self, run: RunId, asker: Asker) -> Option<Work> {
         let run = &self.core.state.runs[&run];
-        if let Some(test) = self.due(run) {
+        if let Some(test) = self.due(run, asker) {
             // A retry runs in a shard of its own: whatever it does, it does it alone.
             return Some(Work::Run(run.file(run.test(test).file).suite, vec![test]));
         }
-        let suites = (0..run.suites.len()).map(SuiteIx::nth);
-        let heads = suites.filter_map(|suite| run.suite(suite).queue.first().map(|(rank, entry)| (rank, suite, entry)));
-        let (_, suite, head): (Rank, _, _) = heads.min()?;
-        let size = self.size(run);
-        Some(match head {
+        let best = self.most_urgent(run, asker)?;
+        let size = self.size(run, &best, asker);
+        Some(match best.entry {
             Entry::Discover(suite) => Work::Discover(suite),
-            Entry::File(_) => Work::List(suite, self.files(&run.suite(suite).queue, size)),
-            Entry::Group(_) => Work::Run(suite, self.tests(run, suite, size)),
+            Entry::File(_) => Work::List(best.suite, files(best.queue, size)),
+            Entry::Group(_) => Work::Run(best.suite, self.tests(run, &best, size, asker)),
         })
     }
 
-    /// How much work is right for one shard now.
-    fn size(&self, run: &Run) -> Size {
-        let slots = self.core.presence.slots().max(1);
-        let (left, unknown) = run.suites.iter().fold((Micros::ZERO, 0_u64), |(left, unknown), suite| {
-            (left + suite.queue.left(), unknown + u64::from(suite.queue.unknown()))
-        });
-        let tuning = &self.core.tuning;
-        Size {
-            time: Micros((left / (ROUNDS * slots)).0.max(tuning.shard_min.0).min(tuning.shard_max.0)),
-            guesses: (unknown / (UNKNOWN_ROUNDS * slots)).max(1),
-        }
+    /// The heads of the queues that the slot may have something from.
+    fn candidates<'r>(&'r self, run: &'r Run, asker: Asker) -> impl Iterator<Item = Candidate<'r>> {
+        let suites = (0..run.suites.len()).map(SuiteIx::nth);
+        let suites =
+            suites.filter(move |&suite| self.core.presence.carries(asker.worker, &run.suite(suite).suite.requires));
+        suites.flat_map(move |suite| {
+            run.suite(suite).queues.iter().filter_map(move |(&needs, queue)| {
+                let (rank, entry) = queue.first()?;
+                let may = needs == NeedsIx(0) || self.may_take(run, suite, needs, asker.standing);
+                may.then_some(Candidate { suite, needs, queue, entry, rank })
+            })
+        })
     }
 
-    fn files(&self, queue: &Queue, size: Size) -> Vec<FileIx> {
-        let files = queue.iter().map_while(|entry| match entry {
-            Entry::File(file) => Some(file),
-            _ => None,
-        });
-        files.take(usize::try_from(size.guesses).unwrap_or(usize::MAX)).collect()
+    /// Whether everything is free that is needed. A slot that still works takes no resources: it would hold them idle.
+    pub(super) fn may_take(&self, run: &Run, suite: SuiteIx, needs: NeedsIx, standing: Standing) -> bool {
+        standing == Standing::Idle
+            && run.needs_of(needs).iter().all(|need| {
+                let taken = self.core.state.seats.get(&need.resource).copied().unwrap_or_default();
+                let seats = self.core.setup.resources.get(&need.resource).copied().unwrap_or_default();
+                let room = taken.saturating_add(need.seats) <= seats
+                    || crate::mutant::is(crate::mutant::Mutant::SeatsUncounted);
+                room && !self.is_kept(&need.resource, (run.id, suite, needs))
+            })
     }
 
-    /// Takes groups from the head, each together with others of its file, until the shard is full.
-    fn tests(&self, run: &Run, suite: SuiteIx, size: Size) -> Vec<TestIx> {
-        let queue = &run.suite(suite).queue;
-        let mut filling = Filling { run, size, tests: Vec::new(), time: Micros::ZERO, guesses: 0 };
-        let mut taken = std::collections::BTreeSet::new();
-        for next in queue.iter() {
-            let Entry::Group(next) = next else { break };
-            let file = run.group(next).file;
-            if !taken.insert(file) {
-                continue;
+    /// Whether somebody else has been passed over so often that the resource is kept for them.
+    fn is_kept(&self, resource: &str, asks: (RunId, SuiteIx, NeedsIx)) -> bool {
+        self.core.presence.bypassed.iter().any(|(&(run, suite, needs), &times)| {
+            let waits = |run: &Run| run.suite(suite).queues.contains_key(&needs);
+            times >= BYPASSES
+                && (run, suite, needs) != asks
+                && self
+                    .run(run)
+                    .is_some_and(|run| waits(run) && run.needs_of(needs).iter().any(|need| &*need.resource == resource))
+        })
+    }
+
+    /// What had better begin now: what the slot held before, or else what holds the resource that will be busy the longest,
+    /// as long as the longest of the rest can still begin after it (or on another slot); then the longest of the rest.
+    fn most_urgent<'r>(&'r self, run: &'r Run, asker: Asker) -> Option<Candidate<'r>> {
+        let mut longest: Option<Candidate<'r>> = None;
+        let mut scarcest: Option<((bool, Micros), Candidate<'r>)> = None;
+        let warm = self.core.presence.warm.get(&(asker.worker, asker.slot)).filter(|warm| warm.run == run.id);
+        for found in self.candidates(run, asker) {
+            if found.needs != NeedsIx(0) {
+                let demands = run.needs_of(found.needs).iter().map(|need| self.demand(run, &need.resource));
+                // A slot goes on with what it has just held: the others may all be busy for long.
+                let goes_on = warm.is_some_and(|warm| (warm.suite, warm.needs) == (found.suite, found.needs));
+                let demand = (goes_on, demands.max().unwrap_or_default());
+                if scarcest.as_ref().is_none_or(|(most, _)| demand > *most) {
+                    scarcest = Some((demand, found));
+                }
+            } else if longest.as_ref().is_none_or(|other| found.rank < other.rank) {
+                longest = Some(found);
             }
-            // A little more than fits, where that ends the file: another slot would have to take it up anew.
-            let slack = (size.time / 4).max(self.core.tuning.file_cost);
-            let whole = filling.time + queue.estimate(file) <= size.time + slack;
-            for group in queue.groups(file) {
-                if filling.is_full() && !(whole && filling.has_room()) {
+        }
+        let Some((_, scarce)) = scarcest else { return longest };
+        let Some(long) = longest else { return Some(scarce) };
+        let Entry::Group(head) = long.entry else { return Some(long) };
+        let shard = self.size(run, &scarce, asker).time.min(scarce.queue.left());
+        let in_time = self.free() > 1 || run.group(head).estimate + shard <= self.level(run, asker);
+        Some(if in_time { scarce } else { long })
+    }
+
+    /// How long a resource will be busy with what waits in the run, if it is never idle.
+    pub(super) fn demand(&self, run: &Run, resource: &str) -> Micros {
+        let mut work = 0_u64;
+        for (&needs, queue) in run.suites.iter().flat_map(|suite| &suite.queues) {
+            for need in run.needs_of(needs).iter().filter(|need| &*need.resource == resource) {
+                work = work.saturating_add(queue.left().0.saturating_mul(need.seats.into()));
+            }
+        }
+        let seats = self.core.setup.resources.get(resource).copied().unwrap_or(1).max(1);
+        Micros(work / u64::from(seats))
+    }
+
+    /// Takes groups from the head until the shard is full: with others of their file, where taking up a file costs
+    /// something.
+    fn tests(&self, run: &Run, from: &Candidate<'_>, size: Size, asker: Asker) -> Vec<TestIx> {
+        let costs = run.suite(from.suite).costs;
+        let mut filling = Filling::new(run, size, costs);
+        let by_file = costs.file + costs.group > Micros::ZERO;
+        if !by_file {
+            // Dealt like cards where several slots ask: each begins with one of the longest, and none has them all.
+            let abreast = match from.needs {
+                NeedsIx(0) => STRIDE,
+                needs => self.seats_left(run, needs),
+            };
+            let stride = self.free().min(abreast).clamp(1, STRIDE);
+            let groups = from.queue.iter().map_while(|entry| match entry {
+                Entry::Group(group) => Some(group),
+                _ => None,
+            });
+            for group in groups.step_by(stride) {
+                filling.take(group);
+                if filling.is_full() {
                     break;
                 }
-                filling.take(group);
             }
+            return filling.as_taken();
+        }
+        let warm = self.core.presence.warm.get(&(asker.worker, asker.slot));
+        let warm = warm.filter(|warm| warm.run == run.id && warm.suite == from.suite).and_then(|warm| warm.file);
+        // What the slot has at hand goes on, unless something far longer waits.
+        let at_hand = warm.filter(|&file| {
+            let rest = from.queue.estimate(file);
+            rest > Micros::ZERO && self.goes_on(run, from, rest)
+        });
+        if let Some(file) = at_hand {
+            filling.take_file(from.queue, file);
+        }
+        for next in from.queue.iter() {
             if filling.is_full() {
                 break;
             }
+            let Entry::Group(next) = next else { break };
+            let file = run.group(next).file;
+            filling.take_file(from.queue, file);
         }
-        filling.in_order()
+        filling.by_file()
+    }
+
+    /// How many shards with these needs could begin now.
+    fn seats_left(&self, run: &Run, needs: NeedsIx) -> usize {
+        let left = |need: &Need| {
+            let taken = self.core.state.seats.get(&need.resource).copied().unwrap_or_default();
+            let seats = self.core.setup.resources.get(&need.resource).copied().unwrap_or_default();
+            seats.saturating_sub(taken) / need.seats.max(1)
+        };
+        run.needs_of(needs).iter().map(left).min().unwrap_or_default() as usize
+    }
+
+    /// How many slots hold nothing, whether they have asked yet or not.
+    fn free(&self) -> usize {
+        self.core.presence.slots().saturating_sub(self.core.state.slots.len())
+    }
+
+    /// Whether a slot goes on with the file that it has at hand, of which so much waits: what else waits is not so long
+    /// that it had better begin now.
+    fn goes_on(&self, run: &Run, from: &Candidate<'_>, rest: Micros) -> bool {
+        let Some((rank, Entry::Group(head))) = from.queue.first() else { return false };
+        let alone = Micros(rank.weight()).max(run.group(head).estimate);
+        let slots = self.core.presence.capacity(&run.suite(from.suite).suite.requires).max(1_000) / 1_000;
+        rank.weight() < Rank::PROBE.weight() && (alone <= rest || alone * 2 <= from.queue.left() / slots)
     }
 }
 
-/// How much a shard may hold.
-#[derive(Clone, Copy, Debug)]
-struct Size {
-    /// By estimate.
-    time: Micros,
-    /// By count, for what has no history.
-    guesses: u64,
-}
-
-/// A shard in the making.
-struct Filling<'a> {
-    run: &'a Run,
-    size: Size,
-    tests: Vec<TestIx>,
-    time: Micros,
-    guesses: u64,
-}
-
-impl Filling<'_> {
-    fn is_full(&self) -> bool {
-        self.time >= self.size.time || self.guesses >= self.size.guesses || !self.has_room()
-    }
-
-    fn has_room(&self) -> bool {
-        self.tests.len() < TESTS_PER_SHARD
-    }
-
-    /// Takes what waits of a group: all of it, unless the group alone is far more than a shard should hold, or the shard
-    /// has no room for all of it.
-    fn take(&mut self, group: GroupIx) {
-        let Group { tests, estimate, .. } = self.run.group(group);
-        let large = *estimate > self.size.time * 2;
-        for &test in tests {
-            let found = self.run.test(test);
-            if found.place != Place::Waiting {
-                continue;
-            }
-            if !self.has_room() || (large && !self.tests.is_empty() && self.time >= self.size.time) {
-                break;
-            }
-            self.tests.push(test);
-            self.time += found.estimate;
-            self.guesses += u64::from(!found.source.is_own());
-        }
-    }
-
-    /// File by file in the order in which they were taken up, and within a file as its framework would run them.
-    fn in_order(self) -> Vec<TestIx> {
-        let mut tests = self.tests;
-        let mut turn = std::collections::BTreeMap::new();
-        for &test in &tests {
-            let next = turn.len();
-            turn.entry(self.run.test(test).file).or_insert(next);
-        }
-        tests.sort_by_key(|&test| (turn[&self.run.test(test).file], test));
-        tests
-    }
+/// Files to list: as many as tests without history would be.
+fn files(queue: &Queue, size: Size) -> Vec<FileIx> {
+    let files = queue.iter().map_while(|entry| match entry {
+        Entry::File(file) => Some(file),
+        _ => None,
+    });
+    files.take(usize::try_from(size.files).unwrap_or(usize::MAX)).collect()
 }

@@ -38,7 +38,7 @@ impl Turn<'_> {
         self.record(Event::RunClosing { run });
         self.core.agenda.clear(Deadline::RunLimit(run));
         self.core.agenda.clear(Deadline::RetryDue(run));
-        self.core.agenda.set(Deadline::CloseOverdue(run), self.now + self.core.tuning.close);
+        self.core.agenda.set(Deadline::CloseOverdue(run), self.now + self.core.setup.tuning.close);
         let served: Vec<WorkerId> = self.core.state.runs[&run].served.iter().copied().collect();
         for worker in served {
             if self.is_expected(worker) {
@@ -51,7 +51,7 @@ impl Turn<'_> {
 
     /// Whether the worker is there, or may come back.
     fn is_expected(&self, worker: WorkerId) -> bool {
-        self.core.presence.workers.contains_key(&worker) || self.core.agenda.has(Deadline::WorkerSilent(worker))
+        self.core.presence.session(worker).is_some() || self.core.agenda.has(Deadline::WorkerSilent(worker))
     }
 
     pub(super) fn closed(&mut self, worker: WorkerId, run: RunId, errors: Vec<RunError>) {
@@ -85,6 +85,6 @@ impl Turn<'_> {
         let outcome = self.core.state.runs[&run].outcome();
         self.record(Event::RunEnded { at: self.now, run, outcome });
         self.core.agenda.clear(Deadline::CloseOverdue(run));
-        self.core.agenda.set(Deadline::Forget(run), self.now + self.core.tuning.keep);
+        self.core.agenda.set(Deadline::Forget(run), self.now + self.core.setup.tuning.keep);
     }
 }

@@ -13,13 +13,14 @@ mod submit;
 
 use crate::Refusal;
 use crate::agenda::{Agenda, Deadline};
-use crate::command::{Command, ReplyTo, SessionId, Tuning};
+use crate::command::{Command, ReplyTo, SessionId, Setup};
 use crate::effect::{Effect, ToWorker};
 use crate::entropy::Entropy;
 use crate::event::Event;
 use crate::mutant::{self, Mutant};
-use crate::presence::Presence;
+use crate::presence::{Presence, Standing};
 use crate::state::{Phase, Run, State};
+use regatta_domain::limits::LEASES_PER_SLOT;
 use regatta_domain::{Micros, RunId, Time, WorkerId};
 use std::collections::BTreeSet;
 
@@ -29,7 +30,7 @@ pub struct Core {
     state: State,
     presence: Presence,
     agenda: Agenda,
-    tuning: Tuning,
+    setup: Setup,
 }
 
 /// What comes of a command: facts to be made durable, and wishes to be performed after that.
@@ -45,14 +46,16 @@ pub struct Step {
 impl Core {
     /// A core that knows of nothing.
     #[must_use]
-    pub fn new(tuning: Tuning) -> Self {
-        Self::resume(State::default(), tuning, Time::default())
+    pub fn new(setup: impl Into<Setup>) -> Self {
+        Self::resume(State::default(), setup, Time::default())
     }
 
     /// A core that goes on from a replayed state. Every worker that holds something of a live run, or keeps something warm
     /// for it, has one lease time of grace in which it may come back.
     #[must_use]
-    pub fn resume(state: State, tuning: Tuning, now: Time) -> Self {
+    pub fn resume(state: State, setup: impl Into<Setup>, now: Time) -> Self {
+        let setup = setup.into();
+        let tuning = setup.tuning;
         let mut agenda = Agenda::default();
         let grace = if mutant::is(Mutant::NoGrace) { Micros::ZERO } else { tuning.lease };
         for lease in state.leases.values() {
@@ -80,7 +83,7 @@ impl Core {
                 Phase::Ended(_) => agenda.set(Deadline::Forget(run.id), now + tuning.keep),
             }
         }
-        Self { state, presence: Presence::default(), agenda, tuning }
+        Self { state, presence: Presence::default(), agenda, setup }
     }
 
     /// Takes a command.
@@ -101,6 +104,12 @@ impl Core {
     #[must_use]
     pub const fn presence(&self) -> &Presence {
         &self.presence
+    }
+
+    /// What it was told once.
+    #[must_use]
+    pub const fn setup(&self) -> &Setup {
+        &self.setup
     }
 
     /// When the next [`Command::Tick`] is due.
@@ -146,7 +155,18 @@ impl Turn<'_> {
 
     /// Records a fact: folds it at once, so that what follows in this step sees it.
     fn record(&mut self, event: Event) {
+        let slot = match &event {
+            Event::ShardLeased { worker, slot, .. } => Some((*worker, *slot)),
+            Event::LeaseEnded { token, .. } => {
+                self.core.state.leases.get(token).map(|lease| (lease.worker, lease.slot))
+            }
+            _ => None,
+        };
         self.core.state.fold(&event);
+        if let Some((worker, slot)) = slot {
+            let standing = Standing::holding(self.held(worker, slot), LEASES_PER_SLOT);
+            self.core.presence.asks.stand(worker, slot, standing);
+        }
         self.out.events.push(event);
     }
 

@@ -39,17 +39,14 @@ impl Turn<'_> {
                 Entry::Released { token } => {
                     if let Some(lease) = self.lease_of(worker, token) {
                         // What a leaving worker hands back untouched says nothing about the suite.
-                        let leaving = self.core.presence.workers.get(&worker).is_some_and(|session| session.draining);
+                        let leaving = self.core.presence.workers().get(&worker).is_some_and(|session| session.draining);
                         let untouched = leaving && !lease.fruitful;
                         self.end_lease(token, if untouched { LeaseEnd::Unreceived } else { LeaseEnd::Released });
                     }
                 }
                 Entry::Closed { run, errors } => self.closed(worker, run, errors),
                 Entry::Draining => {
-                    if let Some(session) = self.core.presence.workers.get_mut(&worker) {
-                        session.draining = true;
-                    }
-                    self.core.presence.unask(worker);
+                    self.core.presence.drain(worker);
                 }
             }
         }
@@ -75,7 +72,7 @@ impl Turn<'_> {
         }
         let run = &self.core.state.runs[&run];
         let policy = run.policy_of(test);
-        let overdue = self.now + policy.timeout + policy.grace + self.core.tuning.overdue;
+        let overdue = self.now + policy.timeout + policy.grace + self.core.setup.tuning.overdue;
         self.core.agenda.set(crate::agenda::Deadline::TestOverdue(token), overdue);
         let now = self.now;
         self.progress(token).running = Some((test, now));

@@ -46,6 +46,13 @@ impl Turn<'_> {
             progress.running = None;
             self.core.agenda.clear(Deadline::TestOverdue(token));
         }
+        for Accepted { result, .. } in &accepted {
+            let found = self.core.state.runs[&run].test(result.test);
+            if found.source.is_own() && matches!(result.outcome, Outcome::Passed | Outcome::Failed) {
+                let estimate = found.takes();
+                self.core.presence.learn(worker, estimate, result.duration);
+            }
+        }
         self.record(Event::ResultsAccepted { run, token, results: accepted });
         self.after_verdicts(run);
     }

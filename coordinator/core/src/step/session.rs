@@ -6,9 +6,9 @@ use crate::command::SessionId;
 use crate::effect::{GrantedTest, ToWorker};
 use crate::event::LeaseEnd;
 use crate::mutant::{self, Mutant};
-use crate::presence::Session;
+use crate::presence::Standing;
 use crate::state::{Phase, Run};
-use regatta_domain::limits::SLOTS_PER_WORKER;
+use regatta_domain::limits::{LEASES_PER_SLOT, SLOTS_PER_WORKER};
 use regatta_domain::{Micros, RunId, SlotIx, TestIx, Token, WorkerId};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,10 +24,9 @@ impl Turn<'_> {
         holds: &[Token],
     ) {
         let slots = slots.min(u16::try_from(SLOTS_PER_WORKER).unwrap_or(u16::MAX));
-        self.core.presence.unask(worker);
-        let before = self.core.presence.workers.insert(worker, Session { id: session, slots, labels, draining: false });
-        if let Some(before) = before.filter(|before| before.id != session) {
-            self.hang_up(worker, before.id);
+        let before = self.core.presence.open(worker, session, slots, labels);
+        if let Some(before) = before.filter(|&before| before != session) {
+            self.hang_up(worker, before);
         }
         self.heard(worker);
         self.send(worker, ToWorker::Attached);
@@ -71,9 +70,8 @@ impl Turn<'_> {
         if !self.core.presence.is_current(worker, session) {
             return;
         }
-        self.core.presence.workers.remove(&worker);
-        self.core.presence.unask(worker);
-        let wait = if mutant::is(Mutant::NoReconnect) { Micros::ZERO } else { self.core.tuning.reconnect };
+        self.core.presence.close(worker);
+        let wait = if mutant::is(Mutant::NoReconnect) { Micros::ZERO } else { self.core.setup.tuning.reconnect };
         self.core.agenda.set(Deadline::WorkerSilent(worker), self.now + wait);
     }
 
@@ -82,16 +80,16 @@ impl Turn<'_> {
         if mutant::is(Mutant::SilenceUnnoticed) {
             return self.core.agenda.clear(Deadline::WorkerSilent(worker));
         }
-        self.core.agenda.set(Deadline::WorkerSilent(worker), self.now + self.core.tuning.lease);
+        self.core.agenda.set(Deadline::WorkerSilent(worker), self.now + self.core.setup.tuning.lease);
     }
 
     /// The worker is given up: its leases end, and the tests that were running are charged with it.
     pub(super) fn lose(&mut self, worker: WorkerId) {
         self.core.agenda.clear(Deadline::WorkerSilent(worker));
-        if let Some(session) = self.core.presence.workers.remove(&worker).filter(|_| !mutant::is(Mutant::NoHangup)) {
-            self.hang_up(worker, session.id);
+        if let Some(session) = self.core.presence.session(worker).filter(|_| !mutant::is(Mutant::NoHangup)) {
+            self.hang_up(worker, session);
         }
-        self.core.presence.unask(worker);
+        self.core.presence.forget(worker);
         let leases = self.core.state.leases_of(worker);
         // In reverse, so that what waits behind another lease of its slot is known to have waited.
         for token in leases.into_iter().rev() {
@@ -108,9 +106,10 @@ impl Turn<'_> {
             return;
         }
         self.heard(worker);
-        let offered = &self.core.presence.workers[&worker];
+        let offered = self.core.presence.workers()[&worker];
         if slot.0 < offered.slots && !offered.draining {
-            self.core.presence.ask(worker, slot);
+            let standing = Standing::holding(self.held(worker, slot), LEASES_PER_SLOT);
+            self.core.presence.asks.ask(worker, slot, offered.class, standing);
         }
     }
 

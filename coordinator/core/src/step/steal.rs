@@ -9,8 +9,9 @@ use crate::agenda::Deadline;
 use crate::effect::ToWorker;
 use crate::event::Event;
 use crate::mutant::{self, Mutant};
+use crate::presence::Standing;
 use crate::state::{Lease, Place, Run};
-use regatta_domain::{GroupIx, Micros, TestIx, Token};
+use regatta_domain::{GroupIx, Micros, NeedsIx, TestIx, Token};
 use std::collections::BTreeSet;
 
 /// How soon idle slots look again: what is not worth taking from a slot now may be, once its running test has taken long.
@@ -28,7 +29,7 @@ impl Turn<'_> {
         if waits && self.core.state.leases.len() > FEW {
             return;
         }
-        let idle = self.idle();
+        let idle = self.core.presence.asks.idle();
         if idle == 0 || self.core.state.leases.is_empty() {
             return self.core.agenda.clear(Deadline::Rebalance);
         }
@@ -47,29 +48,51 @@ impl Turn<'_> {
         }
     }
 
-    /// Slots that ask and hold nothing.
-    fn idle(&self) -> usize {
-        self.core.presence.asks.iter().filter(|&&(worker, slot)| self.held(worker, slot) == 0).count()
-    }
-
     /// The best leases to take from, at most so many, and what to take: the tail of each, in whole groups.
     fn loot(&self, most: usize) -> Vec<(Token, Vec<TestIx>)> {
         if most == 0 {
             return Vec::new();
         }
         let mut worth = Vec::new();
-        for (&token, lease) in &self.core.state.leases {
+        for (token, lease) in self.core.state.leases.longest().take(most.saturating_mul(2).max(FEW)) {
             let held = self.core.state.slots.get(&(lease.worker, lease.slot));
             let first = held.and_then(BTreeSet::first).copied().unwrap_or(token);
-            let victim =
-                Victim { run: &self.core.state.runs[&lease.run], lease, token, at: self.at(lease, token, first) };
+            let run = &self.core.state.runs[&lease.run];
+            let victim = Victim {
+                run,
+                lease,
+                token,
+                at: self.at(lease, token, first),
+                speed: self.core.presence.speed(lease.worker),
+                cost: self.cost_of_taking(run, lease),
+            };
             if self.may_be_asked(&victim) && self.is_worth_it(&victim, first) {
                 worth.push((victim.waiting(), token, victim));
+            }
+        }
+        if std::env::var_os("DBG2").is_some() {
+            if let Some((t, l)) = self.core.state.leases.longest().next() {
+                eprintln!(
+                    "look at {:?} idle {} leases {} longest left {:?} open {} run waiting {:?} worth {} token {t}",
+                    self.now.0 % 1_000_000_000_000,
+                    most,
+                    self.core.state.leases.len(),
+                    l.left,
+                    l.open,
+                    self.core.state.runs[&l.run].waiting(),
+                    worth.len()
+                );
             }
         }
         worth.sort_by_key(|&(waiting, token, _)| std::cmp::Reverse((waiting, token)));
         let loot = worth.into_iter().map(|(_, token, victim)| (token, victim.tail()));
         loot.filter(|(_, tests)| !tests.is_empty()).take(most).collect()
+    }
+
+    /// What it costs another slot to take work over.
+    fn cost_of_taking(&self, run: &Run, lease: &Lease) -> Micros {
+        let costs = run.suite(lease.work.suite()).costs;
+        costs.batch + costs.file.max(self.core.setup.tuning.handover) + costs.group
     }
 
     /// The test that the slot is at under the lease: the one that runs, or the next, where no other lease goes first.
@@ -84,17 +107,20 @@ impl Turn<'_> {
     }
 
     fn may_be_asked(&self, victim: &Victim<'_>) -> bool {
-        let Victim { run, lease, token, at } = victim;
+        let Victim { run, lease, token, at, .. } = victim;
         let progress = self.core.presence.progress.get(token);
         let busy = progress.is_some_and(|progress| progress.barren || !progress.stealing.is_empty());
-        let connected = self.core.presence.workers.contains_key(&lease.worker);
-        !busy && connected && !run.is_over(lease.work.suite()) && lease.open > u32::from(at.is_some())
+        let connected = self.core.presence.session(lease.worker).is_some();
+        // What needs resources can go on elsewhere only if there is a seat beside the one that its own lease holds.
+        let goes_on = lease.needs == NeedsIx(0) || self.may_take(run, lease.work.suite(), lease.needs, Standing::Idle);
+        let begun = u32::from(at.is_some());
+        !busy && connected && goes_on && !run.is_over(lease.work.suite()) && lease.open > begun
     }
 
     /// Taking work over costs the other slot a file; it must win more than that. Behind a test that takes long, or in a
     /// shard that its slot has not come to, everything waits longer than estimated.
     fn is_worth_it(&self, victim: &Victim<'_>, first: Token) -> bool {
-        let cost = self.core.tuning.file_cost;
+        let cost = victim.cost;
         let running = self.core.presence.progress.get(&first).and_then(|progress| progress.running);
         let held_up = running.is_some_and(|(_, since)| self.now.since(since) > cost * 4);
         victim.waiting() > cost * 2 || held_up
@@ -108,20 +134,26 @@ struct Victim<'a> {
     token: Token,
     /// The test that its slot is at.
     at: Option<TestIx>,
+    /// How fast it is, in thousandths.
+    speed: u64,
+    /// What it costs another slot to take work over.
+    cost: Micros,
 }
 
 impl Victim<'_> {
     /// How long what is behind the test at work may take.
     fn waiting(&self) -> Micros {
-        let at = self.at.map_or(Micros::ZERO, |test| self.run.test(test).estimate);
-        self.lease.left.saturating_sub(at)
+        let at = self.at.map_or(Micros::ZERO, |test| self.run.test(test).takes());
+        self.lease.left.saturating_sub(at) * 1_000 / self.speed
     }
 
     /// Whole groups from the end of the lease, about half of what waits, and at least one. The group at work is split
     /// where there is no other.
     fn tail(&self) -> Vec<TestIx> {
         let waits = |&&test: &&TestIx| self.run.test(test).place == Place::Leased(self.token) && Some(test) != self.at;
-        let whole: Micros = self.lease.tests.iter().filter(waits).map(|&test| self.run.test(test).estimate).sum();
+        // As much as lets both end together, the other one having to begin first.
+        let cost = self.cost * self.speed / 1_000;
+        let whole: Micros = self.lease.tests.iter().filter(waits).map(|&test| self.run.test(test).takes()).sum();
         let at_work = |group: GroupIx| self.at.is_some_and(|test| self.run.test(test).group == group);
         let mut taken = Micros::ZERO;
         let mut last = None;
@@ -129,12 +161,12 @@ impl Victim<'_> {
         for &test in self.lease.tests.iter().rev().filter(waits) {
             let group = self.run.test(test).group;
             let other = last.is_some_and(|last| last != group);
-            let enough = taken * 2 >= whole && (other || (last.is_some() && at_work(group)));
+            let enough = taken * 2 + cost >= whole && (other || (last.is_some() && at_work(group)));
             if enough || (other && at_work(group)) {
                 break;
             }
             last = Some(group);
-            taken += self.run.test(test).estimate;
+            taken += self.run.test(test).takes();
             tests.push(test);
         }
         tests.reverse();

@@ -17,7 +17,7 @@ impl Turn<'_> {
             let same = run.project == submission.project && run.suites.len() == submission.suites.len();
             return self.reply(reply, if same { Ok(()) } else { Err(Refusal::Exists) });
         }
-        if let Some(refusal) = refuse(&submission) {
+        if let Some(refusal) = refuse(&submission, &self.core.setup) {
             return self.reply(reply, Err(refusal));
         }
         if let Some(limit) = submission.policy.timeout {

@@ -43,7 +43,7 @@ fn shards_shrink_as_the_work_does() {
 
 #[test]
 fn a_group_stays_whole() {
-    let mut scene = Scene::tuned(Tuning { shard_min: Micros::from_ms(1), file_cost: Micros::ZERO, ..Tuning::LOCAL });
+    let mut scene = Scene::tuned(Tuning { shard_min: Micros::from_ms(1), handover: Micros::ZERO, ..Tuning::LOCAL });
     let mut one = file("a", &[]);
     one.tests = Some(grouped("g", &[("x", 50), ("y", 50)]));
     let _step = scene.submit(run(vec![one, file("b", &[("z", 90)]), file("c", &[("z", 90)]), file("d", &[("z", 90)])]));
@@ -55,7 +55,7 @@ fn a_group_stays_whole() {
 
 #[test]
 fn a_group_that_is_far_too_large_is_split() {
-    let mut scene = Scene::tuned(Tuning { shard_min: Micros::from_ms(1), file_cost: Micros::ZERO, ..Tuning::LOCAL });
+    let mut scene = Scene::tuned(Tuning { shard_min: Micros::from_ms(1), handover: Micros::ZERO, ..Tuning::LOCAL });
     let mut one = file("a", &[]);
     let tests: Vec<(&str, u64)> = ["t0", "t1", "t2", "t3", "t4", "t5"].map(|name| (name, 60)).to_vec();
     one.tests = Some(grouped("g", &tests));
@@ -84,7 +84,7 @@ fn a_shard_keeps_within_its_bound() {
 #[test]
 fn of_tests_without_history_a_shard_takes_few() {
     let mut scene = Scene::new();
-    let tests: Vec<TestDraft> = (0..32).map(|at| guessed(&at.to_string(), 100)).collect();
+    let tests: Vec<TestDraft> = (0..128).map(|at| guessed(&at.to_string(), 100)).collect();
     let files = tests.chunks(1).map(|one| FileDraft { tests: Some(one.to_vec()), ..file("f", &[]) });
     let files = files.enumerate().map(|(at, draft)| FileDraft { path: at.to_string().into(), ..draft }).collect();
     let _step = scene.submit(run(files));

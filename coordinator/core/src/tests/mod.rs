@@ -180,7 +180,7 @@ pub(crate) fn suite(files: Vec<FileDraft>) -> SuiteDraft {
         requires: Vec::new(),
         env: Vec::new(),
     };
-    SuiteDraft { suite, costs: Costs::default(), discover: false, files }
+    SuiteDraft { suite, costs: Costs { file: Micros(1), ..Costs::default() }, discover: false, files }
 }
 
 /// A file whose tests are remembered, each with its estimate in milliseconds.

@@ -79,7 +79,7 @@ fn words_over_an_old_connection_are_dropped_and_it_is_cut() {
     let _step = scene.take(attach);
     scene.check(old, &["A hung up 1"]);
     scene.check(detach, &[]);
-    assert!(scene.core.presence().workers.contains_key(&A));
+    assert!(scene.core.presence().session(A).is_some());
 }
 
 #[test]

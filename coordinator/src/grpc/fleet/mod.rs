@@ -121,7 +121,7 @@ fn introduced(hello: v1::Hello) -> Result<Introduced, Failure> {
 
 /// What is told of a worker; nothing of a connection that does not count any more.
 fn worker(core: &Core, id: regatta_core::SessionId, session: &crate::driver::Session) -> Option<v1::WorkerInfo> {
-    let present = core.presence().workers.get(&session.worker).filter(|present| present.id == id)?;
+    let present = core.presence().workers().get(&session.worker).filter(|present| present.id == id)?;
     let held = core.state().slots.range((session.worker, regatta_domain::SlotIx(0))..);
     let busy = held.take_while(|((worker, _), _)| *worker == session.worker).count();
     Some(v1::WorkerInfo {
