@@ -131,7 +131,10 @@ fn a_test_that_was_renamed_or_moved_takes_its_history_along() {
     let vanished = HashMap::from([("old/a.py", vec![remembered("old/a.py", "T::test_moved[1]", 7_000)])]);
     learn(&mut planning, &[], &HashMap::new(), &vanished);
     let sources = |drafts: &[TestDraft]| {
-        drafts.iter().map(|draft| (draft.estimate.mean.0 / 1_000, draft.estimate.source, draft.risk)).collect::<Vec<_>>()
+        drafts
+            .iter()
+            .map(|draft| (draft.estimate.mean.0 / 1_000, draft.estimate.source, draft.risk))
+            .collect::<Vec<_>>()
     };
     let nothing = FileHistory::default();
     let moved = listed(&["T::test_moved[1]", "T::test_moved[2]"]);

@@ -92,7 +92,7 @@ pub fn remembered(file: &str, name: &str, known: &TestHistory) -> v1::Remembered
         mean: estimate.map(|estimate| estimate.mean.0),
         spread: estimate.map_or(0, |estimate| estimate.spread.into()),
         source: estimate.map_or(0, |estimate| v1::EstimateSource::from(estimate.source).into()),
-        runs: if known.imported { 0 } else { known.runs },
+        runs: known.runs,
         passes: known.passes,
         flakes: known.flakes,
         failures: known.failures,

@@ -36,7 +36,7 @@ pub const LONGEST: Micros = Micros::from_secs(7 * 24 * 3600);
 /// duration moves the mean little, and a second one like it begins anew there.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct TestHistory {
-    /// How often its duration was measured. A timing that was imported counts as one.
+    /// How often its duration was measured here.
     pub runs: u32,
     /// The mean of the natural logarithm of its duration in microseconds.
     pub mean: f64,
@@ -60,7 +60,7 @@ pub struct TestHistory {
     pub last: Option<Verdict>,
     /// When that was.
     pub seen: Time,
-    /// Nothing was measured here: what is known was imported.
+    /// Nothing was measured here: mean and variance were imported, and are worth one run.
     pub imported: bool,
 }
 
@@ -70,7 +70,7 @@ impl TestHistory {
     pub fn imported(mean: Micros, spread: Option<u16>, at: Time) -> Self {
         let spread = f64::from(spread.unwrap_or(Estimate::SPREAD)) / 1_000.0;
         let variance = (spread * spread - PRIOR * PRIOR).max(0.0);
-        Self { runs: 1, mean: log(mean), variance, seen: at, imported: true, ..Self::default() }
+        Self { mean: log(mean), variance, seen: at, imported: true, ..Self::default() }
     }
 
     /// Takes in what a file of timings says of it, unless something was measured here: whether it did.
@@ -78,8 +78,8 @@ impl TestHistory {
         if self.is_measured() && !self.imported {
             return false;
         }
-        let Self { runs, mean, variance, seen, imported, .. } = Self::imported(mean, spread, at);
-        *self = Self { runs, mean, variance, odd: None, seen, imported, ..*self };
+        let Self { mean, variance, seen, imported, .. } = Self::imported(mean, spread, at);
+        *self = Self { mean, variance, seen, imported, ..*self };
         true
     }
 
@@ -114,15 +114,17 @@ impl TestHistory {
         let off = value - self.mean;
         let deviation = self.variance.sqrt().max(LEAST_DEVIATION);
         let is_odd = off.abs() > ODD * deviation;
-        if self.runs == 0 {
-            (self.mean, self.variance, self.odd) = (value, 0.0, None);
+        // What was imported and is far off was about another machine, or another test.
+        if self.runs == 0 && (is_odd || !self.imported) {
+            (self.mean, self.variance) = (value, 0.0);
         } else if let Some(odd) = self.odd.filter(|odd| is_odd && (*odd > self.mean) == (off > 0.0)) {
             let half = (value - odd) / 2.0;
             self.mean = odd + STEP * (value - odd);
             // Of the new level two durations are known.
             (self.variance, self.odd) = (half * half + PRIOR * PRIOR / 2.0, None);
         } else {
-            let alpha = ALPHA.max(1.0 / f64::from(self.runs.saturating_add(1)));
+            let runs = self.runs.saturating_add(u32::from(self.imported));
+            let alpha = ALPHA.max(1.0 / f64::from(runs.saturating_add(1)));
             let off = off.clamp(-CLIP * deviation, CLIP * deviation);
             self.mean += alpha * off;
             // West, 1979: mean and variance with decaying weights, in one pass.
@@ -136,7 +138,7 @@ impl TestHistory {
     /// Whether anything is known of how long it takes.
     #[must_use]
     pub fn is_measured(&self) -> bool {
-        self.runs > 0 || self.mean > 0.0
+        self.runs > 0 || self.imported || self.mean > 0.0
     }
 
     /// How long it takes, as people would say.
@@ -166,7 +168,7 @@ impl TestHistory {
     pub fn scaled(mut self, factor: f64) -> Self {
         if self.is_measured() {
             self.mean = (self.mean + factor.ln()).clamp(0.0, log(LONGEST));
-            (self.runs, self.odd) = (1, None);
+            (self.runs, self.odd) = (self.runs.min(1), None);
         }
         self
     }

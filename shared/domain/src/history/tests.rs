@@ -91,7 +91,7 @@ fn impossible_durations_stay_within_what_is_believed() {
 }
 
 #[test]
-fn an_imported_timing_is_one_run_and_gives_way_to_measurements() {
+fn an_imported_timing_is_worth_one_run_and_gives_way_to_measurements() {
     let mut history = TestHistory::imported(Micros::from_secs(4), None, Time(1));
     let wanted = Estimate { mean: Micros::from_secs(4), spread: 300, source: Source::Imported };
     assert_eq!(history.estimate(), Some(wanted));
@@ -100,8 +100,12 @@ fn an_imported_timing_is_one_run_and_gives_way_to_measurements() {
     history.learn(Verdict::Passed, Some(Micros::from_secs(2)), Time(2));
     assert!(!history.import(Micros::from_secs(9), None, Time(3)), "what was measured stays");
     let measured = history.estimate().expect("it was measured");
-    assert_eq!(measured.source, Source::Own);
+    assert_eq!((measured.source, history.runs), (Source::Own, 1));
     assert!((2_000..3_000).contains(&ms(measured.mean)), "{measured:?}");
+
+    let mut another = TestHistory::imported(Micros::from_secs(60), None, Time(1));
+    another.learn(Verdict::Passed, Some(Micros::from_ms(50)), Time(2));
+    assert_eq!(another.typical(), Micros::from_ms(50), "it was about something else");
 
     let mut crashed = TestHistory::default();
     crashed.learn(Verdict::Crashed, None, Time(1));
