@@ -16,6 +16,7 @@ mod link;
 mod render;
 mod report;
 mod submit;
+mod timings;
 mod view;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
@@ -54,7 +55,7 @@ fn perform(cli: args::Cli, matches: &ArgMatches) -> Result<Exit, Error> {
     let cwd = std::env::current_dir().map_err(|error| {
         Error::usage("the current directory is not there").because(&error).help("change to one that is")
     })?;
-    // `config show` is the one command below another.
+    // `config show` and those of `history` are commands below others.
     let mut innermost = matches;
     while let Some((_, below)) = innermost.subcommand() {
         innermost = below;

@@ -5,11 +5,15 @@
 
 mod complete;
 mod fleet;
+mod history;
 mod look;
 mod run;
 mod value;
 
 pub(crate) use fleet::{CancelArgs, CoordinatorArgs, RunsArgs, WatchArgs, WorkerArgs, WorkersArgs};
+pub(crate) use history::{
+    ExportArgs, ExportFormat, HistoryArgs, HistoryCommand, ImportArgs, ShowArgs, TimingFormat, Whose,
+};
 pub(crate) use look::{ConfigArgs, ConfigCommand, DoctorArgs, ExplainArgs, InitArgs, ListArgs, SchemaArgs};
 pub(crate) use run::{Display, ReportArgs, RerunArgs, Rules, RunArgs, Selection, Where};
 pub(crate) use value::{
@@ -49,6 +53,7 @@ Examples:
   regatta coordinator --listen 0.0.0.0:7420
   regatta worker --on http://build:7420
   regatta run --on http://build:7420 --fallback local
+  regatta history import .test_durations   the first run is balanced already
 
 Every flag can be set in the environment, too: --slots is REGATTA_SLOTS.
 Exit codes are explained by `regatta explain CODE`.";
@@ -96,6 +101,8 @@ pub(crate) enum Command {
     Runs(RunsArgs),
     /// Stop a run
     Cancel(CancelArgs),
+    /// Show, import and export what is remembered of tests
+    History(HistoryArgs),
     /// List the workers of a coordinator
     Workers(WorkersArgs),
     /// Serve as the coordinator of a fleet

@@ -6,6 +6,7 @@ mod config;
 mod coordinator;
 mod doctor;
 mod explain;
+mod history;
 mod init;
 mod list;
 mod place;
@@ -37,6 +38,7 @@ pub(crate) fn perform(command: Command, context: &Context<'_>) -> Result<Exit, E
         Command::Report(args) => report::report(args, context),
         Command::Runs(args) => runs::runs(args, context),
         Command::Cancel(args) => cancel::cancel(args, context),
+        Command::History(args) => history::history(args, context),
         Command::Workers(args) => workers::workers(args, context),
         Command::Coordinator(args) => coordinator::coordinator(args, context),
         Command::Worker(args) => worker::worker(args, context),

@@ -8,6 +8,7 @@ use crate::intent::Context;
 use regatta_domain::RunId;
 use regatta_wire::limits::MESSAGE_BYTES;
 use regatta_wire::v1;
+use regatta_wire::v1::history_client::HistoryClient;
 use regatta_wire::v1::runs_client::RunsClient;
 use tonic::transport::Channel;
 
@@ -34,6 +35,13 @@ impl Answering {
     /// Asks about runs.
     pub(super) fn runs(&self) -> RunsClient<Channel> {
         RunsClient::new(self.channel.clone())
+            .max_decoding_message_size(MESSAGE_BYTES)
+            .max_encoding_message_size(MESSAGE_BYTES)
+    }
+
+    /// Asks about what is remembered of tests.
+    pub(super) fn history(&self) -> HistoryClient<Channel> {
+        HistoryClient::new(self.channel.clone())
             .max_decoding_message_size(MESSAGE_BYTES)
             .max_encoding_message_size(MESSAGE_BYTES)
     }
