@@ -123,7 +123,12 @@ fn means(suite: &Suite<'_>, named: &Named, file: &str, name: &str, known: bool) 
 fn a_name_means_the_test_that_is_known_among_its_readings() {
     let api = suite(
         RunnerKind::Pytest,
-        &[("tests/api/test_cart.py", &["TestCart::test_total[1.5]", "test_a"]), ("tests/Odd/test_b.py", &[])],
+        &[
+            ("tests/api/test_cart.py", &["TestCart::test_total[1.5]", "test_a"]),
+            ("tests/Odd/test_b.py", &[]),
+            ("a/test_twice.py", &["test_a"]),
+            ("b/test_twice.py", &["test_a"]),
+        ],
         &[],
     );
     let cart = "tests/api/test_cart.py";
@@ -140,6 +145,7 @@ fn a_name_means_the_test_that_is_known_among_its_readings() {
     // From a directory above the suite's root, and from one below it.
     means(&api, &id("service/tests/api/test_cart.py::test_a"), cart, "test_a", true);
     means(&api, &case("api.test_cart", "test_a", None), cart, "test_a", true);
+    means(&api, &id("test_twice.py::test_a"), "test_twice.py", "test_a", false);
     // A file that nobody has listed yet may hold any test.
     means(&api, &case("tests.Odd.test_b", "test_x", None), "tests/Odd/test_b.py", "test_x", true);
     means(&api, &Named::File(cart.into()), cart, "", true);

@@ -281,10 +281,22 @@ mod tests {
         assert_eq!(scene.measured(), Learnt::default(), "its worker went silent");
 
         let back = scene.lease(2, true);
-        scene.tests(back, &[(7, 100)]);
-        scene.now = Time(0);
-        scene.tests(back, &[(7, 1); 9]);
-        assert_eq!(scene.measured().test, Some(ms(1)), "a clock that was set back");
+        scene.tests(back, &[(7, 1); 7]);
+        for _ in 0..9 {
+            scene.now = Time(scene.now.0 - 500_000);
+            scene.tests(back, &[(7, 1)]);
+        }
+        assert_eq!(scene.measured().test, Some(ms(1)), "a clock that was set back, again and again");
+
+        let other = SuiteIx(1);
+        let before = scene.lease(3, true);
+        scene.meter.leased(scene.now, Token(99), Scene::slot(3), other, true);
+        scene.tests(before, &[(7, 9_000)]);
+        scene.end(before);
+        scene.tests(Token(99), &[(8, 50)]);
+        scene.end(Token(99));
+        let of_other = scene.meter.measured(|_| Costs::default()).find(|(suite, _)| *suite == other);
+        assert_eq!(of_other, None, "it waited behind a lease of another suite");
     }
 
     #[test]
