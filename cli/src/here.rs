@@ -4,6 +4,7 @@
 
 use crate::error::Error;
 use crate::link;
+use crate::needs::Seats;
 use regatta_coordinator::{Config, Coordinator};
 use regatta_domain::WorkerId;
 use regatta_runtime::shutdown::{Asked, Urgency};
@@ -38,28 +39,30 @@ struct Worker {
 const LEAVE: Duration = Duration::from_secs(10);
 
 impl Here {
-    /// Starts the coordinator of the project in `base`.
-    pub(crate) async fn start(base: &Path) -> Result<Self, Error> {
+    /// Starts the coordinator of the project in `base`, where there are these resources.
+    pub(crate) async fn start(base: &Path, resources: Seats) -> Result<Self, Error> {
         let data = base.join(DATA);
         prepare(&data).map_err(|error| {
             Error::infrastructure(format!("cannot keep anything in {}", data.display()))
                 .because(&error)
                 .help("Regatta remembers durations and listings there; make the directory writable")
         })?;
-        let coordinator = Coordinator::start(Config::local(data)).await.map_err(|error| refused(&error))?;
+        let mut config = Config::local(data);
+        config.setup.resources = resources;
+        let coordinator = Coordinator::start(config).await.map_err(|error| refused(&error))?;
         let coordinator = Arc::new(coordinator);
         let dialled = Arc::downgrade(&coordinator);
         let channel = link::within(move || dialled.upgrade().map(|coordinator| coordinator.dial()));
         Ok(Self { coordinator, channel, worker: None })
     }
 
-    /// Adds a worker with so many slots.
-    pub(crate) fn add_worker(&mut self, slots: u16) -> Result<(), Error> {
+    /// Adds a worker with so many slots, that carries these labels.
+    pub(crate) fn add_worker(&mut self, slots: u16, labels: Vec<String>) -> Result<(), Error> {
         let config = regatta_worker::Config {
             worker: WorkerId(Uuid::new_v4()),
             name: "here".to_owned(),
             slots,
-            labels: Vec::new(),
+            labels,
             exe: own_binary()?,
             patience: Some(20),
         };

@@ -13,6 +13,7 @@ mod follow;
 mod here;
 mod intent;
 mod link;
+mod needs;
 mod render;
 mod report;
 mod submit;

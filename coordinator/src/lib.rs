@@ -22,7 +22,7 @@ pub mod store;
 mod tests;
 
 pub use error::Error;
-pub use regatta_core::{Setup, Tuning};
+pub use regatta_core::{Setup, Share, Tuning};
 pub use store::projection::Keep;
 
 use blobs::Blobs;
@@ -127,7 +127,7 @@ impl Coordinator {
         let (outage, asked) = (Outage::default(), journal.reader()?);
         let start = driver::start(journal, writer, blobs.clone(), config.setup.clone(), &outage)?;
         let driver::Started { handle, projector, thread } = start;
-        let planner = PlannerDesk::new(projection, asked, projector.clone());
+        let planner = PlannerDesk::new(projection, asked, projector.clone(), config.setup.clone());
         let parts = Parts { driver: handle, planner, projector, blobs };
         let coordinator = Self {
             parts,

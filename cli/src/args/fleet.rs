@@ -2,7 +2,7 @@
 
 use super::heading;
 use super::run::Display;
-use super::value::{RunRef, ServerUrl, TableFormat};
+use super::value::{ResourceArg, RunRef, ServerUrl, ShareArg, TableFormat, label};
 use clap::{Args, ValueHint};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -75,7 +75,8 @@ same directory goes on where it was, and so do its workers.
 
 Examples:
   regatta coordinator
-  regatta coordinator --listen 0.0.0.0:7420 --data /var/lib/regatta")]
+  regatta coordinator --listen 0.0.0.0:7420 --data /var/lib/regatta
+  regatta coordinator --resource db=1 --resource licence=4 --share shop=3 --share lab=1:16")]
 pub(crate) struct CoordinatorArgs {
     /// The address to listen on
     #[arg(long, value_name = "ADDR", env = "REGATTA_LISTEN", default_value = "127.0.0.1:7420")]
@@ -84,6 +85,12 @@ pub(crate) struct CoordinatorArgs {
     #[arg(long, value_name = "DIR", env = "REGATTA_DATA", default_value = ".regatta/coordinator")]
     #[arg(value_hint = ValueHint::DirPath)]
     pub(crate) data: PathBuf,
+    /// A resource that the fleet shares, and how many seats it has; may be given several times
+    #[arg(long, value_name = "NAME=SEATS", env = "REGATTA_RESOURCE", value_delimiter = ',')]
+    pub(crate) resource: Vec<ResourceArg>,
+    /// A project's weight against others (1 when left out), and the most slots that it may hold; may be given several times
+    #[arg(long, value_name = "PROJECT=WEIGHT[:QUOTA]", env = "REGATTA_SHARE", value_delimiter = ',')]
+    pub(crate) share: Vec<ShareArg>,
 }
 
 /// Offer slots to a coordinator
@@ -103,7 +110,7 @@ pub(crate) struct WorkerArgs {
     #[arg(value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) slots: Option<u16>,
     /// What it offers, such as gpu or os:windows: suites may require it; may be given several times
-    #[arg(long, value_name = "LABEL", env = "REGATTA_LABEL", value_delimiter = ',')]
+    #[arg(long, value_name = "LABEL", env = "REGATTA_LABEL", value_delimiter = ',', value_parser = label)]
     pub(crate) label: Vec<String>,
     /// How people know the worker [default: the name of the machine]
     #[arg(long, value_name = "NAME", env = "REGATTA_NAME")]

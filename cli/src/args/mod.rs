@@ -17,7 +17,8 @@ pub(crate) use history::{
 pub(crate) use look::{ConfigArgs, ConfigCommand, DoctorArgs, ExplainArgs, InitArgs, ListArgs, SchemaArgs};
 pub(crate) use run::{Display, ReportArgs, RerunArgs, Rules, RunArgs, Selection, Where};
 pub(crate) use value::{
-    FailureOutput, Fallback, NoTests, Progress, ReportArg, RunRef, ServerUrl, StatusLevel, StreamFormat, TableFormat,
+    FailureOutput, Fallback, NoTests, Progress, ReportArg, RunRef, ServerUrl, ShareArg, StatusLevel, StreamFormat,
+    TableFormat,
 };
 
 use crate::colour::When;

@@ -4,11 +4,12 @@ use super::complete;
 use super::heading;
 use super::value::{
     FailureOutput, Fallback, LimitArg, NoTests, Progress, ReportArg, RunRef, ServerUrl, StatusLevel, StreamFormat,
-    fail_fast, shuffle,
+    fail_fast, order, priority, shuffle,
 };
 use crate::config::value::{FailFast, Shuffle};
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
+use regatta_domain::policy::{Order, Priority};
 
 /// The long description of `run`.
 pub(crate) const ABOUT_RUN: &str = "\
@@ -31,7 +32,9 @@ Examples:
   regatta run -E 'tag(db) & failed()'           tests by filter (see docs/filters.md)
   regatta run --profile ci --report junit=junit.xml
   regatta run --shuffle=42 --fail-fast          in a fixed random order, up to the first failure
-  regatta run --on http://build:7420 --fallback local")]
+  regatta run --order risk                      what is likely to fail first
+  regatta run --on http://build:7420 --fallback local
+  regatta run --on http://build:7420 --target 5m --priority interactive")]
 pub(crate) struct RunArgs {
     /// Which tests.
     #[command(flatten)]
@@ -136,6 +139,19 @@ pub(crate) struct Rules {
     #[arg(long, value_name = "SEED", env = "REGATTA_SHUFFLE", value_parser = shuffle)]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "random")]
     pub(crate) shuffle: Option<Shuffle>,
+    /// What goes first: what takes longest, or what is likely to fail [default: longest]
+    #[arg(long, value_name = "ORDER", env = "REGATTA_ORDER", value_parser = order())]
+    pub(crate) order: Option<Order>,
+    /// How the run stands against others on the same coordinator [default: ci]
+    #[arg(long, value_name = "CLASS", env = "REGATTA_PRIORITY", value_parser = priority())]
+    pub(crate) priority: Option<Priority>,
+    /// When the run should have ended, like 5m: what the fleet is asked to grow for
+    #[arg(long, value_name = "DUR", env = "REGATTA_TARGET")]
+    pub(crate) target: Option<LimitArg>,
+    /// Run a harmless test that takes far longer than estimated a second time, when slots are idle
+    #[arg(long, value_name = "BOOL", env = "REGATTA_SPECULATE")]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) speculate: Option<bool>,
 }
 
 /// Where tests run.

@@ -1,7 +1,9 @@
 //! What single arguments may be.
 
-use crate::config::value::{FailFast, Shuffle};
+use crate::config::value::{FailFast, Label, MAX_SEATS, Name, Shuffle};
 use clap::ValueEnum;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use regatta_domain::policy::{Order, Priority};
 use regatta_domain::{Micros, duration};
 use std::fmt;
 use std::path::PathBuf;
@@ -135,6 +137,73 @@ pub(super) fn shuffle(text: &str) -> Result<Shuffle, String> {
         "off" | "false" => Ok(Shuffle::Off),
         _ => text.parse().map(Shuffle::Seed).map_err(|_| "write a seed, `random`, or `off`".to_owned()),
     }
+}
+
+/// Reads `--order`.
+pub(super) fn order() -> impl TypedValueParser<Value = Order> {
+    let named = |word: String| Order::ALL.into_iter().find(|order| order.name() == word);
+    PossibleValuesParser::new(Order::ALL.map(Order::name)).map(move |word| named(word).expect("the words are names"))
+}
+
+/// Reads `--priority`.
+pub(super) fn priority() -> impl TypedValueParser<Value = Priority> {
+    let named = |word: String| Priority::ALL.into_iter().find(|class| class.name() == word);
+    PossibleValuesParser::new(Priority::ALL.map(Priority::name))
+        .map(move |word| named(word).expect("the words are names"))
+}
+
+/// `NAME=SEATS`: a resource of the fleet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ResourceArg {
+    /// Its name.
+    pub(crate) name: String,
+    /// How many seats it has.
+    pub(crate) seats: u32,
+}
+
+impl FromStr for ResourceArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("a resource is NAME=SEATS with 1 to {MAX_SEATS} seats, for example db=1");
+        let (name, seats) = text.split_once('=').ok_or_else(wrong)?;
+        Name::check("a resource", name).map_err(|_| wrong())?;
+        let seats = seats.parse().ok().filter(|seats| (1..=MAX_SEATS).contains(seats)).ok_or_else(wrong)?;
+        Ok(Self { name: name.to_owned(), seats })
+    }
+}
+
+/// `PROJECT=WEIGHT[:QUOTA]`: what a project may have of the fleet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ShareArg {
+    /// The project.
+    pub(crate) project: String,
+    /// Its part of the fleet against that of others.
+    pub(crate) weight: u32,
+    /// The most slots that its runs may hold together.
+    pub(crate) quota: Option<u32>,
+}
+
+impl FromStr for ShareArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            "a share is PROJECT=WEIGHT or PROJECT=WEIGHT:QUOTA, both from 1 to 1000000, for example shop=3 or shop=1:16"
+                .to_owned()
+        };
+        let number = |text: &str| text.parse().ok().filter(|number| (1..=1_000_000).contains(number)).ok_or_else(wrong);
+        // Names of projects may hold an equals sign, where they are those of directories.
+        let (project, share) = text.rsplit_once('=').filter(|(project, _)| !project.is_empty()).ok_or_else(wrong)?;
+        let (weight, quota) = share.split_once(':').map_or((share, None), |(weight, quota)| (weight, Some(quota)));
+        Ok(Self { project: project.to_owned(), weight: number(weight)?, quota: quota.map(number).transpose()? })
+    }
+}
+
+/// Reads `--label`.
+pub(super) fn label(text: &str) -> Result<String, String> {
+    let wrong = "a label is made of letters, digits, `_`, `-`, `.` and `:`, such as gpu or os:windows";
+    Label::check(text).map(|()| text.to_owned()).map_err(|_| wrong.to_owned())
 }
 
 /// What to do when the coordinator cannot be reached.

@@ -1,12 +1,12 @@
 //! Serves as the coordinator of a fleet.
 
 use super::block_on;
-use crate::args::CoordinatorArgs;
+use crate::args::{CoordinatorArgs, ShareArg};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::here::refused;
 use crate::intent::Context;
-use regatta_coordinator::{Config, Coordinator};
+use regatta_coordinator::{Config, Coordinator, Share};
 use regatta_runtime::shutdown::{Urgency, on_signals};
 
 /// Serves as the coordinator of a fleet, until a signal asks it to end.
@@ -21,7 +21,11 @@ async fn serve(args: CoordinatorArgs, context: &Context<'_>) -> Result<Exit, Err
     let listener = Coordinator::listen(args.listen).await.map_err(|error| refused(&error))?;
     let address = listener.local_addr().map_err(|error| Error::infrastructure("no address").because(&error))?;
     let data = context.cwd.join(args.data);
-    let coordinator = Coordinator::start(Config::cluster(data.clone())).await.map_err(|error| refused(&error))?;
+    let mut config = Config::cluster(data.clone());
+    config.setup.resources = args.resource.into_iter().map(|resource| (resource.name.into(), resource.seats)).collect();
+    let share = |share: ShareArg| (share.project.into(), Share { weight: share.weight, quota: share.quota });
+    config.setup.shares = args.share.into_iter().map(share).collect();
+    let coordinator = Coordinator::start(config).await.map_err(|error| refused(&error))?;
     super::print(&format!("http://{address}\n"))?;
     tracing::info!(%address, data = %data.display(), "the coordinator is ready");
     let ended = tokio::select! {

@@ -11,7 +11,7 @@ use crate::follow::{self, Followed, follow};
 use crate::here::{Here, slots_of_machine};
 use crate::intent::{Context, Place, Plan, Run};
 use crate::view::{ErrorAt, View};
-use crate::{link, submit};
+use crate::{link, needs, submit};
 use regatta_domain::RunId;
 use regatta_domain::filter::Filter;
 use regatta_domain::report::{CancelCause, RunOutcome};
@@ -96,8 +96,11 @@ struct Mission<'a> {
 impl Mission<'_> {
     /// Runs in this process.
     async fn here(self, slots: u16) -> Result<Exit, Error> {
-        let mut here = Here::start(&self.plan.config.base).await?;
-        here.add_worker(slots)?;
+        let Plan { config, rules, .. } = &self.plan;
+        let resources = config.resources();
+        needs::refuse_unoffered(rules, &resources)?;
+        let mut here = Here::start(&config.base, resources).await?;
+        here.add_worker(slots, config.labels())?;
         let setting = self.setting(slots.into(), None);
         let channel = here.channel.clone();
         let done = tokio::select! {
@@ -185,7 +188,7 @@ async fn request(
         return Err(Error::all(Exit::Usage, mistakes));
     }
     let overrides = rules.rules.iter().map(|rule| Override {
-        needs: regatta_domain::Needs::default(),
+        needs: rule.needs.clone().unwrap_or_default(),
         filter: rule.filter.to_string(),
         timeout: rule.kill_after,
         grace: rule.grace,
@@ -213,8 +216,9 @@ async fn request(
 
 /// Finds and lists what `plan` selects, in this process, and runs nothing.
 pub(super) async fn perform_listing(plan: Plan, context: &Context<'_>) -> Result<View, Error> {
-    let mut here = Here::start(&plan.config.base).await?;
-    here.add_worker(slots_of_machine())?;
+    let resources = needs::enough_for(&plan.rules, plan.config.resources());
+    let mut here = Here::start(&plan.config.base, resources).await?;
+    here.add_worker(slots_of_machine(), plan.config.labels())?;
     let mut client = RunsClient::new(here.channel.clone());
     let listing = async {
         let run = RunId(Uuid::new_v4());

@@ -33,8 +33,12 @@ fn table(workers: &[v1::WorkerInfo]) -> String {
         let state = if worker.draining { "draining" } else { "" };
         let _infallible = writeln!(
             table,
-            "{short}  {:<24}  {:>4} of {:>4} slots busy  {}  {state}",
-            worker.name, worker.busy, worker.slots, worker.version
+            "{short}  {:<24}  {:>4} of {:>4} slots busy  {}  {}{state}",
+            worker.name,
+            worker.busy,
+            worker.slots,
+            worker.version,
+            worker.labels.iter().map(|label| format!("{label} ")).collect::<String>()
         );
     }
     table
@@ -49,5 +53,6 @@ fn object(worker: &v1::WorkerInfo) -> serde_json::Value {
         "busy": worker.busy,
         "attached": regatta_domain::Micros(worker.attached).as_secs_f64(),
         "draining": worker.draining,
+        "labels": worker.labels,
     })
 }

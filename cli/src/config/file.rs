@@ -1,10 +1,10 @@
 //! A `regatta.toml` as a whole: its sections, and what only shows when they are seen together.
 
 use super::at::At;
-use super::decode::{Fields, Mistakes, Value};
+use super::decode::{Decode as _, Fields, Mistakes, Value};
 use super::profile::Profile;
 use super::suite::Suite;
-use super::value::{Name, Whole};
+use super::value::{MAX_SEATS, Name, Whole};
 use crate::error::{Error, Mistake};
 use regatta_domain::filter::nearest;
 use schemars::JsonSchema;
@@ -33,7 +33,13 @@ pub(crate) struct File {
     /// The groups, by name: `[group.NAME]`.
     #[schemars(default, extend("propertyNames" = { "pattern": Name::PATTERN }))]
     pub(crate) group: BTreeMap<String, Group>,
+    /// The resources of this machine and how many seats each has, for local mode; those of a fleet are its coordinator's.
+    #[schemars(default, extend("propertyNames" = { "pattern": Name::PATTERN }))]
+    pub(crate) resources: BTreeMap<String, At<Seats>>,
 }
+
+/// Seats of a resource.
+pub(crate) type Seats = Whole<1, { MAX_SEATS as u64 }>;
 
 /// What history belongs to.
 #[derive(Clone, Debug, Default, JsonSchema)]
@@ -77,6 +83,7 @@ impl File {
             suite: sections(&mut fields, "suite", told, Suite::decode),
             profile: sections(&mut fields, "profile", told, Profile::decode),
             group: sections(&mut fields, "group", told, Group::decode),
+            resources: resources(&mut fields, told),
         };
         fields.finish(told);
         file
@@ -181,6 +188,26 @@ fn sections<T>(
     for (name, value) in table {
         if let Some(section) = decode(name.get_ref(), value, name.span(), told) {
             found.insert(name.get_ref().clone().into_owned(), section);
+        }
+    }
+    found
+}
+
+/// Reads `[resources]`: seats by name.
+fn resources(fields: &mut Fields<'_, '_>, told: &mut Mistakes) -> BTreeMap<String, At<Seats>> {
+    let mut found = BTreeMap::new();
+    let Some(value) = fields.value("resources") else { return found };
+    let DeValue::Table(table) = value.get_ref() else {
+        let mistake = Mistake::new("`resources` must be a table of seats by name");
+        told.tell(value.span(), mistake.help("write `[resources]`, and a line like `db = 1` for each"));
+        return found;
+    };
+    for (name, value) in table {
+        if let Err(mistake) = Name::check("a resource", name.get_ref()) {
+            told.tell(name.span(), mistake);
+        }
+        if let Some(seats) = At::decode(name.get_ref(), value, told) {
+            found.insert(name.get_ref().clone().into_owned(), seats);
         }
     }
     found

@@ -8,6 +8,7 @@ use super::settings;
 use super::suite::Suite;
 use crate::error::Error;
 use regatta_domain::plan::PlannedSuite;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -93,9 +94,26 @@ impl Config {
             runner: suite.runner(),
             root: self.root(suite).display().to_string().into(),
             settings: settings::to_json(&suite.settings).into(),
-            requires: Vec::new(),
+            requires: suite
+                .requires
+                .iter()
+                .flat_map(|labels| &labels.value)
+                .map(|label| label.0.as_str().into())
+                .collect(),
             env: env.map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect(),
         }
+    }
+
+    /// The resources of this machine, for local mode, with their seats.
+    pub(crate) fn resources(&self) -> BTreeMap<Arc<str>, u32> {
+        let seats = self.file.resources.iter();
+        seats.map(|(name, seats)| (name.as_str().into(), seats.value.get())).collect()
+    }
+
+    /// The labels that suites require: in local mode, this machine is taken to carry them all.
+    pub(crate) fn labels(&self) -> Vec<String> {
+        let labels = self.file.suite.values().flat_map(|suite| &suite.requires).flat_map(|labels| &labels.value);
+        labels.map(|label| label.0.clone()).collect::<BTreeSet<String>>().into_iter().collect()
     }
 
     /// The directory that a suite runs in.

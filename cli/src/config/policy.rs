@@ -20,6 +20,10 @@ impl Resolved {
                 Shuffle::Drawn => Some(seed),
                 Shuffle::Seed(seed) => Some(seed),
             },
+            order: self.order.value,
+            priority: self.priority.value,
+            target: self.target.value,
+            speculate: self.speculate.value,
             ..RunPolicy::default()
         }
     }

@@ -6,6 +6,7 @@ use super::at::At;
 use super::decode::{Choice, Decode, Fields, Mistakes, Value};
 use super::rules::{Override, Retries, Timeout};
 use super::value::{FailFast, Limit, Name, Selected, Shuffle, Whole};
+use regatta_domain::policy::{Order, Priority};
 use schemars::JsonSchema;
 use std::ops::Range;
 
@@ -36,6 +37,17 @@ pub(crate) struct Profile {
     pub(crate) flaky: Option<At<Flaky>>,
     /// Hand tests out in random order: true, or a seed. False when left out.
     pub(crate) shuffle: Option<At<Shuffle>>,
+    /// What goes first: what takes "longest" (when left out), or what is likely to fail ("risk").
+    #[schemars(with = "Option<OrderWord>")]
+    pub(crate) order: Option<At<Order>>,
+    /// How the run stands against others on the same coordinator. "ci" when left out.
+    #[schemars(with = "Option<PriorityWord>")]
+    pub(crate) priority: Option<At<Priority>>,
+    /// When the run should have ended, counted from its start: what the fleet is asked to grow for. None when left out.
+    pub(crate) target: Option<At<Limit>>,
+    /// Whether a test of level "none" or "read" that takes far longer than estimated may run a second time on an idle slot.
+    /// False when left out.
+    pub(crate) speculate: Option<At<bool>>,
     /// The tests that run when neither a filter nor a test is given. All when left out.
     pub(crate) filter: Option<At<Selected>>,
     /// How often a test may lose its worker before it is called crashed. 3 when left out.
@@ -57,6 +69,32 @@ pub(crate) enum Flaky {
     Pass,
     /// It makes it red.
     Fail,
+}
+
+/// What goes first.
+#[derive(JsonSchema)]
+#[schemars(rename = "order", rename_all = "kebab-case")]
+#[expect(dead_code, reason = "only describes the words in the schema")]
+enum OrderWord {
+    /// What takes longest.
+    Longest,
+    /// What is likely to fail.
+    Risk,
+}
+
+/// How a run stands against others: each class has four times the share of the one before it.
+#[derive(JsonSchema)]
+#[schemars(rename = "priority-class", rename_all = "kebab-case")]
+#[expect(dead_code, reason = "only describes the words in the schema")]
+enum PriorityWord {
+    /// It fills what is left.
+    Soak,
+    /// Nobody waits for it.
+    Batch,
+    /// A merge waits for it.
+    Ci,
+    /// A person waits for it.
+    Interactive,
 }
 
 /// A report to write.
@@ -88,6 +126,15 @@ impl Choice for Flaky {
     const WORDS: &'static [(&'static str, Self)] = &[("pass", Self::Pass), ("fail", Self::Fail)];
 }
 
+impl Choice for Order {
+    const WORDS: &'static [(&'static str, Self)] = &[("longest", Self::Longest), ("risk", Self::Risk)];
+}
+
+impl Choice for Priority {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("soak", Self::Soak), ("batch", Self::Batch), ("ci", Self::Ci), ("interactive", Self::Interactive)];
+}
+
 impl Choice for ReportFormat {
     const WORDS: &'static [(&'static str, Self)] =
         &[("junit", Self::Junit), ("ctrf", Self::Ctrf), ("ndjson", Self::Ndjson), ("github", Self::Github)];
@@ -111,6 +158,10 @@ impl Profile {
             fail_fast: fields.take("fail-fast", told),
             flaky: fields.take("flaky", told),
             shuffle: fields.take("shuffle", told),
+            order: fields.take("order", told),
+            priority: fields.take("priority", told),
+            target: fields.take("target", told),
+            speculate: fields.take("speculate", told),
             filter: fields.take("filter", told),
             uncompleted_retries: fields.take("uncompleted-retries", told),
             retry_cap: fields.take("retry-cap", told),

@@ -13,8 +13,8 @@ use super::rules::{Backoff, Override};
 use super::value::{FailFast, Shuffle};
 use crate::error::Error;
 use regatta_domain::filter::{Filter, nearest};
-use regatta_domain::policy::{RunPolicy, TestPolicy};
-use regatta_domain::{Level, Micros};
+use regatta_domain::policy::{Order, Priority, RunPolicy, TestPolicy};
+use regatta_domain::{Level, Micros, Needs};
 
 /// What was said for this one invocation.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +31,14 @@ pub(crate) struct Given {
     pub(crate) fail_fast: Option<Set<FailFast>>,
     /// In which order.
     pub(crate) shuffle: Option<Set<Shuffle>>,
+    /// What goes first.
+    pub(crate) order: Option<Set<Order>>,
+    /// How the run stands against others.
+    pub(crate) priority: Option<Set<Priority>>,
+    /// When the run should have ended.
+    pub(crate) target: Option<Set<Micros>>,
+    /// Whether stragglers may run twice.
+    pub(crate) speculate: Option<Set<bool>>,
     /// Which tests.
     pub(crate) filter: Option<Set<Filter>>,
     /// Which reports, on top of those of the profile.
@@ -70,6 +78,14 @@ pub(crate) struct Resolved {
     pub(crate) flaky: Set<Flaky>,
     /// In which order.
     pub(crate) shuffle: Set<Shuffle>,
+    /// What goes first.
+    pub(crate) order: Set<Order>,
+    /// How the run stands against others.
+    pub(crate) priority: Set<Priority>,
+    /// When the run should have ended.
+    pub(crate) target: Set<Option<Micros>>,
+    /// Whether stragglers may run twice.
+    pub(crate) speculate: Set<bool>,
     /// Which tests.
     pub(crate) filter: Set<Filter>,
     /// How often a test may lose its worker.
@@ -103,6 +119,8 @@ pub(crate) struct Rule {
     pub(crate) group: Option<String>,
     /// Their database dependency.
     pub(crate) level: Option<Level>,
+    /// What they need beside a slot.
+    pub(crate) needs: Option<Needs>,
 }
 
 /// The profiles that are asked, strongest first.
@@ -137,6 +155,10 @@ impl Config {
             fail_fast: chain.pick(given.fail_fast, FailFast(run.max_failures), |p| &p.fail_fast, |limit| *limit),
             flaky: chain.pick(None, Flaky::Pass, |p| &p.flaky, |flaky| *flaky),
             shuffle: chain.pick(given.shuffle, Shuffle::Off, |p| &p.shuffle, |shuffle| *shuffle),
+            order: chain.pick(given.order, run.order, |p| &p.order, |order| *order),
+            priority: chain.pick(given.priority, run.priority, |p| &p.priority, |priority| *priority),
+            target: chain.pick(some(given.target), run.target, |p| &p.target, |limit| Some(limit.0)),
+            speculate: chain.pick(given.speculate, run.speculate, |p| &p.speculate, |speculate| *speculate),
             filter: chain.pick(given.filter, Filter::All, |p| &p.filter, |filter| filter.0.clone()),
             uncompleted_retries: chain.pick(None, run.max_losses, |p| &p.uncompleted_retries, |count| count.get()),
             retry_cap: chain.pick(None, run.max_retries, |p| &p.retry_cap, |count| count.get()),
@@ -226,6 +248,7 @@ impl<'a> Chain<'a> {
             priority: written.priority.as_ref().map(|priority| priority.value.0),
             group: written.group.as_ref().map(|group| group.value.0.clone()),
             level: written.level.as_ref().map(|level| level.value),
+            needs: written.needs.as_ref().map(|needs| Needs::all(needs.value.iter().map(|need| need.0.clone()))),
         };
         self.profiles
             .iter()

@@ -2,9 +2,10 @@
 
 use super::at::At;
 use super::decode::{Choice, Decode, Fields, Mistakes, Value, kind, refuse};
-use super::value::{Limit, Name, Selected, Wait, Whole};
+use super::value::{Limit, Name, NeedWord, Selected, Wait, Whole};
 use crate::error::Mistake;
 use regatta_domain::Level;
+use regatta_wire::limits::NEEDS_PER_TEST;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use std::borrow::Cow;
 use toml::de::DeValue;
@@ -90,6 +91,9 @@ pub(crate) struct Override {
     /// Their database dependency.
     #[schemars(with = "Option<LevelWord>")]
     pub(crate) level: Option<At<Level>>,
+    /// The resources that each of them needs while it runs, like "db", or "licence:2" for two seats.
+    #[schemars(length(min = 1, max = 16))]
+    pub(crate) needs: Option<At<Vec<NeedWord>>>,
 }
 
 /// A priority, from -100 to 100.
@@ -196,8 +200,13 @@ impl Decode for Override {
         let priority = fields.take("priority", told);
         let group = fields.take("group", told);
         let level = fields.take("level", told);
+        let needs: Option<At<Vec<NeedWord>>> = fields.take("needs", told);
+        if let Some(needs) = needs.as_ref().filter(|needs| !(1..=NEEDS_PER_TEST).contains(&needs.value.len())) {
+            let mistake = Mistake::new(format!("`needs` must name between 1 and {NEEDS_PER_TEST} resources"));
+            told.tell(needs.span.clone(), mistake.help("for example [\"db\", \"licence:2\"]"));
+        }
         fields.finish(told);
-        Some(Self { filter: filter?, retries, timeout, slow, priority, group, level })
+        Some(Self { filter: filter?, retries, timeout, slow, priority, group, level, needs })
     }
 }
 

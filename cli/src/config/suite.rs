@@ -3,8 +3,10 @@
 use super::at::At;
 use super::decode::{Choice, Fields, Mistakes, Value};
 use super::settings::{Exec, Pytest, Rust};
-use super::value::Name;
+use super::value::{Label, Name};
+use crate::error::Mistake;
 use regatta_domain::RunnerKind;
+use regatta_wire::limits::LABELS;
 use schemars::JsonSchema;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -20,6 +22,8 @@ pub(crate) struct Suite {
     pub(crate) env: Option<At<BTreeMap<String, String>>>,
     /// Whether `regatta run` runs this suite when no suite is named. True when left out.
     pub(crate) default: Option<At<bool>>,
+    /// Labels that a worker must carry to run the suite. In local mode this machine is taken to carry them all.
+    pub(crate) requires: Option<At<Vec<Label>>>,
     /// The runner, and its own settings.
     #[schemars(flatten)]
     pub(crate) settings: Settings,
@@ -56,6 +60,10 @@ impl Suite {
         let root = fields.take("root", told);
         let env = fields.take("env", told);
         let default = fields.take("default", told);
+        let requires: Option<At<Vec<Label>>> = fields.take("requires", told);
+        if let Some(labels) = requires.as_ref().filter(|labels| labels.value.len() > LABELS) {
+            told.tell(labels.span.clone(), Mistake::new(format!("a suite may require {LABELS} labels at most")));
+        }
         // Without a runner nobody can say which of the other keys are right.
         let settings = match runner?.value {
             RunnerKind::Pytest => Settings::Pytest(Pytest::decode(&mut fields, told)),
@@ -63,7 +71,7 @@ impl Suite {
             RunnerKind::Exec => Settings::Exec(Exec::decode(&mut fields, told)?),
         };
         fields.finish(told);
-        Some(Self { root, env, default, settings, span })
+        Some(Self { root, env, default, requires, settings, span })
     }
 
     /// The runner.

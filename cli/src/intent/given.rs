@@ -33,6 +33,10 @@ pub(super) fn read(
         run_timeout: set(rules.run_timeout.map(|limit| limit.0), "run_timeout", matches),
         fail_fast: set(rules.fail_fast, "fail_fast", matches),
         shuffle: set(rules.shuffle, "shuffle", matches),
+        order: set(rules.order, "order", matches),
+        priority: set(rules.priority, "priority", matches),
+        target: set(rules.target.map(|limit| limit.0), "target", matches),
+        speculate: set(rules.speculate, "speculate", matches),
         filter: set(filter, "filter", matches),
         report: set(report, "report", matches),
     })

@@ -7,6 +7,7 @@ use crate::projector::{Desk, News};
 use crate::store::projection::{FileHistory, Reader, Remembered, Row};
 use crate::store::{self, Error};
 use prost::Message as _;
+use regatta_core::Setup;
 use regatta_domain::listing::{ListedFile, ListedTest};
 use regatta_domain::submission::{FileDraft, Submission, SuiteDraft, TestDraft};
 use regatta_domain::{Costs, FileKey, Micros, RunId, SuiteIx, Time};
@@ -32,6 +33,7 @@ struct Inner {
     projection: Reader,
     journal: Mutex<Box<dyn store::Reader>>,
     projector: Desk,
+    setup: Setup,
     at_hand: Mutex<BTreeMap<RunId, Arc<Live>>>,
 }
 
@@ -64,13 +66,18 @@ pub(crate) struct Context {
 }
 
 impl PlannerDesk {
-    pub(crate) fn new(projection: Reader, journal: Box<dyn store::Reader>, projector: Desk) -> Self {
+    pub(crate) fn new(projection: Reader, journal: Box<dyn store::Reader>, projector: Desk, setup: Setup) -> Self {
         let (journal, at_hand) = (Mutex::new(journal), Mutex::default());
-        Self(Arc::new(Inner { projection, journal, projector, at_hand }))
+        Self(Arc::new(Inner { projection, journal, projector, setup, at_hand }))
     }
 
     pub(crate) fn projection(&self) -> &Reader {
         &self.0.projection
+    }
+
+    /// What the core was told: what there is for runs to need.
+    pub(crate) fn setup(&self) -> &Setup {
+        &self.0.setup
     }
 
     /// Plans a run. Reads the store: not for the threads of async tasks.
@@ -85,6 +92,7 @@ impl PlannerDesk {
             }
         };
         let mut planning = Planning::new(request, rerun_of)?;
+        planning.policies.refuse_unoffered(&self.0.setup)?;
         let mut suites = Vec::with_capacity(request.suites.len());
         let mut histories = Histories::new();
         for (at, asked) in request.suites.iter().enumerate() {

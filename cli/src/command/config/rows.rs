@@ -4,10 +4,10 @@ use crate::config::origin::{Origin, Set};
 use crate::config::resolve::{Resolved, Rule};
 use crate::config::settings::{entries, word};
 use crate::config::suite::Suite;
-use crate::config::value::Shuffle;
+use crate::config::value::{Label, Shuffle};
 use crate::config::{At, Config};
 use crate::intent::Plan;
-use regatta_domain::{Micros, duration};
+use regatta_domain::{Micros, Need, duration};
 use serde_json::{Value, json};
 
 /// A value that counts.
@@ -18,7 +18,7 @@ pub(super) struct Row {
     /// Which of several sections of that name, from 1.
     pub(super) part: Option<usize>,
     /// The key.
-    pub(super) key: &'static str,
+    pub(super) key: String,
     /// The value.
     pub(super) shown: Shown,
     /// Where it comes from.
@@ -51,11 +51,15 @@ pub(super) fn rows(plan: &Plan) -> Vec<Row> {
         let origin = config.origin(&section, &group.max.span);
         rows.push(row(&section, "max", Shown::Is(json!(group.max.value.0)), origin));
     }
+    for (name, seats) in &config.file.resources {
+        let origin = config.origin("resources", &seats.span);
+        rows.push(Row { key: name.clone(), ..row("resources", "", Shown::Is(json!(seats.value.0)), origin) });
+    }
     rows
 }
 
 fn row(section: &str, key: &'static str, shown: Shown, origin: Origin) -> Row {
-    Row { section: section.to_owned(), part: None, key, shown, origin }
+    Row { section: section.to_owned(), part: None, key: key.to_owned(), shown, origin }
 }
 
 fn suite_rows(config: &Config, name: &str, suite: &Suite) -> Vec<Row> {
@@ -72,6 +76,8 @@ fn suite_rows(config: &Config, name: &str, suite: &Suite) -> Vec<Row> {
         Some(default) => here("default", json!(default.value), &default.span),
         None => row(&section, "default", Shown::Is(json!(true)), Origin::BuiltIn),
     });
+    let words = |labels: &[Label]| labels.iter().map(|label| json!(label.0)).collect::<Value>();
+    rows.extend(suite.requires.iter().map(|labels| here("requires", words(&labels.value), &labels.span)));
     rows.extend(suite.env.iter().map(|At { value, span }| here("env", json!(value), span)));
     rows.extend(entries(&suite.settings).into_iter().map(|entry| here(entry.key, entry.value, &entry.span)));
     rows
@@ -112,6 +118,13 @@ fn profile_rows(rules: &Resolved) -> Vec<Row> {
                 Shuffle::Seed(seed) => json!(seed),
             })
         }),
+        of(&section, "order", &rules.order, |order| is(json!(order.name()))),
+        of(&section, "priority", &rules.priority, |priority| is(json!(priority.name()))),
+        of(&section, "target", &rules.target, |target| match target {
+            Some(target) => Shown::Is(json!(duration::text(*target))),
+            None => Shown::Unset("none"),
+        }),
+        of(&section, "speculate", &rules.speculate, |speculate| is(json!(speculate))),
         of(&section, "filter", &rules.filter, |filter| is(json!(filter.to_string()))),
         of(&section, "uncompleted-retries", &rules.uncompleted_retries, |count| is(json!(count))),
         of(&section, "retry-cap", &rules.retry_cap, |count| is(json!(count))),
@@ -121,6 +134,12 @@ fn profile_rows(rules: &Resolved) -> Vec<Row> {
             is(reports.iter().map(report).collect())
         }),
     ]
+}
+
+/// A need as it is written.
+fn need_word(need: &Need) -> String {
+    let Need { resource, seats } = need;
+    if *seats == 1 { resource.to_string() } else { format!("{resource}:{seats}") }
 }
 
 fn rule_rows(profile: &str, part: usize, rule: &Rule) -> Vec<Row> {
@@ -134,12 +153,13 @@ fn rule_rows(profile: &str, part: usize, rule: &Rule) -> Vec<Row> {
         ("priority", rule.priority.map(|priority| json!(priority))),
         ("group", rule.group.as_ref().map(|group| json!(group))),
         ("level", rule.level.map(|level| json!(word(level)))),
+        ("needs", rule.needs.as_ref().map(|needs| needs.iter().map(need_word).collect())),
     ];
     let set = keys.into_iter().filter_map(|(key, value)| Some((key, value?)));
     set.map(|(key, value)| Row {
         section: format!("profile.{profile}.override"),
         part: Some(part),
-        key,
+        key: key.to_owned(),
         shown: Shown::Is(value),
         origin: rule.origin.clone(),
     })

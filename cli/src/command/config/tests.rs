@@ -60,6 +60,10 @@ slow = "30s"                                     # built in
 fail-fast = false                                # built in
 flaky = "pass"                                   # built in
 shuffle = false                                  # built in
+order = "longest"                                # built in
+priority = "ci"                                  # built in
+# target: none                                   # built in
+speculate = false                                # built in
 filter = "all()"                                 # built in
 uncompleted-retries = 3                          # built in
 retry-cap = 10000                                # built in

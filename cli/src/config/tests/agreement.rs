@@ -20,6 +20,7 @@ runner = "pytest"
 root = "services/api"
 env = { DATABASE_URL = "postgres://", EMPTY = "" }
 default = false
+requires = ["gpu", "os:windows"]
 python = ".venv/bin/python"
 args = ["-q", "--strict-markers"]
 recycle-after = 500
@@ -61,6 +62,10 @@ timeout = "5m"
 slow = "30s"
 fail-fast = true
 shuffle = 42
+order = "risk"
+priority = "interactive"
+target = "5m"
+speculate = true
 flaky = "fail"
 filter = "all() - tag(slow)"
 
@@ -83,13 +88,18 @@ retries = 0
 priority = -50
 group = "postgres"
 level = "transaction"
+needs = ["db", "licence:2"]
+
+[resources]
+db = 1
+licence = 4
 
 [group.postgres]
 max = 4
 "#;
 
 /// Files that neither may accept. What only shows across sections, or in the file system, no schema can say.
-const WRONG: [&str; 41] = [
+const WRONG: [&str; 51] = [
     "x = 1",
     "project = 1",
     "[project]\nname = \"a b\"",
@@ -131,6 +141,16 @@ const WRONG: [&str; 41] = [
     "[[profile.a.override]]\nfilter = \"all()\"\npriority = 101",
     "[[profile.a.override]]\nfilter = \"all()\"\nlevel = \"write\"",
     "[group.a]\nmax = \"4\"",
+    "[suite.a]\nrunner = \"rust\"\nrequires = [\"a b\"]",
+    "[suite.a]\nrunner = \"rust\"\nrequires = \"gpu\"",
+    "[profile.a]\norder = \"fast\"",
+    "[profile.a]\npriority = 5",
+    "[profile.a]\ntarget = \"0s\"",
+    "[profile.a]\nspeculate = \"yes\"",
+    "[[profile.a.override]]\nfilter = \"all()\"\nneeds = [\"db:0\"]",
+    "[[profile.a.override]]\nfilter = \"all()\"\nneeds = []",
+    "[resources]\ndb = 0",
+    "resources = 1",
 ];
 
 #[test]

@@ -173,7 +173,7 @@ fn each_mistake_says_what_to_do() {
             "[suite.a]\nrunner = \"rust\"\npython = \"x\"",
             &[
                 "there is no key `python` in a suite",
-                "the keys are runner, root, env, default, packages, workspace, features, all-features, no-default-features, profile, doc, ignored, isolation, args, cargo-args, cargo",
+                "the keys are runner, root, env, default, requires, packages, workspace, features, all-features, no-default-features, profile, doc, ignored, isolation, args, cargo-args, cargo",
             ],
         ),
         ("[suite.a]\nrunner = \"rust\"\npackages = [\"a\", 1]", &["`packages` must be a string, not a number"]),

@@ -3,6 +3,7 @@
 mod argv;
 mod memory;
 mod name;
+mod need;
 mod pattern;
 mod span;
 mod switch;
@@ -11,6 +12,7 @@ mod whole;
 pub(crate) use argv::Argv;
 pub(crate) use memory::Memory;
 pub(crate) use name::Name;
+pub(crate) use need::{Label, MAX_SEATS, NeedWord};
 pub(crate) use pattern::Selected;
 pub(crate) use span::{Limit, Wait};
 pub(crate) use switch::{FailFast, Shuffle};

@@ -86,7 +86,9 @@ impl Fleet for Service {
             let of = |(id, session)| worker(core, id, session);
             sessions.iter().filter_map(of).collect()
         });
-        Ok(Response::new(v1::WorkersResponse { workers: workers.await? }))
+        let resources = self.parts.planner.setup().resources.iter();
+        let resources = resources.map(|(name, &seats)| v1::Need { resource: name.to_string(), seats }).collect();
+        Ok(Response::new(v1::WorkersResponse { workers: workers.await?, resources }))
     }
 }
 
@@ -132,5 +134,6 @@ fn worker(core: &Core, id: regatta_core::SessionId, session: &crate::driver::Ses
         busy: u32::try_from(busy).unwrap_or(u32::MAX),
         attached: session.attached.0,
         draining: present.draining,
+        labels: core.presence().classes()[usize::from(present.class)].labels.iter().map(ToString::to_string).collect(),
     })
 }

@@ -1607,6 +1607,9 @@ pub struct WorkersRequest {}
 pub struct WorkersResponse {
     #[prost(message, repeated, tag = "1")]
     pub workers: ::prost::alloc::vec::Vec<WorkerInfo>,
+    /// The resources that the fleet shares, with all of their seats.
+    #[prost(message, repeated, tag = "2")]
+    pub resources: ::prost::alloc::vec::Vec<Need>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WorkerInfo {
@@ -1624,6 +1627,9 @@ pub struct WorkerInfo {
     pub attached: u64,
     #[prost(bool, tag = "7")]
     pub draining: bool,
+    /// What it offers beside slots.
+    #[prost(string, repeated, tag = "8")]
+    pub labels: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FromWorker {
