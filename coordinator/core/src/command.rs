@@ -164,6 +164,9 @@ pub struct Tuning {
     pub shard_min: Micros,
     /// No shard is cut larger than this.
     pub shard_max: Micros,
+    /// After so many times that others went first, work that needs resources keeps them for itself: nobody else is granted
+    /// any of them until it has had its turn.
+    pub bypasses: u32,
     /// What it costs at least to hand work over from one slot to another: a few round trips, and whatever its runner does
     /// first.
     pub handover: Micros,
@@ -179,6 +182,7 @@ impl Tuning {
         keep: Micros::from_secs(300),
         shard_min: Micros::from_ms(25),
         shard_max: Micros::from_secs(60),
+        bypasses: 100,
         handover: Micros::from_ms(20),
     };
 

@@ -137,10 +137,10 @@ fn check_queues(run: &Run) -> Result<(), String> {
                 .map(|(f, _)| Entry::File(FileIx::nth(f))),
         );
         for (g, group) in run.groups.iter().enumerate().filter(|(_, group)| run.file(group.file).suite == ix) {
-            let tests = group.tests.iter().filter(|&&test| run.test(test).place == Place::Waiting);
-            let (count, estimate) = tests.fold((0, Micros::ZERO), |(n, sum), &t| (n + 1, sum + run.test(t).takes()));
+            let tests = group.tests.iter().filter(|&test| run.test(test).place == Place::Waiting);
+            let (count, estimate) = tests.fold((0, Micros::ZERO), |(n, sum), t| (n + 1, sum + run.test(t).takes()));
             let agrees = count == group.waiting && estimate == group.estimate;
-            let alike = group.tests.iter().all(|&test| run.test(test).needs == group.needs);
+            let alike = group.tests.iter().all(|test| run.test(test).needs == group.needs);
             ensure(alike, || format!("group {g} holds tests that need something else"))?;
             ensure(agrees, || format!("group {g} has {count} waiting, {estimate}, and says {group:?}"))?;
             if count > 0 {

@@ -85,6 +85,12 @@ mutants! {
     SeatsUncounted,
     /// Work that needs resources may be passed over for ever.
     BypassesUncounted,
+    /// Work that was passed over too often keeps its resources from all others that were, too.
+    KeptByAll,
+    /// Groups are cut apart.
+    GroupsTorn,
+    /// The oldest run has everything.
+    SharesIgnored,
 }
 
 #[cfg(feature = "mutants")]

@@ -4,7 +4,7 @@
 use regatta_tests::schedule::arguments::{Arguments, QUICK, USAGE};
 use regatta_tests::schedule::suites::{self, Suite};
 use regatta_tests::schedule::trace::Error;
-use regatta_tests::schedule::{laboratory, table};
+use regatta_tests::schedule::{cost, laboratory, table};
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -19,6 +19,12 @@ fn main() -> ExitCode {
     };
     if given.help {
         return print(USAGE);
+    }
+    if given.cost {
+        // Each size in a process of its own would be fairer to the memory of the first; the largest goes last instead.
+        let sizes = [(10_000, 100), (100_000, 1_000), (1_000_000, 10_000)];
+        let costs: Vec<cost::Cost> = sizes.iter().map(|&(tests, slots)| cost::measure(tests, slots)).collect();
+        return print(&cost::table(&costs));
     }
     let suites = match suites_of(&given) {
         Ok(suites) => suites,

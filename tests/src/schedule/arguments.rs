@@ -22,6 +22,7 @@ schedule [--trace FILE]... [--slots N]... [--startup S]... [--case NAME]... [--p
   --seeds N      how often each version is run, 1 to 1000 (1)
   --json         one JSON object a cell and line
   --quick        at most four versions of each suite
+  --cost         what the scheduler itself costs instead, as suite and fleet grow
 ";
 
 /// The most versions of a suite with `--quick`.
@@ -38,6 +39,8 @@ pub struct Arguments {
     pub json: bool,
     /// Whether a few versions do.
     pub quick: bool,
+    /// Whether what the scheduler itself costs is measured instead.
+    pub cost: bool,
     /// Whether only the usage is asked for.
     pub help: bool,
 }
@@ -45,12 +48,14 @@ pub struct Arguments {
 impl Arguments {
     /// Reads the arguments. What is wrong with them is told in a sentence.
     pub fn parse(typed: impl IntoIterator<Item = String>) -> Result<Self, String> {
-        let mut given = Self { traces: Vec::new(), plan: Plan::nothing(), json: false, quick: false, help: false };
+        let mut given =
+            Self { traces: Vec::new(), plan: Plan::nothing(), json: false, quick: false, cost: false, help: false };
         let mut typed = typed.into_iter();
         while let Some(flag) = typed.next() {
             match flag.as_str() {
                 "--json" => given.json = true,
                 "--quick" => given.quick = true,
+                "--cost" => given.cost = true,
                 "--help" | "-h" => given.help = true,
                 "--trace" | "--slots" | "--startup" | "--case" | "--policy" | "--seeds" => {
                     let value = typed.next().ok_or_else(|| format!("{flag} needs a value"))?;

@@ -10,10 +10,12 @@ pub mod bound;
 pub mod case;
 pub mod cases;
 mod chance;
+pub mod cost;
 pub mod laboratory;
 #[cfg(test)]
 mod optimum;
 pub mod peers;
+pub mod properties;
 pub mod regatta;
 pub mod suites;
 pub mod synth;

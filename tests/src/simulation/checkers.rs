@@ -6,18 +6,19 @@
 //! - S3: what was acknowledged is durable.
 //! - S4: a token is granted once, to one worker, and tokens only grow; a test is in the hands of one lease.
 //! - S7: nothing is told before it is durable.
+//! - V3: no more seats of a resource are held than there are.
 //! - Budgets: no more retries than the policies allow.
 //! - Completeness: green means that every test that is really there ran and passed (or skipped itself).
 //! - Thrift: where only the coordinator and connections fail, nothing runs twice.
 
 use super::faults::Swarm;
 use super::plan::{Plan, PlannedTest};
-use super::truth::TrueRun;
+use super::truth::{RESOURCES, TrueRun};
 use super::words::{FromWorker, ToWorker};
 use regatta_core::state::{Listed, Phase, Place};
 use regatta_core::{Entry, Event, LeaseEnd, State, Then, Work};
 use regatta_domain::report::RunOutcome;
-use regatta_domain::{Outcome, RunId, TestIx, Token, Verdict, WorkerId};
+use regatta_domain::{Needs, Outcome, RunId, TestIx, Token, Verdict, WorkerId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -35,6 +36,7 @@ pub struct Checkers {
 }
 
 struct Lease {
+    needs: Needs,
     run: RunId,
     worker: WorkerId,
     live: bool,
@@ -146,7 +148,9 @@ impl Checkers {
             Event::ShardLeased { token, worker, work, .. } => {
                 ensure(*token > self.last_token, || format!("S4: token {token} after {}", self.last_token))?;
                 self.last_token = *token;
-                self.leases.insert(*token, Lease { run: id, worker: *worker, live: true });
+                let needs = plan.lease_needs(*token, work)?;
+                self.leases.insert(*token, Lease { needs, run: id, worker: *worker, live: true });
+                seats(&self.leases)?;
                 if let Work::Run(_, tests) = work {
                     tests.iter().try_for_each(|&test| plan.lease(test, *token))?;
                 }
@@ -210,6 +214,16 @@ impl Checkers {
         let waste = self.executions.iter().find(|(_, execution)| execution.outcome.is_some() && !execution.accepted);
         ensure(waste.is_none(), || format!("{:?} ran for nothing, and no worker was lost", waste.map(|(key, _)| key)))
     }
+}
+
+/// V3: no more seats of a resource are held than there are.
+fn seats(leases: &BTreeMap<Token, Lease>) -> Checked {
+    for &(resource, seats) in &RESOURCES {
+        let needs = leases.values().filter(|lease| lease.live).flat_map(|lease| lease.needs.iter());
+        let held: u32 = needs.filter(|need| &*need.resource == resource).map(|need| need.seats).sum();
+        ensure(held <= seats, || format!("V3: {held} seats of {resource} are held, and there are {seats}"))?;
+    }
+    Ok(())
 }
 
 /// S3: what a report said is part of the durable state, once it is acknowledged.

@@ -5,8 +5,8 @@
 
 use super::words::{FileWork, Shard, ToWorker};
 use regatta_core::{
-    Command, Core, Effect, Entropy, Event, GrantedTest, GrantedWork, Refusal, ReplyTo, SessionId, State, Step,
-    ToWorker as Message, Tuning, invariant,
+    Command, Core, Effect, Entropy, Event, GrantedTest, GrantedWork, Refusal, ReplyTo, SessionId, Setup, State, Step,
+    ToWorker as Message, invariant,
 };
 use regatta_domain::{RunId, Time};
 use std::collections::VecDeque;
@@ -17,7 +17,7 @@ pub struct Coordinator {
     inbox: VecDeque<Command>,
     batch: Option<Step>,
     chance: Entropy,
-    tuning: Tuning,
+    setup: Setup,
     /// What a replay of the journal gives.
     pub durable: State,
     /// Commands stepped.
@@ -37,10 +37,10 @@ pub enum Wish {
 impl Coordinator {
     /// A coordinator with an empty journal.
     #[must_use]
-    pub fn new(tuning: Tuning, seed: u64) -> Self {
+    pub fn new(setup: Setup, seed: u64) -> Self {
         let chance = Entropy::from_seed(seed);
-        let core = Some(Core::new(tuning));
-        Self { core, inbox: VecDeque::new(), batch: None, chance, tuning, durable: State::default(), steps: 0 }
+        let core = Some(Core::new(setup.clone()));
+        Self { core, inbox: VecDeque::new(), batch: None, chance, setup, durable: State::default(), steps: 0 }
     }
 
     /// Whether it runs.
@@ -124,7 +124,7 @@ impl Coordinator {
 
     /// It starts again, by replay.
     pub fn start(&mut self, now: Time) {
-        self.core = Some(Core::resume(self.durable.clone(), self.tuning, now));
+        self.core = Some(Core::resume(self.durable.clone(), self.setup.clone(), now));
     }
 }
 

@@ -37,6 +37,8 @@ pub struct Swarm {
     pub cancel: bool,
     /// Clients hand runs in twice.
     pub resubmit: bool,
+    /// Tests need seats of resources that are few.
+    pub scarce: bool,
 }
 
 impl Swarm {
@@ -75,6 +77,7 @@ impl Swarm {
                     changed: on() || on(),
                     cancel: on(),
                     resubmit: on(),
+                    scarce: on() || on(),
                 }
             }
         }

@@ -24,7 +24,7 @@ use checkers::{Checked, Checkers};
 use coordinator::{Coordinator, Wish};
 use faults::{Side, Swarm, pick};
 use machine::Machine;
-use regatta_core::{Command, Entropy, ReplyTo, SessionId, Tuning};
+use regatta_core::{Command, Entropy, ReplyTo, SessionId, Setup, Tuning};
 use regatta_domain::report::CancelCause;
 use regatta_domain::{Micros, RunId, Time};
 use truth::TrueRun;
@@ -33,6 +33,9 @@ use world::{Happening, World};
 
 /// When the clock of a world begins.
 const DAWN: Time = Time(1_000_000_000);
+
+/// After so many times that others went first, work that needs resources has them kept.
+pub const BYPASSES: u32 = 3;
 
 /// After the last fault, every run has ended by then: the longest plan that is drawn, run by one slot with every retry and
 /// every loss, stays far below.
@@ -96,9 +99,13 @@ impl Simulation {
         let clients = truth.iter().map(|run| Client { run: run.id, answered: false, cancels: cancels(&mut chance) });
         let clients = clients.collect();
         let tuning = if chance.below(2) == 0 { Tuning::CLUSTER } else { Tuning::LOCAL };
+        // Few bypasses are enough here: the runs are small.
+        let tuning = Tuning { bypasses: BYPASSES, ..tuning };
+        let resources = truth::RESOURCES.iter().map(|&(name, seats)| (name.into(), seats)).collect();
+        let setup = Setup { resources, ..Setup::from(tuning) };
         Self {
             world: World::beginning(DAWN),
-            coordinator: Coordinator::new(tuning, chance.next()),
+            coordinator: Coordinator::new(setup, chance.next()),
             checkers: Checkers::new(&swarm),
             calm_at: DAWN + Micros::from_ms(2_000 + chance.below(25_000)),
             chance,

@@ -3,8 +3,10 @@
 //! The seeds are the same as in the ordinary sweep, so a fault that takes more than that runs unnoticed in it, too.
 
 use super::{Simulation, sweep};
+use crate::schedule::properties;
 use regatta_core::{Mutant, turn_on};
 use std::fmt;
+use std::panic::catch_unwind;
 
 /// A fault, and the seed that showed it.
 #[derive(Clone, Debug)]
@@ -21,6 +23,10 @@ pub struct Caught {
 
 /// Places in the seed space from which each fault is looked for.
 const STARTS: [u64; 5] = [0, 1_000_000, 2_000_000, 3_000_000, 4_000_000];
+
+/// Faults of scheduling: what they break are the properties of schedules, which no failure has to bring out.
+const OF_SCHEDULING: [Mutant; 5] =
+    [Mutant::SeatsUncounted, Mutant::BypassesUncounted, Mutant::KeptByAll, Mutant::GroupsTorn, Mutant::SharesIgnored];
 
 impl Caught {
     /// Whether it was noticed from everywhere.
@@ -48,7 +54,12 @@ impl fmt::Display for Caught {
 pub fn hunt(most: u64) -> Vec<Caught> {
     let of_the_core = Mutant::ALL.iter().map(|&mutant| {
         turn_on(Some(mutant));
-        let caught = seek(format!("{mutant:?}"), mutant.what(), most, Simulation::new);
+        let (name, what) = (format!("{mutant:?}"), mutant.what());
+        let caught = if OF_SCHEDULING.contains(&mutant) {
+            seek_by_properties(name, what, most)
+        } else {
+            seek(name, what, most, Simulation::new)
+        };
         turn_on(None);
         caught
     });
@@ -62,5 +73,17 @@ pub fn hunt(most: u64) -> Vec<Caught> {
 fn seek(name: String, what: &'static str, most: u64, world: impl Fn(u64) -> Simulation) -> Caught {
     let swept = STARTS.iter().map(|&start| sweep(start..start + most, &world));
     let by = swept.filter_map(|swept| swept.failure.map(|failure| (swept.seeds, failure.broken))).collect();
+    Caught { name, what, by, most }
+}
+
+/// Looks for a fault of scheduling.
+fn seek_by_properties(name: String, what: &'static str, most: u64) -> Caught {
+    let found = |start: u64| {
+        let seeds = start..start + most;
+        let broken =
+            |seed: u64| catch_unwind(|| properties::check(seed)).unwrap_or_else(|_| Err("panic".to_owned())).err();
+        seeds.enumerate().find_map(|(tried, seed)| Some((tried as u64 + 1, broken(seed)?)))
+    };
+    let by = STARTS.iter().filter_map(|&start| found(start)).collect();
     Caught { name, what, by, most }
 }

@@ -1,18 +1,21 @@
 //! A second, plain reading of the journal: what the plan of a run is, and who holds each of its tests.
 
 use super::checkers::Checked;
-use regatta_core::Event;
+use regatta_core::{Event, Work};
 use regatta_domain::policy::{RunPolicy, TestPolicy};
 use regatta_domain::report::RunOutcome;
 use regatta_domain::submission::{FileDraft, Submission, TestDraft};
-use regatta_domain::{FileIx, SuiteIx, TestIx, Token, Verdict};
-use std::collections::BTreeSet;
+use regatta_domain::{FileIx, Needs, NeedsIx, SuiteIx, TestIx, Token, Verdict};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The plan of a run.
 pub(super) struct Plan {
     pub(super) policy: RunPolicy,
     pub(super) policies: Vec<TestPolicy>,
+    needs: Vec<Needs>,
+    /// What each lease was granted beside its slot.
+    held_needs: BTreeMap<Token, NeedsIx>,
     /// Suite and path of each file.
     pub(super) files: Vec<(SuiteIx, Arc<str>)>,
     gone: BTreeSet<usize>,
@@ -30,6 +33,7 @@ pub(super) struct PlannedTest {
     pub(super) file: usize,
     pub(super) name: Arc<str>,
     pub(super) policy: usize,
+    needs: NeedsIx,
     pub(super) failures: u16,
     pub(super) losses: u16,
     pub(super) verdict: Option<Verdict>,
@@ -43,6 +47,8 @@ impl Plan {
         let mut plan = Self {
             policy: submission.policy.clone(),
             policies: submission.policies.clone(),
+            needs: submission.needs.clone(),
+            held_needs: BTreeMap::new(),
             files: Vec::new(),
             gone: BTreeSet::new(),
             tests: Vec::new(),
@@ -68,10 +74,27 @@ impl Plan {
     fn add_test(&mut self, file: usize, draft: &TestDraft, holder: Option<Token>) {
         let over = self.cancelled || self.failed.contains(&self.files[file].0);
         let verdict = if draft.ignored { Some(Verdict::Skipped) } else { over.then_some(Verdict::NotRun) };
-        let holder = holder.filter(|_| verdict.is_none());
+        // A lease that finds a test which needs something else does not hold it.
+        let holds = |token: &Token| self.held_needs.get(token) == Some(&draft.needs);
+        let holder = holder.filter(|token| verdict.is_none() && holds(token));
         let (name, policy) = (Arc::clone(&draft.name), draft.policy.at());
-        let (failures, losses, has_run, gone) = (0, 0, false, false);
-        self.tests.push(PlannedTest { file, name, policy, failures, losses, verdict, has_run, gone, holder });
+        let (failures, losses, has_run, gone, needs) = (0, 0, false, false, draft.needs);
+        self.tests.push(PlannedTest { file, name, policy, needs, failures, losses, verdict, has_run, gone, holder });
+    }
+
+    /// What a shard needs beside its slot: what each of its tests does.
+    pub(super) fn lease_needs(&mut self, token: Token, work: &Work) -> Result<Needs, String> {
+        let Work::Run(_, tests) = work else {
+            self.held_needs.insert(token, NeedsIx(0));
+            return Ok(Needs::default());
+        };
+        let needs: BTreeSet<NeedsIx> =
+            tests.iter().map(|&test| self.test(test).map(|test| test.needs)).collect::<Result<_, _>>()?;
+        let [needs] = needs.into_iter().collect::<Vec<_>>()[..] else {
+            return Err(format!("the tests of {token} need different things"));
+        };
+        self.held_needs.insert(token, needs);
+        Ok(needs.at().checked_sub(1).map_or_else(Needs::default, |at| self.needs[at].clone()))
     }
 
     pub(super) fn test(&self, ix: TestIx) -> Result<&PlannedTest, String> {

@@ -10,6 +10,7 @@ mod slot;
 use crate::command::{Command, Entry, ReplyTo, SessionId, Setup};
 use crate::effect::{Effect, GrantedWork, ToWorker};
 use crate::entropy::Entropy;
+use crate::event::Event;
 use crate::state::Place;
 use crate::step::Core;
 use clock::Clock;
@@ -91,6 +92,23 @@ pub fn rehearse(submissions: Vec<Submission>, setup: Setup, stations: &[Station]
     Rehearsal::new(submissions, setup, stations, play).run()
 }
 
+/// Whoever looks on: is told of every event, with the core as it stands after the step.
+pub type Onlooker<'a> = dyn FnMut(Time, &Core, &Event) + 'a;
+
+/// Rehearses runs with an onlooker.
+#[must_use]
+pub fn rehearse_before(
+    submissions: Vec<Submission>,
+    setup: Setup,
+    stations: &[Station],
+    play: &Play<'_>,
+    onlooker: &mut Onlooker<'_>,
+) -> Played {
+    let mut rehearsal = Rehearsal::new(submissions, setup, stations, play);
+    rehearsal.onlooker = Some(onlooker);
+    rehearsal.run()
+}
+
 /// What happens next in a rehearsal.
 enum Happening {
     /// Words reach the coordinator.
@@ -115,6 +133,7 @@ struct Rehearsal<'a> {
     out: Played,
     tick_at: Option<Time>,
     live: usize,
+    onlooker: Option<&'a mut Onlooker<'a>>,
 }
 
 impl<'a> Rehearsal<'a> {
@@ -156,6 +175,7 @@ impl<'a> Rehearsal<'a> {
             out: Played::default(),
             tick_at: None,
             live,
+            onlooker: None,
         }
     }
 
@@ -188,10 +208,13 @@ impl<'a> Rehearsal<'a> {
         let step = self.core.step(now, &mut self.entropy, command);
         self.out.steps += 1;
         for event in &step.events {
+            if let Some(onlooker) = &mut self.onlooker {
+                onlooker(now, &self.core, event);
+            }
             match event {
-                crate::Event::ShardLeased { .. } => self.out.shards += 1,
-                crate::Event::TestsGivenBack { .. } => self.out.steals += 1,
-                crate::Event::RunEnded { .. } => self.live -= 1,
+                Event::ShardLeased { .. } => self.out.shards += 1,
+                Event::TestsGivenBack { .. } => self.out.steals += 1,
+                Event::RunEnded { .. } => self.live -= 1,
                 _ => {}
             }
         }

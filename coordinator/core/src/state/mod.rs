@@ -3,6 +3,7 @@
 mod file;
 mod fold;
 mod lease;
+mod members;
 mod observed;
 mod queue;
 mod run;
@@ -11,6 +12,7 @@ mod test;
 
 pub use file::{File, Listed};
 pub use lease::{Lease, Leases};
+pub use members::Members;
 pub use observed::Observed;
 pub use queue::{Entry, Queue, Rank, Waiting};
 pub use run::{Discovery, Group, Phase, Run, Suite};

@@ -2,6 +2,7 @@
 
 use super::file::File;
 use super::lease::Lease;
+use super::members::Members;
 use super::observed::Observed;
 use super::queue::Queue;
 use super::test::{Place, Test};
@@ -111,7 +112,7 @@ pub struct Group {
     /// Whether it has a fixture to share; a group without one is a single test.
     pub shared: bool,
     /// Its tests, in order.
-    pub tests: Vec<TestIx>,
+    pub tests: Members,
     /// How many of them wait in the queue.
     pub waiting: u32,
     /// How long those may take.

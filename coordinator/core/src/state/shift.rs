@@ -2,6 +2,7 @@
 //! one: the fold says what moves where, and this keeps the books.
 
 use super::lease::Leases;
+use super::members::Members;
 use super::queue::{Entry, Queue, Rank, Waiting};
 use super::run::{Discovery, Group, Run};
 use super::test::{Place, Test};
@@ -180,27 +181,26 @@ pub(super) fn add_test(
     let costs = run.suite(run.file(file).suite).costs;
     // Whoever comes first sets up what the others find there.
     let mut setup = if run.file(file).tests.is_empty() { costs.file } else { Micros::ZERO };
-    let group = match &draft.group {
-        Some(key) => {
-            let key = (key.clone(), draft.needs);
-            match run.file(file).groups.get(&key) {
-                Some(&group) => group,
-                None => {
-                    setup += costs.group;
-                    let group = add_group(run, file, draft.needs, true);
-                    run.files[file.at()].groups.insert(key, group);
-                    group
-                }
-            }
-        }
-        None => add_group(run, file, draft.needs, false),
-    };
     let test = TestIx::nth(run.tests.len());
+    let known = draft.group.as_ref().and_then(|key| run.file(file).groups.get(&(key.clone(), draft.needs)).copied());
+    // The queue is told of a group by its first waiting test, so the group must hold it before it is queued.
+    let group = match known {
+        Some(group) => {
+            run.groups[group.at()].tests.push(test);
+            group
+        }
+        None => {
+            let group = add_group(run, file, draft.needs, draft.group.is_some(), test);
+            if let Some(key) = &draft.group {
+                setup += costs.group;
+                run.files[file.at()].groups.insert((key.clone(), draft.needs), group);
+            }
+            group
+        }
+    };
     let place = if draft.ignored || run.policy.list_only { Place::Done(Verdict::Skipped) } else { place };
     run.tests.push(Test::new(draft, file, group, place, setup));
     run.files[file.at()].tests.push(test);
-    // The queue is told of a group by its first waiting test, so the group must hold it before it is queued.
-    run.groups[group.at()].tests.push(test);
     if place == Place::Waiting && run.group(group).waiting == 0 && probes(run, file, draft) {
         run.files[file.at()].probe = Some(group);
     }
@@ -217,13 +217,13 @@ fn probes(run: &Run, file: FileIx, draft: &TestDraft) -> bool {
     unknown && cheap && matches!(draft.estimate.source, Source::Default | Source::Suite)
 }
 
-fn add_group(run: &mut Run, file: FileIx, needs: NeedsIx, shared: bool) -> GroupIx {
+fn add_group(run: &mut Run, file: FileIx, needs: NeedsIx, shared: bool, first: TestIx) -> GroupIx {
     let group = GroupIx::nth(run.groups.len());
     run.groups.push(Group {
         file,
         needs,
         shared,
-        tests: Vec::new(),
+        tests: Members::of(first),
         waiting: 0,
         estimate: Micros::ZERO,
         upper: Micros::ZERO,
@@ -328,7 +328,7 @@ pub(super) fn reopen_discovery(run: &mut Run, suite: SuiteIx) {
 
 fn waiting_group(run: &Run, group: GroupIx) -> Waiting {
     let Group { file, estimate, upper, guesses, ref tests, .. } = *run.group(group);
-    let first = run.test(tests[0]);
+    let first = run.test(tests.first());
     let rank = match run.policy.shuffle {
         Some(seed) => Rank::by_chance(seed, group.0),
         None if run.policy.order == Order::Risk && first.risk > 0 => Rank::by_risk(first.risk),

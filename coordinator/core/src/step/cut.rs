@@ -8,6 +8,7 @@ mod size;
 
 use super::Turn;
 use crate::event::Work;
+use crate::mutant::{self, Mutant};
 use crate::presence::Standing;
 use crate::state::{Entry, Queue, Rank, Run};
 use filling::Filling;
@@ -24,10 +25,6 @@ pub(super) struct Asker {
 
 /// At most so many slots are dealt to at once: a cut visits that many groups for each that it takes.
 const STRIDE: usize = 64;
-
-/// After so many times that others went first, work that needs resources keeps them for itself: nobody else is granted
-/// any of them until it has had its turn.
-pub(super) const BYPASSES: u32 = 100;
 
 /// What waits in one queue of a run, and how urgent it is.
 struct Candidate<'a> {
@@ -75,21 +72,25 @@ impl Turn<'_> {
             && run.needs_of(needs).iter().all(|need| {
                 let taken = self.core.state.seats.get(&need.resource).copied().unwrap_or_default();
                 let seats = self.core.setup.resources.get(&need.resource).copied().unwrap_or_default();
-                let room = taken.saturating_add(need.seats) <= seats
-                    || crate::mutant::is(crate::mutant::Mutant::SeatsUncounted);
+                let room = taken.saturating_add(need.seats) <= seats || mutant::is(Mutant::SeatsUncounted);
                 room && !self.is_kept(&need.resource, (run.id, suite, needs))
             })
     }
 
-    /// Whether somebody else has been passed over so often that the resource is kept for them.
+    /// Whether somebody else has been passed over so often that the resource is kept for them. Of several, the first in
+    /// order has it: else they would keep it from each other for ever.
     fn is_kept(&self, resource: &str, asks: (RunId, SuiteIx, NeedsIx)) -> bool {
+        let starved = |times: u32| times >= self.core.setup.tuning.bypasses;
+        let mine = self.core.presence.bypassed.get(&asks).is_some_and(|&times| starved(times));
+        let mine = mine && !mutant::is(Mutant::KeptByAll);
         self.core.presence.bypassed.iter().any(|(&(run, suite, needs), &times)| {
-            let waits = |run: &Run| run.suite(suite).queues.contains_key(&needs);
-            times >= BYPASSES
-                && (run, suite, needs) != asks
-                && self
-                    .run(run)
-                    .is_some_and(|run| waits(run) && run.needs_of(needs).iter().any(|need| &*need.resource == resource))
+            let before = (run, suite, needs) < asks || (!mine && (run, suite, needs) != asks);
+            starved(times)
+                && before
+                && self.run(run).is_some_and(|run| {
+                    run.suite(suite).queues.contains_key(&needs)
+                        && run.needs_of(needs).iter().any(|need| &*need.resource == resource)
+                })
         })
     }
 
@@ -155,7 +156,7 @@ impl Turn<'_> {
                     break;
                 }
             }
-            return filling.as_taken();
+            return filling.in_turn();
         }
         let warm = self.core.presence.warm.get(&(asker.worker, asker.slot));
         let warm = warm.filter(|warm| warm.run == run.id && warm.suite == from.suite).and_then(|warm| warm.file);

@@ -36,6 +36,7 @@ impl Turn<'_> {
     /// Asks the workers that served the run to tear down what they keep warm for it.
     fn close(&mut self, run: RunId) {
         self.record(Event::RunClosing { run });
+        self.forget_waits(run);
         self.core.agenda.clear(Deadline::RunLimit(run));
         self.core.agenda.clear(Deadline::RetryDue(run));
         self.core.agenda.set(Deadline::CloseOverdue(run), self.now + self.core.setup.tuning.close);
@@ -63,6 +64,11 @@ impl Turn<'_> {
             self.record(Event::RunErred { run, suite: None, error });
         }
         self.record(Event::WorkerClosed { run, worker });
+    }
+
+    /// What was only of use while the run had something to do.
+    fn forget_waits(&mut self, run: RunId) {
+        self.core.presence.bypassed.retain(|&(of, ..), _| of != run);
     }
 
     /// No run waits for the worker any more.

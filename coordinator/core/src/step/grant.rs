@@ -2,7 +2,7 @@
 //! its share.
 
 use super::Turn;
-use super::cut::{Asker, BYPASSES};
+use super::cut::Asker;
 use crate::agenda::Deadline;
 use crate::command::Share;
 use crate::effect::{Grant, GrantedWork, ToWorker};
@@ -73,6 +73,9 @@ impl Turn<'_> {
             })
             .collect();
         order.sort_unstable();
+        if mutant::is(Mutant::SharesIgnored) {
+            order.sort_by_key(|&(.., run)| run);
+        }
         order.into_iter().find_map(|(.., run)| self.cut(run, asker).map(|work| (run, work)))
     }
 
@@ -83,6 +86,14 @@ impl Turn<'_> {
 
     fn quota_left(&self, run: &Run, leases: usize) -> bool {
         self.share_of(run).quota.is_none_or(|quota| leases < quota as usize)
+    }
+
+    /// Where a run stands against others: see [`Turn::turn_of`].
+    pub(super) fn turn_of_run(&self, run: &Run) -> u64 {
+        let of_project = self.core.state.runs.values().filter(|other| other.project == run.project);
+        let used =
+            of_project.filter(|other| other.phase == Phase::Running).map(|other| shares_of(other, other.leases.len()));
+        self.turn_of(run, used.sum())
     }
 
     /// Where a run stands, the smallest first: what its project uses with one more lease of it, by the project's weight;
@@ -161,7 +172,7 @@ impl Turn<'_> {
         }
         for passed in passed {
             let times = self.core.presence.bypassed.entry(passed).or_default();
-            *times = times.saturating_add(1).min(BYPASSES);
+            *times = times.saturating_add(1);
         }
     }
 

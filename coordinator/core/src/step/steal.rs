@@ -10,8 +10,8 @@ use crate::effect::ToWorker;
 use crate::event::Event;
 use crate::mutant::{self, Mutant};
 use crate::presence::Standing;
-use crate::state::{Lease, Place, Run};
-use regatta_domain::{GroupIx, Micros, NeedsIx, TestIx, Token};
+use crate::state::{Lease, Phase, Place, Run};
+use regatta_domain::{GroupIx, Micros, NeedsIx, RunId, TestIx, Token};
 use std::collections::BTreeSet;
 
 /// How soon idle slots look again: what is not worth taking from a slot now may be, once its running test has taken long.
@@ -27,6 +27,12 @@ impl Turn<'_> {
     pub(super) fn steal(&mut self) {
         let waits = self.core.agenda.has(Deadline::Rebalance);
         if waits && self.core.state.leases.len() > FEW {
+            return;
+        }
+        if self.make_room() {
+            if !waits {
+                self.core.agenda.set(Deadline::Rebalance, self.now + LOOK_AGAIN);
+            }
             return;
         }
         let idle = self.core.presence.asks.idle();
@@ -48,6 +54,52 @@ impl Turn<'_> {
         }
     }
 
+    /// Where a run has work, holds nothing, and no slot is free: asks a run that is further above its share for all that one
+    /// of its slots has not begun, so that the slot is free once its running test has ended. Whether anybody waits so.
+    fn make_room(&mut self) -> bool {
+        let live = self.core.state.runs.values().filter(|run| run.phase == Phase::Running);
+        if live.clone().nth(1).is_none() || self.core.presence.asks.idle() > 0 {
+            return false;
+        }
+        let waits =
+            |run: &&Run| run.leases.is_empty() && run.suites.iter().any(|suite| suite.queues.contains_key(&NeedsIx(0)));
+        let Some(waiting) = live.clone().filter(waits).min_by_key(|run| (self.turn_of_run(run), run.id)) else {
+            return false;
+        };
+        let above = live.filter(|run| !run.leases.is_empty() && self.turn_of_run(run) > self.turn_of_run(waiting));
+        let above: BTreeSet<RunId> = above.map(|run| run.id).collect();
+        let asked = self.core.presence.progress.values().any(|progress| !progress.stealing.is_empty());
+        if asked || above.is_empty() || mutant::is(Mutant::SharesIgnored) {
+            return true;
+        }
+        let longest = self.core.state.leases.longest().filter(|(_, lease)| above.contains(&lease.run)).take(FEW);
+        let found = longest
+            .map(|(token, lease)| self.victim(token, lease))
+            .find(|(victim, first)| self.may_be_asked(victim) && victim.token == *first)
+            .map(|(victim, _)| (victim.token, victim.lease.worker, victim.all()));
+        if let Some((token, worker, tests)) = found.filter(|(.., tests)| !tests.is_empty()) {
+            self.progress(token).stealing.clone_from(&tests);
+            self.send(worker, ToWorker::Steal { token, tests });
+        }
+        true
+    }
+
+    /// A lease as one that may be taken from, and the one that its slot works on.
+    fn victim<'a>(&'a self, token: Token, lease: &'a Lease) -> (Victim<'a>, Token) {
+        let held = self.core.state.slots.get(&(lease.worker, lease.slot));
+        let first = held.and_then(BTreeSet::first).copied().unwrap_or(token);
+        let run = &self.core.state.runs[&lease.run];
+        let victim = Victim {
+            run,
+            lease,
+            token,
+            at: self.at(lease, token, first),
+            speed: self.core.presence.speed(lease.worker),
+            cost: self.cost_of_taking(run, lease),
+        };
+        (victim, first)
+    }
+
     /// The best leases to take from, at most so many, and what to take: the tail of each, in whole groups.
     fn loot(&self, most: usize) -> Vec<(Token, Vec<TestIx>)> {
         if most == 0 {
@@ -55,33 +107,9 @@ impl Turn<'_> {
         }
         let mut worth = Vec::new();
         for (token, lease) in self.core.state.leases.longest().take(most.saturating_mul(2).max(FEW)) {
-            let held = self.core.state.slots.get(&(lease.worker, lease.slot));
-            let first = held.and_then(BTreeSet::first).copied().unwrap_or(token);
-            let run = &self.core.state.runs[&lease.run];
-            let victim = Victim {
-                run,
-                lease,
-                token,
-                at: self.at(lease, token, first),
-                speed: self.core.presence.speed(lease.worker),
-                cost: self.cost_of_taking(run, lease),
-            };
+            let (victim, first) = self.victim(token, lease);
             if self.may_be_asked(&victim) && self.is_worth_it(&victim, first) {
                 worth.push((victim.waiting(), token, victim));
-            }
-        }
-        if std::env::var_os("DBG2").is_some() {
-            if let Some((t, l)) = self.core.state.leases.longest().next() {
-                eprintln!(
-                    "look at {:?} idle {} leases {} longest left {:?} open {} run waiting {:?} worth {} token {t}",
-                    self.now.0 % 1_000_000_000_000,
-                    most,
-                    self.core.state.leases.len(),
-                    l.left,
-                    l.open,
-                    self.core.state.runs[&l.run].waiting(),
-                    worth.len()
-                );
             }
         }
         worth.sort_by_key(|&(waiting, token, _)| std::cmp::Reverse((waiting, token)));
@@ -145,6 +173,12 @@ impl Victim<'_> {
     fn waiting(&self) -> Micros {
         let at = self.at.map_or(Micros::ZERO, |test| self.run.test(test).takes());
         self.lease.left.saturating_sub(at) * 1_000 / self.speed
+    }
+
+    /// Everything that has not begun.
+    fn all(&self) -> Vec<TestIx> {
+        let waits = |&&test: &&TestIx| self.run.test(test).place == Place::Leased(self.token) && Some(test) != self.at;
+        self.lease.tests.iter().filter(waits).copied().collect()
     }
 
     /// Whole groups from the end of the lease, about half of what waits, and at least one. The group at work is split

@@ -1,6 +1,7 @@
 //! A shard in the making.
 
 use super::size::Size;
+use crate::mutant::{self, Mutant};
 use crate::state::{Group, Place, Queue, Run};
 use regatta_domain::limits::TESTS_PER_SHARD;
 use regatta_domain::{Costs, FileIx, GroupIx, Micros, TestIx};
@@ -55,12 +56,14 @@ impl<'a> Filling<'a> {
         let Group { tests, estimate, shared, .. } = self.run.group(group);
         let again = if *shared { self.costs.file + self.costs.group } else { Micros::ZERO };
         let large = *estimate > self.size.time * 2 && *estimate > again * WORTH_SPLITTING;
-        for &test in tests {
+        let large = large || (mutant::is(Mutant::GroupsTorn) && *shared);
+        for test in tests.iter() {
             let found = self.run.test(test);
             if found.place != Place::Waiting {
                 continue;
             }
-            if !self.has_room() || (large && !self.tests.is_empty() && self.time >= self.size.time) {
+            let torn = mutant::is(Mutant::GroupsTorn) && !self.tests.is_empty();
+            if !self.has_room() || (large && !self.tests.is_empty() && (torn || self.time >= self.size.time)) {
                 break;
             }
             self.tests.push(test);
@@ -70,7 +73,7 @@ impl<'a> Filling<'a> {
     }
 
     /// In the order in which they were taken: what may take longest first.
-    pub(super) fn as_taken(self) -> Vec<TestIx> {
+    pub(super) fn in_turn(self) -> Vec<TestIx> {
         self.tests
     }
 
