@@ -97,7 +97,8 @@ fn a_store_of_a_newer_version_is_left_alone() {
         let cases: [&[&str]; 3] = [&["run"], &["runs"], &["coordinator", "--listen", "127.0.0.1:0", "--data", &data]];
         for args in cases {
             let said = Said::by(project.path(), args);
-            let what = format!("{file} was written by a newer Regatta (its version is 99, this one knows up to {known})");
+            let what =
+                format!("{file} was written by a newer Regatta (its version is 99, this one knows up to {known})");
             let wanted = [&*what, "use that Regatta, or another data directory", "Exit code 3 (infrastructure)"];
             assert_told(&said.stderr, &wanted);
             assert_eq!((said.code, said.stderr.matches("newer Regatta").count()), (3, 1), "{args:?}: {}", said.stderr);
