@@ -1,14 +1,15 @@
 //! What Regatta's own core makes of a case: it is rehearsed on a virtual clock, with what is known beforehand as its plan
 //! and with the truth as its play.
 
-use super::Case;
+use super::{Case, Test};
 use regatta_core::rehearsal::{Play, Station, rehearse};
 use regatta_core::{Setup, Tuning};
+use regatta_domain::history::{Estimator, Sample, TestHistory};
 use regatta_domain::plan::PlannedSuite;
 use regatta_domain::policy::{RunPolicy, TestPolicy};
 use regatta_domain::submission::{FileDraft, Submission, SuiteDraft, TestDraft};
 use regatta_domain::{
-    Costs, Estimate, FileKey, Level, Micros, Need, Needs, NeedsIx, PolicyIx, RunId, RunnerKind, Source, TestKey,
+    Costs, Estimate, FileKey, Level, Micros, Need, Needs, NeedsIx, PolicyIx, RunId, RunnerKind, Source, TestKey, Time,
 };
 use std::sync::Arc;
 
@@ -111,39 +112,40 @@ fn thousandths(speed: f64) -> u32 {
     (speed * 1e3).round() as u32
 }
 
-/// What is believed of tests without history: the mean of their file, shrunk towards that of the suite.
-struct Beliefs {
-    of_file: Vec<(f64, f64)>,
-    of_suite: Option<(f64, f64)>,
-}
+/// What is believed of tests: what is known of them, or what the coordinator's own estimator makes of those like them.
+struct Beliefs(Estimator);
 
 impl Beliefs {
     fn of(case: &Case) -> Self {
-        let mut of_file = vec![(0.0, 0.0); case.files()];
-        let mut suite = (0.0, 0.0);
-        for test in &case.tests {
-            if let Some(known) = test.history {
-                for sums in [&mut of_file[test.file as usize], &mut suite] {
-                    sums.0 += known.mean;
-                    sums.1 += 1.0;
-                }
-            }
-        }
-        Self { of_file, of_suite: (suite.1 > 0.0).then_some(suite) }
+        let known = |test: &Test| {
+            let known = test.history?;
+            Some(TestHistory::imported(micros(known.mean), Some(spread(known.spread)), Time(1)))
+        };
+        let known: Vec<(&Test, TestHistory)> =
+            case.tests.iter().filter_map(|test| Some((test, known(test)?))).collect();
+        Self(Estimator::of(known.iter().map(|(test, known)| {
+            let (file, name) = parts(&test.id);
+            Sample { file, group: test.group.as_deref(), name, known }
+        })))
     }
 
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "spreads are small")]
-    fn of_test(&self, test: &super::Test) -> Estimate {
-        if let Some(known) = test.history {
-            let spread = (known.spread * 1e3).round() as u16;
-            return Estimate { mean: micros(known.mean), spread, source: Source::Own };
+    fn of_test(&self, test: &Test) -> Estimate {
+        match test.history {
+            Some(known) => Estimate { mean: micros(known.mean), spread: spread(known.spread), source: Source::Own },
+            None => {
+                let (file, name) = parts(&test.id);
+                self.0.estimate(file, test.group.as_deref(), name, None)
+            }
         }
-        let Some((sum, tests)) = self.of_suite else {
-            return Estimate { mean: Micros::from_ms(100), spread: 1_000, source: Source::Default };
-        };
-        let (of_file, in_file) = self.of_file[test.file as usize];
-        let mean = (of_file + 2.0 * sum / tests) / (in_file + 2.0);
-        let source = if in_file > 0.0 { Source::File } else { Source::Suite };
-        Estimate { mean: micros(mean), spread: 1_000, source }
     }
+}
+
+/// The file of an id, and the name within it.
+fn parts(id: &str) -> (&str, &str) {
+    id.split_once("::").unwrap_or((id, id))
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "spreads are small")]
+fn spread(deviation: f64) -> u16 {
+    (deviation * 1e3).round() as u16
 }
