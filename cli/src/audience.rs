@@ -6,7 +6,8 @@ use crate::colour::When;
 use crate::config::profile::{Report, ReportFormat};
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::render::{self, Ending, Options, Paint, Screen};
+use crate::forecast::{Fleet, Prospect, QUICK, before};
+use crate::render::{self, Ending, Options, Paint, Screen, words};
 use crate::report::{self, Recording, Stream, Target};
 use crate::view::{News, Outputs, View};
 use regatta_domain::result::OutputRef;
@@ -19,6 +20,8 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Setting {
     /// The slots that are asked for; 0 where the fleet decides.
     pub(crate) slots: u32,
+    /// What a run is predicted on; `None` where that is not known.
+    pub(crate) fleet: Option<Fleet>,
     /// The profile, where it is not the default.
     pub(crate) profile: Option<String>,
     /// The coordinator, where there is one.
@@ -82,7 +85,8 @@ impl Audience {
 
     /// Nobody: for work that has no progress worth showing.
     pub(crate) fn nobody(colour: When) -> Self {
-        let setting = Setting { slots: 0, profile: None, on: None, selection: None, flags: Vec::new(), colour };
+        let setting =
+            Setting { slots: 0, fleet: None, profile: None, on: None, selection: None, flags: Vec::new(), colour };
         Self { screen: None, stream: None, recordings: Vec::new(), targets: Vec::new(), setting, trouble: Vec::new() }
     }
 
@@ -135,6 +139,23 @@ impl Audience {
         }
     }
 
+    /// What is possible for a run that aims at a time, as a line to be said once it is known; it takes a while to find out.
+    pub(crate) fn foresee(&self, view: &View) -> Option<impl FnOnce() -> String + Send + use<>> {
+        let (target, fleet) = (view.policy.target?, self.setting.fleet.clone()?);
+        if self.screen.is_none() || view.policy.list_only || view.planned_count() > QUICK {
+            return None;
+        }
+        let view = view.clone();
+        Some(move || {
+            let known = if view.files_to_list() > 0 { ", as far as the tests are known" } else { "" };
+            let prospect = Prospect::new(&view, fleet);
+            if prospect.count() == 0 {
+                return format!("target {}: no test is known yet", words::span(target));
+            }
+            format!("{}{known}", before(&prospect, target))
+        })
+    }
+
     /// Writes a line of its own.
     pub(crate) fn say(&mut self, line: &str) {
         if let Some(screen) = &mut self.screen {
@@ -144,10 +165,10 @@ impl Audience {
 
     /// Writes the reports, sums the run up, and tells how the process ends.
     pub(crate) fn finish(mut self, view: &View, outputs: &Outputs, exit: Exit) -> Exit {
-        let slots = self.setting.slots;
+        let (slots, fleet) = (self.setting.slots, self.setting.fleet.as_ref());
         let (selection, flags) = (self.setting.selection.as_deref(), &self.setting.flags);
         let mut written: Vec<String> = Vec::new();
-        let ending = Ending { exit, slots, selection, flags, reports: &[] };
+        let ending = Ending { exit, slots, fleet, selection, flags, reports: &[] };
         for target in &self.targets {
             match target.write(view, outputs, &ending) {
                 Ok(paths) => written.extend(paths.iter().map(|path| path.display().to_string())),
@@ -161,7 +182,7 @@ impl Audience {
             }
         }
         let exit = if self.trouble.is_empty() { exit } else { report::exit_without_report(exit) };
-        let ending = Ending { exit, slots, selection, flags, reports: &written };
+        let ending = Ending { exit, slots, fleet, selection, flags, reports: &written };
         if let Some(mut stream) = self.stream
             && let Err(gone) = stream.finish(view, &ending)
         {

@@ -13,6 +13,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, Interval, interval, sleep};
 use tonic::Streaming;
 use tonic::transport::Channel;
@@ -68,6 +69,7 @@ pub(crate) async fn follow(
         fetching: 0,
         fetched,
         arriving,
+        foreseen: None,
         frames: interval(FRAME),
         curious: signal(SignalKind::user_defined1()).map_err(Error::Signal)?,
         shutdown,
@@ -88,6 +90,8 @@ struct Follower {
     fetching: usize,
     fetched: mpsc::Sender<Arrived>,
     arriving: mpsc::Receiver<Arrived>,
+    /// What is possible for a run that aims at a time, once somebody has worked that out.
+    foreseen: Option<JoinHandle<String>>,
     frames: Interval,
     curious: Signal,
     shutdown: Option<watch::Receiver<Asked>>,
@@ -163,6 +167,7 @@ impl Follower {
                     Err(status) => return Ok(Some(status)),
                 },
                 Some(arrived) = self.arriving.recv() => self.arrived(arrived, audience),
+                line = known(&mut self.foreseen) => audience.say(&line),
                 _ = self.frames.tick() => audience.tick(&self.view),
                 Some(()) = self.curious.recv() => audience.running(&self.view),
                 asked = heard(&mut self.shutdown) => self.ask(asked, audience).await,
@@ -171,7 +176,11 @@ impl Follower {
     }
 
     fn take(&mut self, event: v1::RunEvent, audience: &mut Audience) -> Result<(), Error> {
+        let begun = self.view.begun;
         let news = self.view.apply(event).map_err(Error::Nonsense)?;
+        if !begun && self.view.begun {
+            self.foreseen = audience.foresee(&self.view).map(tokio::task::spawn_blocking);
+        }
         for item in &news {
             if let News::Verdict(test, _) = item
                 && let Some(output) = audience.wants(&self.view, *test)
@@ -238,6 +247,18 @@ pub(crate) async fn output_of(client: &mut RunsClient<Channel>, digest: Digest) 
         bytes.extend_from_slice(&chunk.data);
     }
     Ok(bytes)
+}
+
+/// Waits for what is worked out, once; for ever where nothing is.
+async fn known(foreseen: &mut Option<JoinHandle<String>>) -> String {
+    if let Some(task) = foreseen {
+        let line = task.await;
+        *foreseen = None;
+        if let Ok(line) = line {
+            return line;
+        }
+    }
+    std::future::pending().await
 }
 
 /// Waits for the next signal; for ever where none can come.

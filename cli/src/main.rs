@@ -10,6 +10,7 @@ mod config;
 mod error;
 mod exit;
 mod follow;
+mod forecast;
 mod here;
 mod intent;
 mod link;

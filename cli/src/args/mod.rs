@@ -7,6 +7,7 @@ mod complete;
 mod fleet;
 mod history;
 mod look;
+mod plan;
 mod run;
 mod value;
 
@@ -15,6 +16,7 @@ pub(crate) use history::{
     ExportArgs, ExportFormat, HistoryArgs, HistoryCommand, ImportArgs, ShowArgs, TimingFormat, Whose,
 };
 pub(crate) use look::{ConfigArgs, ConfigCommand, DoctorArgs, ExplainArgs, InitArgs, ListArgs, SchemaArgs};
+pub(crate) use plan::{PlanArgs, SplitArgs, SplitFormat};
 pub(crate) use run::{Display, ReportArgs, RerunArgs, Rules, RunArgs, Selection, Where};
 pub(crate) use value::{
     FailureOutput, Fallback, NoTests, Progress, ReportArg, RunRef, ServerUrl, ShareArg, StatusLevel, StreamFormat,
@@ -50,6 +52,7 @@ const EXAMPLES: &str = "\
 Examples:
   regatta run                              everything, with or without a regatta.toml
   regatta run -E 'file(tests/api/*) - tag(slow)'
+  regatta plan --target 5m                 how long it takes, and how many slots reach five minutes
   regatta rerun                            what failed, did not run, or is new since
   regatta coordinator --listen 0.0.0.0:7420
   regatta worker --on http://build:7420
@@ -92,6 +95,10 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Show which tests a selection holds
     List(ListArgs),
+    /// Predict how long a run takes, and what it takes to make it shorter
+    Plan(PlanArgs),
+    /// Print one part of a suite, for CI jobs that share nothing
+    Split(SplitArgs),
     /// Run what failed, did not run, or is new since a run
     Rerun(RerunArgs),
     /// Follow a run on a coordinator

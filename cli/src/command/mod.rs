@@ -10,11 +10,13 @@ mod history;
 mod init;
 mod list;
 mod place;
+mod plan;
 mod report;
 mod rerun;
 mod run;
 mod runs;
 mod schema;
+mod split;
 mod watch;
 mod worker;
 mod workers;
@@ -33,6 +35,8 @@ pub(crate) fn perform(command: Command, context: &Context<'_>) -> Result<Exit, E
     match command {
         Command::Run(args) => run::run(context.run(args)?, context),
         Command::List(args) => list::list(context.list(args)?, context),
+        Command::Plan(args) => plan::plan(args, context),
+        Command::Split(args) => split::split(args, context),
         Command::Rerun(args) => rerun::rerun(context.rerun(args)?, context),
         Command::Watch(args) => watch::watch(args, context),
         Command::Report(args) => report::report(args, context),

@@ -8,6 +8,7 @@ use crate::config::value::Shuffle;
 use crate::error::{Error, Mistake};
 use crate::exit::Exit;
 use crate::follow::{self, Followed, follow};
+use crate::forecast::Fleet;
 use crate::here::{Here, slots_of_machine};
 use crate::intent::{Context, Place, Plan, Run};
 use crate::view::{ErrorAt, View};
@@ -17,6 +18,7 @@ use regatta_domain::filter::Filter;
 use regatta_domain::report::{CancelCause, RunOutcome};
 use regatta_domain::result::RunErrorKind;
 use regatta_runtime::shutdown::{Asked, on_signals};
+use regatta_wire::limits::MESSAGE_BYTES;
 use regatta_wire::submission::{Override, Request, SuiteRequest};
 use regatta_wire::v1;
 use regatta_wire::v1::runs_client::RunsClient;
@@ -101,7 +103,9 @@ impl Mission<'_> {
         needs::refuse_unoffered(rules, &resources)?;
         let mut here = Here::start(&config.base, resources).await?;
         here.add_worker(slots, config.labels())?;
-        let setting = self.setting(slots.into(), None);
+        let mut setting = self.setting(slots.into(), None);
+        let config = &self.plan.config;
+        setting.fleet = Some(Fleet::here(slots.into(), &config.labels(), config.resources()));
         let channel = here.channel.clone();
         let done = tokio::select! {
             done = self.run(channel, setting) => done,
@@ -112,7 +116,9 @@ impl Mission<'_> {
 
     /// Runs on the workers of a coordinator.
     async fn on(self, channel: Channel, url: &str) -> Result<Exit, Error> {
-        let setting = self.setting(0, Some(url.to_owned()));
+        let mut setting = self.setting(0, Some(url.to_owned()));
+        // Without it, nothing is predicted; the run goes on none the less.
+        setting.fleet = super::plan::fleet(channel.clone()).await.ok().as_ref().and_then(Fleet::of);
         self.run(channel, setting).await
     }
 
@@ -122,14 +128,12 @@ impl Mission<'_> {
         let colour = self.context.global.color.unwrap_or_default();
         let filter = &self.plan.chosen.filter;
         let selection = (*filter != Filter::All).then(|| filter.to_string());
-        Setting { slots, profile, on, selection, flags: Vec::new(), colour }
+        Setting { slots, fleet: None, profile, on, selection, flags: Vec::new(), colour }
     }
 
     async fn run(self, channel: Channel, mut setting: Setting) -> Result<Exit, Error> {
-        use regatta_wire::limits::MESSAGE_BYTES;
         let run = RunId(Uuid::new_v4());
-        let mut client =
-            RunsClient::new(channel).max_decoding_message_size(MESSAGE_BYTES).max_encoding_message_size(MESSAGE_BYTES);
+        let mut client = large(channel);
         let request = request(&self.plan, self.rerun_of, &mut client, run).await?;
         if let Some(seed) = request.policy.shuffle {
             setting.flags.push(format!("--shuffle={seed}"));
@@ -219,23 +223,31 @@ pub(super) async fn perform_listing(plan: Plan, context: &Context<'_>) -> Result
     let resources = needs::enough_for(&plan.rules, plan.config.resources());
     let mut here = Here::start(&plan.config.base, resources).await?;
     here.add_worker(slots_of_machine(), plan.config.labels())?;
-    let mut client = RunsClient::new(here.channel.clone());
-    let listing = async {
-        let run = RunId(Uuid::new_v4());
-        let mut request = request(&plan, None, &mut client, run).await?;
-        request.policy.list_only = true;
-        let submitted = client.submit(v1::SubmitRequest::from(&request)).await;
-        submitted.map_err(|status| Error::infrastructure("the tests cannot be listed").because(&status))?;
-        let mut audience = Audience::nobody(context.global.color.unwrap_or_default());
-        let followed = follow(client, run, None, &mut audience).await;
-        audience.leave();
-        followed.map(|followed| followed.view).map_err(|error| lost(run, error))
-    };
+    let channel = here.channel.clone();
     let listed = tokio::select! {
-        listed = listing => listed,
+        listed = perform_listing_on(plan, channel, context) => listed,
         error = here.failed() => Err(error),
     };
     finish(here, listed).await
+}
+
+/// Finds and lists what `plan` selects, as a coordinator remembers it or its workers find it, and runs nothing.
+pub(super) async fn perform_listing_on(plan: Plan, channel: Channel, context: &Context<'_>) -> Result<View, Error> {
+    let mut client = large(channel);
+    let run = RunId(Uuid::new_v4());
+    let mut request = request(&plan, None, &mut client, run).await?;
+    request.policy.list_only = true;
+    let submitted = client.submit(v1::SubmitRequest::from(&request)).await;
+    submitted.map_err(|status| Error::infrastructure("the tests cannot be listed").because(&status))?;
+    let mut audience = Audience::nobody(context.global.color.unwrap_or_default());
+    let followed = follow(client, run, None, &mut audience).await;
+    audience.leave();
+    followed.map(|followed| followed.view).map_err(|error| lost(run, error))
+}
+
+/// Asks about runs, in messages as large as they may be.
+fn large(channel: Channel) -> RunsClient<Channel> {
+    RunsClient::new(channel).max_decoding_message_size(MESSAGE_BYTES).max_encoding_message_size(MESSAGE_BYTES)
 }
 
 /// Ends what ran here, in order after a success, and without waiting for anybody after a failure.

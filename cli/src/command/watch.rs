@@ -34,6 +34,7 @@ pub(super) async fn show(
     let run = find(&mut client, run).await?;
     let setting = Setting {
         slots: 0,
+        fleet: None,
         profile: None,
         on: on.map(ToString::to_string),
         selection: None,

@@ -2,7 +2,7 @@
 
 use super::paint::{FAIL, PASS, Paint, RETRY, STRONG, WARN};
 use super::status::push_verb;
-use super::{Ending, safe, status, words};
+use super::{Ending, foreseen, safe, status, words};
 use crate::exit::Exit;
 use crate::view::{HeldBack, Tally, View};
 use anstyle::Style;
@@ -17,6 +17,7 @@ pub(super) fn closing(view: &View, paint: Paint, ending: &Ending<'_>) -> Vec<Str
         lines.push(exit_line(view, paint, ending.exit));
     }
     lines.push(time_line(view, paint, ending.slots));
+    lines.extend(prediction_line(view, paint, ending));
     lines
 }
 
@@ -128,6 +129,15 @@ fn time_line(view: &View, paint: Paint, slots: u32) -> String {
         line.push_str(&format!("; held back by {held}"));
     }
     line
+}
+
+/// What was predicted, where all tests were known before the start.
+fn prediction_line(view: &View, paint: Paint, ending: &Ending<'_>) -> Option<String> {
+    let slots = view.summary(ending.slots).slots;
+    let outlook = foreseen::foreseen(view, ending.fleet?, slots)?;
+    let mut line = String::new();
+    push_verb(paint, &mut line, STRONG, "Predicted");
+    Some(format!("{line} {}", foreseen::words(view, &outlook)))
 }
 
 /// What held the run back, in words.

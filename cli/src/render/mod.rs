@@ -8,6 +8,7 @@ mod closing;
 mod eta;
 mod excerpt;
 pub(crate) mod failure;
+pub(crate) mod foreseen;
 mod frame;
 mod header;
 mod line;
@@ -27,6 +28,7 @@ pub(crate) use paint::Paint;
 pub(crate) use screen::Screen;
 
 use crate::exit::Exit;
+use crate::forecast::Fleet;
 
 /// What is known at the end beside the view.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +37,8 @@ pub(crate) struct Ending<'a> {
     pub(crate) exit: Exit,
     /// The slots that the run could have had; those that took part count where they are more.
     pub(crate) slots: u32,
+    /// What the run was predicted on; `None` where that is not known.
+    pub(crate) fleet: Option<&'a Fleet>,
     /// What the tests had to be to be selected, where not all of them were asked for.
     pub(crate) selection: Option<&'a str>,
     /// The flags of the run that a command which runs a test again has to repeat.

@@ -5,10 +5,10 @@ use regatta_domain::listing::ListedFile;
 use regatta_domain::policy::{RunPolicy, TestPolicy};
 use regatta_domain::report::{CancelCause, RunOutcome};
 use regatta_domain::result::{RunError, TestResult};
-use regatta_domain::{FileIx, Micros, PolicyIx, SuiteIx, TestIx, Time, Verdict};
+use regatta_domain::{Costs, FileIx, Level, Micros, PolicyIx, Source, SuiteIx, TestIx, Time, Verdict};
 use regatta_wire::v1::{self, run_event::Event};
 use regatta_wire::verdict::Closed as _;
-use regatta_wire::{Invalid, test_key};
+use regatta_wire::{Invalid, needs, test_key};
 
 /// What is new about a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +58,18 @@ impl View {
                 self.submitted = at;
                 self.project = submitted.project;
                 let named = submitted.suites.into_iter().zip(submitted.runners).zip(submitted.roots);
-                self.suites = named.map(|((name, runner), root)| Suite { name, runner, root }).collect();
+                let mut costs = submitted.costs.into_iter().map(Costs::from);
+                let mut requires = submitted.requires.into_iter();
+                let suite = |((name, runner), root)| Suite {
+                    name,
+                    runner,
+                    root,
+                    costs: costs.next().unwrap_or_default(),
+                    requires: labels(&requires.next().unwrap_or_default()),
+                };
+                self.suites = named.map(suite).collect();
+                let needs = submitted.needs.into_iter().map(|needs| needs::read("needs", needs.needs));
+                self.needs = needs.collect::<Result<_, _>>()?;
                 self.policies = submitted.policies.into_iter().map(TestPolicy::try_from).collect::<Result<_, _>>()?;
                 self.policy = submitted.policy.map(RunPolicy::try_from).transpose()?.unwrap_or_default();
                 news.push(News::Submitted);
@@ -73,12 +84,14 @@ impl View {
             }
             Some(Event::ShardLeased(leased)) => {
                 self.first_lease.get_or_insert(at);
+                self.begun |= !leased.tests.is_empty();
                 self.slots.entry((leased.worker.clone(), leased.slot)).or_default();
                 let lease = LeaseAt { worker: leased.worker, slot: leased.slot, discovers: leased.discover };
                 self.leases.insert(leased.token, lease);
                 news.push(News::Leased(leased.token));
             }
             Some(Event::TestsStarted(started)) => {
+                self.begun = true;
                 for test in started.tests.into_iter().map(TestIx).filter(|test| test.at() < self.tests.len()) {
                     let running = Running { since: at, worker: started.worker.clone(), slot: started.slot };
                     if self.test(test).verdict.is_none() {
@@ -161,6 +174,7 @@ impl View {
         if let Some(file) = self.files.get_mut(file.at()) {
             file.listed = true;
         }
+        self.grew |= self.begun && !planned.tests.is_empty();
         for test in planned.tests {
             let ix = TestIx::nth(self.tests.len());
             self.left += Micros(test.estimate);
@@ -174,6 +188,12 @@ impl View {
                 group: test.group,
                 estimate: Micros(test.estimate),
                 known: test.known,
+                spread: u16::try_from(test.spread).unwrap_or(u16::MAX),
+                source: Source::read(test.source).unwrap_or_default(),
+                risk: u16::try_from(test.risk).unwrap_or(u16::MAX),
+                level: Level::field("level", test.level)?,
+                needs: test.needs,
+                ignored: test.left_out,
                 verdict: None,
                 attempts: Vec::new(),
                 losses: 0,
@@ -188,6 +208,7 @@ impl View {
     }
 
     fn accepted(&mut self, accepted: v1::ResultsAccepted, news: &mut Vec<News>) -> Result<(), Invalid> {
+        self.begun = true;
         let slot = self.leases.get(&accepted.token).map(|lease| (lease.worker.clone(), lease.slot));
         for accepted in accepted.results {
             let Some(result) = accepted.result else { continue };
@@ -249,6 +270,11 @@ impl View {
             self.counts.add(verdict);
         }
     }
+}
+
+/// The labels of a list with commas.
+fn labels(list: &str) -> Vec<String> {
+    list.split(',').filter(|label| !label.is_empty()).map(str::to_owned).collect()
 }
 
 /// A verdict on the wire, where one was reached.

@@ -16,13 +16,14 @@ use regatta_domain::policy::{RunPolicy, TestPolicy};
 use regatta_domain::report::{CancelCause, Counts, RunOutcome};
 use regatta_domain::result::{OutputRef, RunError};
 use regatta_domain::{
-    FileIx, Micros, Nuance, Outcome, PolicyIx, RunId, SuiteIx, TestIx, TestKey, Time, Verdict, listing,
+    Costs, FileIx, Level, Micros, Need, Needs, Nuance, Outcome, PolicyIx, RunId, Source, SuiteIx, TestIx, TestKey,
+    Time, Verdict, listing,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A run, as far as its events have been seen.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct View {
     /// The run.
     pub(crate) run: RunId,
@@ -72,6 +73,12 @@ pub(crate) struct View {
     pub(crate) left: Micros,
     /// How many tests left the plan.
     pub(crate) gone: usize,
+    /// What its tests may need beside a slot; see [`Test::needs`].
+    pub(crate) needs: Vec<Needs>,
+    /// Whether tests run, or are about to: a shard of them was leased, or one has begun.
+    pub(crate) begun: bool,
+    /// Whether tests joined the plan after that: what was known before was not all of it.
+    pub(crate) grew: bool,
 }
 
 /// A suite.
@@ -83,6 +90,10 @@ pub(crate) struct Suite {
     pub(crate) runner: String,
     /// Where it runs.
     pub(crate) root: String,
+    /// What it costs a slot beside its tests, as was thought when the run was handed in.
+    pub(crate) costs: Costs,
+    /// The labels that workers must carry to run it.
+    pub(crate) requires: Vec<String>,
 }
 
 /// A file.
@@ -115,6 +126,18 @@ pub(crate) struct Test {
     pub(crate) estimate: Micros,
     /// Whether that came from its own history.
     pub(crate) known: bool,
+    /// The standard deviation of the logarithm of that, in thousandths.
+    pub(crate) spread: u16,
+    /// Where that comes from.
+    pub(crate) source: Source,
+    /// How likely it was thought not to pass, in thousandths.
+    pub(crate) risk: u16,
+    /// Its database dependency.
+    pub(crate) level: Level,
+    /// What it needs beside a slot: 0 is nothing, n the n-th of the run's.
+    pub(crate) needs: u32,
+    /// Its framework leaves it out.
+    pub(crate) ignored: bool,
     /// Its verdict, once it has one.
     pub(crate) verdict: Option<Verdict>,
     /// Its accepted attempts, in order.
@@ -205,6 +228,9 @@ impl View {
             estimated: Micros::ZERO,
             left: Micros::ZERO,
             gone: 0,
+            needs: Vec::new(),
+            begun: false,
+            grew: false,
         }
     }
 
@@ -236,6 +262,12 @@ impl View {
     /// How many tests are planned, as far as is known.
     pub(crate) fn planned_count(&self) -> usize {
         self.tests.len() - self.gone
+    }
+
+    /// What a test needs beside a slot.
+    pub(crate) fn needs_of(&self, test: TestIx) -> &[Need] {
+        let at = (self.test(test).needs as usize).checked_sub(1);
+        at.and_then(|at| self.needs.get(at)).map_or(&[], Needs::as_slice)
     }
 
     /// The rules of a test.

@@ -11,10 +11,11 @@ use regatta_core::state::Place;
 use regatta_core::{Event, LeaseEnd, Run, State, Then, Work};
 use regatta_domain::report::Counts;
 use regatta_domain::result::RunError;
+use regatta_domain::submission::FileDraft;
 use regatta_domain::{FileIx, Micros, RunId, SuiteIx, TestIx, Time, Verdict};
 use regatta_wire::limits::ITEMS_PER_EVENT;
 use regatta_wire::v1::{self, run_event::Event as Told};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Folds events, and tells what they mean.
@@ -129,6 +130,23 @@ impl Before {
     }
 }
 
+/// The tests among those that join the plan, from number `first` on, that their framework leaves out.
+fn left_out(event: &Event, first: usize) -> BTreeSet<TestIx> {
+    let of_files = |files: &mut dyn Iterator<Item = &FileDraft>| -> Vec<bool> {
+        files.filter_map(|file| file.tests.as_ref()).flatten().map(|test| test.ignored).collect()
+    };
+    let ignored = match event {
+        Event::RunSubmitted { submission, .. } => {
+            of_files(&mut submission.suites.iter().flat_map(|suite| &suite.files))
+        }
+        Event::SuiteDiscovered { files, .. } => of_files(&mut files.iter()),
+        Event::FileListed { tests, .. } => tests.iter().map(|test| test.ignored).collect(),
+        _ => Vec::new(),
+    };
+    let out = ignored.iter().enumerate().filter(|(_, ignored)| **ignored);
+    out.map(|(at, _)| TestIx::nth(first + at)).collect()
+}
+
 /// The telling of one event.
 struct Telling<'a> {
     run: &'a Run,
@@ -149,7 +167,8 @@ impl Telling<'_> {
         self.head(event, &mut settled);
         self.files(before, event);
         let joined = (before.tests..self.run.tests.len()).map(TestIx::nth);
-        self.tests(before, event, joined.clone());
+        let left_out = if self.run.policy.list_only { left_out(event, before.tests) } else { BTreeSet::new() };
+        self.tests(before, event, joined.clone(), &left_out);
 
         let mut given: BTreeMap<Verdict, Vec<TestIx>> = BTreeMap::new();
         for test in joined.chain(before.open.iter().copied()).filter(|test| !settled.contains(test)) {
@@ -277,7 +296,13 @@ impl Telling<'_> {
     }
 
     /// Tests that joined, file by file, in the order of their numbers; and those that left.
-    fn tests(&mut self, before: &Before, event: &Event, joined: impl Iterator<Item = TestIx>) {
+    fn tests(
+        &mut self,
+        before: &Before,
+        event: &Event,
+        joined: impl Iterator<Item = TestIx>,
+        left_out: &BTreeSet<TestIx>,
+    ) {
         let mut changes: BTreeMap<FileIx, Change> = BTreeMap::new();
         if let Event::FileListed { file, .. } = event {
             changes.insert(*file, Change::default());
@@ -291,18 +316,19 @@ impl Telling<'_> {
         for (file, Change { joined, left }) in changes {
             let mut chunks = joined.chunks(ITEMS_PER_EVENT);
             let first = chunks.next().unwrap_or_default();
-            self.listed(file, first, left);
-            chunks.for_each(|tests| self.listed(file, tests, Vec::new()));
+            self.listed(file, first, left, left_out);
+            chunks.for_each(|tests| self.listed(file, tests, Vec::new(), left_out));
         }
     }
 
-    fn listed(&mut self, file: FileIx, tests: &[TestIx], gone: Vec<u32>) {
-        let tests = tests.iter().map(|&test| self.test(test)).collect();
+    fn listed(&mut self, file: FileIx, tests: &[TestIx], gone: Vec<u32>, left_out: &BTreeSet<TestIx>) {
+        let tests = tests.iter().map(|&test| self.test(test, left_out)).collect();
         self.say(Told::TestsPlanned(v1::TestsPlanned { file: file.0, tests, gone }));
     }
 
-    fn test(&self, test: TestIx) -> v1::PlannedTest {
+    fn test(&self, test: TestIx, left_out: &BTreeSet<TestIx>) -> v1::PlannedTest {
         let found = self.run.test(test);
+        let ignored = found.place == Place::Done(Verdict::Skipped);
         v1::PlannedTest {
             name: found.name.to_string(),
             key: found.key.to_string(),
@@ -313,7 +339,8 @@ impl Telling<'_> {
             risk: found.risk.into(),
             needs: found.needs.0.into(),
             policy: found.policy.0.into(),
-            ignored: found.place == Place::Done(Verdict::Skipped),
+            ignored,
+            left_out: left_out.contains(&test) || (ignored && !self.run.policy.list_only),
             group: found.group.0,
             level: v1::Level::from(found.level).into(),
             line: found.line,

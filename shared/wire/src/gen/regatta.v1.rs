@@ -854,6 +854,9 @@ pub struct PlannedTest {
     /// 0 is nothing, and n stands for the n-th of what RunSubmitted says that tests need.
     #[prost(uint32, tag = "13")]
     pub needs: u32,
+    /// Left out by its framework. Where nothing but a listing is asked for, everything is `ignored`, and this tells them apart.
+    #[prost(bool, tag = "14")]
+    pub left_out: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ShardLeased {
