@@ -1,7 +1,7 @@
 //! The planner's desk: fetches what plannings need, and keeps those of live runs at hand.
 
-use super::Planning;
 use super::estimate::Seen;
+use super::{Planning, order};
 use crate::error::in_one_line;
 use crate::projector::{Desk, News};
 use crate::store::projection::{FileHistory, Reader, Remembered, Row};
@@ -113,6 +113,7 @@ impl PlannerDesk {
             }
             suites.push(draft);
         }
+        order::limit(request.policy.order, &mut suites);
         let submission = Box::new(Submission {
             run: request.run,
             project: Arc::clone(&request.project),

@@ -6,6 +6,7 @@
 
 mod desk;
 mod estimate;
+mod order;
 mod policies;
 mod selection;
 #[cfg(test)]

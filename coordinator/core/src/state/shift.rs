@@ -200,6 +200,10 @@ pub(super) fn add_test(
     };
     let place = if draft.ignored || run.policy.list_only { Place::Done(Verdict::Skipped) } else { place };
     run.tests.push(Test::new(draft, file, group, place, setup));
+    if queueing == Queueing::Now && run.policy.order == Order::Risk {
+        // Only what was weighed against all the work may go before what is longer.
+        run.tests[test.at()].risk = 0;
+    }
     run.files[file.at()].tests.push(test);
     if place == Place::Waiting && run.group(group).waiting == 0 && probes(run, file, draft) {
         run.files[file.at()].probe = Some(group);

@@ -106,3 +106,22 @@ fn a_shuffled_run_is_always_shuffled_alike() {
     assert_eq!(order(5), order(5));
     assert!((0..8).any(|seed| order(seed) != order(5)));
 }
+
+#[test]
+fn what_is_likely_to_fail_goes_before_what_is_longer_where_that_is_wanted() {
+    let order = |order| {
+        let mut scene = Scene::new();
+        let risky = TestDraft { risk: 400, ..test("risky", 10) };
+        let mut one = file("a", &[("long", 9_000)]);
+        one.tests.as_mut().unwrap().push(risky);
+        let policy = RunPolicy { order, ..RunPolicy::default() };
+        let _step = scene.submit(Submission { policy, ..run(vec![one]) });
+        let queue = &scene.core.state().runs[&R].suites[0].queues[&NeedsIx(0)];
+        queue.iter().collect::<Vec<_>>()
+    };
+    use crate::state::Entry::Group;
+    use regatta_domain::GroupIx;
+    use regatta_domain::policy::Order;
+    assert_eq!(order(Order::Longest), [Group(GroupIx(0)), Group(GroupIx(1))]);
+    assert_eq!(order(Order::Risk), [Group(GroupIx(1)), Group(GroupIx(0))]);
+}
