@@ -2,7 +2,7 @@
 
 use super::heading;
 use super::run::Selection;
-use super::value::{ServerUrl, TableFormat};
+use super::value::{RunRef, ServerUrl, TableFormat};
 use clap::{Args, Subcommand};
 
 /// Show which tests a selection holds
@@ -77,20 +77,29 @@ Examples:
     },
 }
 
-/// Explain an exit code or a filter
+/// Explain an exit code, a filter, a test or a run
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   regatta explain 4
   regatta explain no-tests
+  regatta explain tests/test_cart.py::test_total   where it ran in the latest run, and why there
+  regatta explain test_total --run 4f1c --on http://build:7420
+  regatta explain latest                           what a run came to, and what held it back
   regatta explain filter 'suite(api) & tag(db) - test(#*[sqlite*])'")]
 pub(crate) struct ExplainArgs {
-    /// An exit code, its name, or the word `filter`
-    #[arg(value_name = "CODE|filter")]
+    /// An exit code or its name; how the id of a test ends; a run (`latest`, or how its id begins); or the word `filter`
+    #[arg(value_name = "CODE|TEST|RUN|filter")]
     pub(crate) what: String,
     /// The filter
     #[arg(value_name = "FILTER", required_if_eq("what", "filter"))]
     pub(crate) filter: Option<String>,
+    /// The run in which the test is looked at [default: latest]
+    #[arg(long, value_name = "RUN", env = "REGATTA_RUN")]
+    pub(crate) run: Option<RunRef>,
+    /// The coordinator that knows the run; this machine's own runs when left out
+    #[arg(long, value_name = "URL", env = "REGATTA_ON", help_heading = heading::WHERE)]
+    pub(crate) on: Option<ServerUrl>,
 }
 
 /// Print the JSON Schema of regatta.toml, or of the event stream

@@ -123,7 +123,7 @@ pub(crate) enum Command {
     Doctor(DoctorArgs),
     /// Show the configuration
     Config(ConfigArgs),
-    /// Explain an exit code or a filter
+    /// Explain an exit code, a filter, a test or a run
     Explain(ExplainArgs),
     /// Print the JSON Schema of regatta.toml, or of the event stream
     Schema(SchemaArgs),

@@ -49,7 +49,7 @@ pub(crate) fn perform(command: Command, context: &Context<'_>) -> Result<Exit, E
         Command::Init(_) => init::init(context),
         Command::Doctor(args) => doctor::doctor(args, context),
         Command::Config(args) => config::config(args, context),
-        Command::Explain(args) => explain::explain(&args),
+        Command::Explain(args) => explain::explain(&args, context),
         Command::Schema(args) => schema::schema(&args),
         Command::Completions(args) => completions::completions(&args),
     }

@@ -53,7 +53,7 @@ fn sources(prospect: &Prospect<'_>) -> String {
 }
 
 /// Where an estimate comes from, in words.
-pub(crate) const fn of(source: Source) -> &'static str {
+const fn of(source: Source) -> &'static str {
     match source {
         Source::Own => "their own history",
         Source::Renamed => "the history of the tests whose place they took",
