@@ -65,7 +65,7 @@ async fn recorded(what: &str, args: &ExplainArgs, context: &Context<'_>) -> Resu
                 Some(told) => Fleet::of(told),
                 None => here(&record, context),
             };
-            return Ok(run::text(&record, fleet));
+            return Ok(run::text(&record, fleet, told.as_ref()));
         }
         let test = find::test(&record.view, what)?;
         Ok(test::text(&record, test, told.as_ref()))

@@ -4,13 +4,14 @@ use super::record::{Record, slot_of};
 use crate::forecast::{Binds, Fleet, Prospect};
 use crate::render::{foreseen, safe, words};
 use regatta_domain::{Micros, report::RunOutcome};
+use regatta_wire::v1;
 use std::collections::BTreeMap;
 
 /// So many slots are told one by one.
 const SLOTS: usize = 64;
 
 /// The lines.
-pub(super) fn text(record: &Record, fleet: Option<Fleet>) -> String {
+pub(super) fn text(record: &Record, fleet: Option<Fleet>, told: Option<&v1::WorkersResponse>) -> String {
     let view = &record.view;
     let mut lines = vec![head(record)];
     let took_part = u32::try_from(view.slots.len()).unwrap_or(u32::MAX);
@@ -42,6 +43,9 @@ pub(super) fn text(record: &Record, fleet: Option<Fleet>) -> String {
         }
         None => {}
     }
+    if let Some(told) = told.filter(|_| view.ended.is_none()) {
+        lines.extend(lacking(record, told));
+    }
     lines.extend(slots(record, wall));
     lines.extend(resources(record, wall));
     lines.iter().map(|line| format!("{line}\n")).collect()
@@ -66,6 +70,25 @@ fn head(record: &Record) -> String {
         taken => format!(", {} of which idle slots took over", words::count_of(taken, "test")),
     };
     format!("run {run} of {project}: {outcome}, {tests} in {shards}{taken}")
+}
+
+/// Suites that nobody can run, and what would help.
+fn lacking(record: &Record, told: &v1::WorkersResponse) -> Vec<String> {
+    let carried = |requires: &[String]| {
+        let staying = told.workers.iter().filter(|worker| !worker.draining);
+        staying.into_iter().any(|worker| requires.iter().all(|label| worker.labels.contains(label)))
+    };
+    let lacking = record.view.suites.iter().filter(|suite| !carried(&suite.requires));
+    let line = |suite: &crate::view::Suite| {
+        let name = safe::one_line(&suite.name);
+        if suite.requires.is_empty() {
+            return format!("  waits     suite {name}: no worker takes work; `regatta worker --on URL`");
+        }
+        let flags: String = suite.requires.iter().map(|label| format!(" --label {label}")).collect();
+        let requires = suite.requires.join(", ");
+        format!("  waits     suite {name} requires {requires}, and no worker carries that; `regatta worker{flags}`")
+    };
+    lacking.map(line).collect()
 }
 
 fn labels(record: &Record) -> Vec<String> {

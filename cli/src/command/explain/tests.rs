@@ -90,7 +90,8 @@ t::t3 of suite api, in run 00000000: passed
         "{told}"
     );
     assert!(
-        run::text(&record, None).contains("still running, 4 tests in 3 shards, 1 test of which idle slots took over")
+        run::text(&record, None, None)
+            .contains("still running, 4 tests in 3 shards, 1 test of which idle slots took over")
     );
 }
 
@@ -117,6 +118,11 @@ fn a_test_that_waits_is_told_why_and_what_would_help() {
     assert!(lines.contains("helps     `regatta worker --label gpu`"), "{lines}");
     let lines = told(3, worker(&["gpu"], 2));
     assert!(lines.contains("waits     no slot is free; it is behind 2 waiting tests that take longer"), "{lines}");
+    let lines = run::text(&record, None, Some(&fleet(worker(&[], 0))));
+    assert!(
+        lines.contains("suite api requires gpu, and no worker carries that; `regatta worker --label gpu`"),
+        "{lines}"
+    );
     let lines = told(0, worker(&["gpu"], 2));
     assert!(lines.contains("waits     at slot 0, which holds it, behind 0 tests"), "{lines}");
 }
@@ -131,7 +137,7 @@ fn a_run_is_told_with_what_its_slots_did() {
     let view = std::mem::replace(&mut script.view, crate::view::View::new(RunId::from_bits(2)));
     let mut record = Record::new(view.run);
     record.view = view;
-    let told = run::text(&record, None);
+    let told = run::text(&record, None, None);
     assert!(told.contains("took      0.20s on 1 slot, 1.00 times the bound of 0.20s"), "{told}");
     assert!(told.contains("slot 0    ran tests for 100% of the time: 2 attempts in 0 shards"), "{told}");
 }
