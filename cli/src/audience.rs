@@ -7,6 +7,7 @@ use crate::config::profile::{Report, ReportFormat};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::forecast::{Fleet, Prospect, QUICK, before};
+use crate::needs::Seats;
 use crate::render::{self, Ending, Options, Paint, Screen, words};
 use crate::report::{self, Recording, Stream, Target};
 use crate::view::{News, Outputs, View};
@@ -137,6 +138,11 @@ impl Audience {
         if let Some(screen) = &mut self.screen {
             screen.running(now(), view);
         }
+    }
+
+    /// The seats of the resources that there are.
+    pub(crate) fn seats(&self) -> Seats {
+        self.setting.fleet.as_ref().map(|fleet| fleet.resources.clone()).unwrap_or_default()
     }
 
     /// What is possible for a run that aims at a time, as a line to be said once it is known; it takes a while to find out.

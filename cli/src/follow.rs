@@ -62,7 +62,7 @@ pub(crate) async fn follow(
     let (fetched, arriving) = mpsc::channel(FETCHES);
     let follower = Follower {
         client,
-        view: View::new(run),
+        view: View { seats: audience.seats(), ..View::new(run) },
         outputs: Outputs::default(),
         wanted: VecDeque::new(),
         seen: BTreeSet::new(),

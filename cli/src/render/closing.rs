@@ -119,7 +119,10 @@ fn time_line(view: &View, paint: Paint, slots: u32) -> String {
     let (bound, work) = (words::span(summary.bound), words::span(summary.work));
     line.push_str(&format!(" on {}; bound {bound} ", words::count_of(slots, "slot")));
     let by_work = summary.work / u64::from(summary.slots) >= summary.bound;
-    if by_work {
+    if let HeldBack::Resource(name, _) = &summary.held_back {
+        let name = safe::one_line(name);
+        line.push_str(&format!("(resource {name}; work {work} / {})", words::count_of(slots, "slot")));
+    } else if by_work {
         line.push_str(&format!("(work {work} / {})", words::count_of(slots, "slot")));
     } else {
         line.push_str(&format!("(longest group; work {work} / {})", words::count_of(slots, "slot")));
@@ -146,6 +149,9 @@ fn held_back(view: &View, held: &HeldBack) -> Option<String> {
         HeldBack::Nothing => return None,
         HeldBack::LongestGroup(test, time) => {
             format!("its longest group ({}), with {}", words::span(*time), status::id(view, *test))
+        }
+        HeldBack::Resource(name, time) => {
+            format!("the resource {}, busy for {}", safe::one_line(name), words::span(*time))
         }
         HeldBack::Start(time) => format!("its start (the first test began after {})", words::span(*time)),
         HeldBack::Losses(leases) => format!("lost workers ({})", words::count_of(*leases as usize, "lease")),

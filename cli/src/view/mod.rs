@@ -75,6 +75,8 @@ pub(crate) struct View {
     pub(crate) gone: usize,
     /// What its tests may need beside a slot; see [`Test::needs`].
     pub(crate) needs: Vec<Needs>,
+    /// The seats of the resources that there are, where somebody told.
+    pub(crate) seats: BTreeMap<Arc<str>, u32>,
     /// Whether tests run, or are about to: a shard of them was leased, or one has begun.
     pub(crate) begun: bool,
     /// Whether tests joined the plan after that: what was known before was not all of it.
@@ -229,6 +231,7 @@ impl View {
             left: Micros::ZERO,
             gone: 0,
             needs: Vec::new(),
+            seats: BTreeMap::new(),
             begun: false,
             grew: false,
         }

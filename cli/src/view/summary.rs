@@ -4,6 +4,7 @@ use super::View;
 use regatta_domain::result::RunErrorKind;
 use regatta_domain::{Micros, Nuance, TestIx, Verdict};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Counts in the words of the frameworks, beside the verdicts: what people compare with the framework's own summary.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,7 +32,8 @@ pub(crate) struct Tally {
 pub(crate) struct Summary {
     /// From the submission to the end.
     pub(crate) wall: Micros,
-    /// No schedule on these slots could have been shorter: max(total work / slots, longest group).
+    /// No schedule on these slots could have been shorter: max(total work / slots, longest group, work behind a resource /
+    /// its seats).
     pub(crate) bound: Micros,
     /// The time of all attempts together.
     pub(crate) work: Micros,
@@ -48,6 +50,8 @@ pub(crate) enum HeldBack {
     Nothing,
     /// One group took as long as everything else together: its longest test.
     LongestGroup(TestIx, Micros),
+    /// A resource was busy for that long.
+    Resource(String, Micros),
     /// Time passed before the first shard was leased, or while files were collected and built.
     Start(Micros),
     /// Workers were lost, and what they ran was run again.
@@ -112,9 +116,28 @@ impl View {
         let longest = groups.values().max_by_key(|(sum, ..)| *sum).copied();
         let share = work / u64::from(slots);
         let bound = longest.map_or(share, |(sum, ..)| sum.max(share));
+        let resource = self.busiest();
+        if let Some((name, busy)) = resource.filter(|(_, busy)| *busy > bound) {
+            let near = wall.0 <= busy.0 + busy.0 / 4;
+            let held_back =
+                if near { HeldBack::Resource(name, busy) } else { HeldBack::Overhead(wall.saturating_sub(busy)) };
+            return Summary { wall, bound: busy, work, slots, held_back };
+        }
         let mut summary = Summary { wall, bound, work, slots, held_back: HeldBack::Nothing };
         summary.held_back = self.held_back(&summary, longest.map(|(sum, _, which)| (sum, which)), repeated);
         summary
+    }
+
+    /// The resource that was busy longest, of those whose seats are known.
+    fn busiest(&self) -> Option<(String, Micros)> {
+        let busy = |(name, seats): (&Arc<str>, &u32)| {
+            let behind = self.planned().map(|(ix, test)| {
+                let need = self.needs_of(ix).iter().find(|need| need.resource == *name);
+                need.map_or(Micros::ZERO, |need| test.duration() * u64::from(need.seats))
+            });
+            (name.to_string(), behind.sum::<Micros>() / u64::from((*seats).max(1)))
+        };
+        self.seats.iter().map(busy).max_by_key(|(_, busy)| *busy)
     }
 
     fn held_back(&self, summary: &Summary, longest: Option<(Micros, TestIx)>, repeated: Micros) -> HeldBack {

@@ -55,7 +55,7 @@ async fn recorded(what: &str, args: &ExplainArgs, context: &Context<'_>) -> Resu
         let meant = if args.run.is_none() { run_of(what) } else { None };
         let named = meant.as_ref().or(args.run.as_ref()).unwrap_or(&RunRef::Latest);
         let run = place::find(&mut client, named).await?;
-        let record = Record::read(&mut client, run).await?;
+        let mut record = Record::read(&mut client, run).await?;
         let told = match args.on {
             Some(_) => Some(plan::fleet(answering.channel.clone()).await?),
             None => None,
@@ -65,6 +65,7 @@ async fn recorded(what: &str, args: &ExplainArgs, context: &Context<'_>) -> Resu
                 Some(told) => Fleet::of(told),
                 None => here(&record, context),
             };
+            record.view.seats = fleet.as_ref().map(|fleet| fleet.resources.clone()).unwrap_or_default();
             return Ok(run::text(&record, fleet, told.as_ref()));
         }
         let test = find::test(&record.view, what)?;

@@ -94,6 +94,24 @@ fn a_green_run_ends_in_two_lines() {
 }
 
 #[test]
+fn a_resource_that_bound_the_run_is_named() {
+    let lines = last_lines(log(), Exit::Ok, |script| {
+        let need = regatta_domain::Need { resource: "db".into(), seats: 1 };
+        script.view.needs = vec![regatta_domain::Needs::all([need])];
+        script.view.seats.insert("db".into(), 1);
+        script.file(0, "tests/test_a.py", &[("test_x", 10), ("test_y", 10)]);
+        script.view.tests.iter_mut().for_each(|test| test.needs = 1);
+        for id in ["tests/test_a.py::test_x", "tests/test_a.py::test_y"] {
+            script.run(id, came(Outcome::Passed, 1_250), Some(Verdict::Passed));
+        }
+        script.end(v1::RunOutcome::Green);
+    });
+    let wanted = "Done in 2.50s on 4 slots; bound 2.50s (resource db; work 2.50s / 4 slots), ratio 1.00; held back by the resource \
+                  db, busy for 2.50s";
+    assert!(lines.ends_with(wanted), "{lines}");
+}
+
+#[test]
 fn an_empty_run_says_that_it_is_empty() {
     let lines = last_lines(log(), Exit::NoTests, |script| {
         script.pass_ms(20);
