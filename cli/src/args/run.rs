@@ -145,7 +145,7 @@ pub(crate) struct Rules {
     /// How the run stands against others on the same coordinator [default: ci]
     #[arg(long, value_name = "CLASS", env = "REGATTA_PRIORITY", value_parser = priority())]
     pub(crate) priority: Option<Priority>,
-    /// When the run should have ended, like 5m: what the fleet is asked to grow for
+    /// When the run should have ended, like 5m: says before the first test what that takes
     #[arg(long, value_name = "DUR", env = "REGATTA_TARGET")]
     pub(crate) target: Option<LimitArg>,
     /// Run a harmless test that takes far longer than estimated a second time, when slots are idle

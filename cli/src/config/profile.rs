@@ -43,7 +43,7 @@ pub(crate) struct Profile {
     /// How the run stands against others on the same coordinator. "ci" when left out.
     #[schemars(with = "Option<PriorityWord>")]
     pub(crate) priority: Option<At<Priority>>,
-    /// When the run should have ended, counted from its start: what the fleet is asked to grow for. None when left out.
+    /// When the run should have ended, counted from its start: it says before its first test what that takes. None when left out.
     pub(crate) target: Option<At<Limit>>,
     /// Whether a test of level "none" or "read" that takes far longer than estimated may run a second time on an idle slot.
     /// False when left out.
