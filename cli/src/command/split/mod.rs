@@ -1,6 +1,8 @@
 //! One part of a suite, for CI jobs that share nothing but the checkout: every job cuts the same tests the same way.
 
 mod parts;
+#[cfg(test)]
+mod tests;
 mod weights;
 
 use super::run::perform_listing;
