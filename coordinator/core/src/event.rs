@@ -158,6 +158,9 @@ pub enum Work {
     List(SuiteIx, Vec<FileIx>),
     /// Run these tests of a suite, in this order.
     Run(SuiteIx, Vec<TestIx>),
+    /// Run a test a second time beside the lease that it stands under, which takes far longer than was thought: the first
+    /// result counts.
+    Again(SuiteIx, TestIx),
 }
 
 impl Work {
@@ -165,7 +168,7 @@ impl Work {
     #[must_use]
     pub const fn suite(&self) -> SuiteIx {
         match self {
-            Self::Discover(suite) | Self::List(suite, _) | Self::Run(suite, _) => *suite,
+            Self::Discover(suite) | Self::List(suite, _) | Self::Run(suite, _) | Self::Again(suite, _) => *suite,
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::event::Work;
 use crate::state::{Discovery, Entry, File, Lease, Listed, Phase, Place, Queue, Run, State};
 use regatta_domain::limits::LEASES_PER_SLOT;
 use regatta_domain::report::{Counts, RunOutcome};
-use regatta_domain::{FileIx, GroupIx, Micros, SuiteIx, TestIx, Token};
+use regatta_domain::{FileIx, GroupIx, Micros, NeedsIx, SuiteIx, TestIx, Token};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Checks everything.
@@ -56,6 +56,10 @@ fn check_lease(state: &State, token: Token, lease: &Lease) -> Result<(), String>
     ensure(distinct.len() == lease.tests.len(), || format!("lease {token} holds a test twice"))?;
     let listing = lease.files.iter().all(|&file| run.file(file).listed == Listed::Leased(token));
     ensure(listing, || format!("lease {token} lists a file that is not leased to it"))?;
+    if let Work::Again(_, test) = lease.work {
+        let idle = lease.open == 0 && lease.needs == NeedsIx(0) && run.test(test).place != Place::Leased(token);
+        ensure(idle, || format!("lease {token} runs {test} a second time, and holds it"))?;
+    }
     let discovers = run.suite(lease.work.suite()).discovery == Discovery::Leased(token);
     ensure(lease.discovering == discovers, || format!("lease {token} and its suite differ on discovery"))?;
     ensure(!lease.discovering || matches!(lease.work, Work::Discover(_)), || format!("lease {token} discovers unasked"))
@@ -66,6 +70,7 @@ fn check_run(state: &State, run: &Run) -> Result<(), String> {
     ensure(run.leases.iter().all(|token| state.leases.contains_key(token)), || format!("run {name} has a dead lease"))?;
     check_tests(state, run)?;
     check_files(state, run)?;
+    check_twins(state, run)?;
     check_queues(run)?;
     ensure(run.retries <= run.policy.max_retries, || format!("run {name} spent {} retries", run.retries))?;
     match &run.phase {
@@ -102,6 +107,18 @@ fn check_tests(state: &State, run: &Run) -> Result<(), String> {
     ensure(counts == run.counts, || format!("the verdicts are {counts:?}, counted as {:?}", run.counts))?;
     ensure(open == run.open, || format!("{open} tests are open, counted as {}", run.open))?;
     ensure(delayed == run.delayed, || format!("{delayed:?} are delayed, noted as {:?}", run.delayed))
+}
+
+/// A test that runs a second time stands under another live lease, and both are this run's.
+fn check_twins(state: &State, run: &Run) -> Result<(), String> {
+    for (&test, twin) in &run.twins {
+        let second = state.leases.get(twin).is_some_and(|lease| lease.run == run.id && lease.tests == [test]);
+        let first = matches!(run.test(test).place, Place::Leased(token) if token != *twin);
+        ensure(first && second, || {
+            format!("{test} runs a second time under {twin}, and stands at {:?}", run.test(test))
+        })?;
+    }
+    Ok(())
 }
 
 fn check_files(state: &State, run: &Run) -> Result<(), String> {

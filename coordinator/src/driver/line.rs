@@ -28,6 +28,7 @@ impl fmt::Display for Line<'_> {
                     Work::Discover(suite) => write!(f, "discover suite {suite}"),
                     Work::List(_, files) => write!(f, "list {} files", files.len()),
                     Work::Run(_, tests) => write!(f, "run {} tests", tests.len()),
+                    Work::Again(_, test) => write!(f, "run test {test} a second time"),
                 }
             }
             Event::ResultsAccepted { token, results, .. } => {

@@ -218,6 +218,7 @@ impl Telling<'_> {
                     Work::Discover(_) => leased.discover = true,
                     Work::List(_, files) => leased.files = files.iter().map(|file| file.0).collect(),
                     Work::Run(_, tests) => leased.tests = tests.iter().map(|test| test.0).collect(),
+                    Work::Again(_, test) => leased.tests = vec![test.0],
                 }
                 self.say(Told::ShardLeased(leased));
             }

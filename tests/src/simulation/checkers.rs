@@ -154,6 +154,9 @@ impl Checkers {
                 if let Work::Run(_, tests) = work {
                     tests.iter().try_for_each(|&test| plan.lease(test, *token))?;
                 }
+                if let Work::Again(_, test) = work {
+                    plan.again(*test, *token)?;
+                }
                 Ok(())
             }
             Event::ResultsAccepted { token, results, .. } => {
@@ -190,6 +193,7 @@ impl Checkers {
                 let lost = matches!(cause, LeaseEnd::WorkerLost | LeaseEnd::Overdue);
                 ensure(!(lost && self.thrifty), || format!("{cause:?} ends {token}, and no worker was lost"))?;
                 ensure(lost || blamed.is_none(), || format!("{token} ends by {cause:?} and blames a test"))?;
+                plan.alone_again(*token);
                 plan.lease_ended(*token, *blamed)
             }
             Event::RunClosing { .. } => {

@@ -39,6 +39,8 @@ pub struct Swarm {
     pub resubmit: bool,
     /// Tests need seats of resources that are few.
     pub scarce: bool,
+    /// Late tests run a second time.
+    pub speculate: bool,
 }
 
 impl Swarm {
@@ -78,6 +80,7 @@ impl Swarm {
                     cancel: on(),
                     resubmit: on(),
                     scarce: on() || on(),
+                    speculate: on(),
                 }
             }
         }
@@ -88,7 +91,14 @@ impl Swarm {
     #[must_use]
     pub const fn runs_nothing_twice(&self) -> bool {
         let hasty = self.drop && (self.slow_network || self.slow_commit || self.coordinator_crash);
-        !(hasty || self.stall || self.worker_crash || self.worker_pause || self.drain || self.poison || self.cancel)
+        !(hasty
+            || self.speculate
+            || self.stall
+            || self.worker_crash
+            || self.worker_pause
+            || self.drain
+            || self.poison
+            || self.cancel)
     }
 
     /// Something that happens to a world, drawn from the classes that are on.

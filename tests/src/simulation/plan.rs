@@ -40,6 +40,8 @@ pub(super) struct PlannedTest {
     pub(super) has_run: bool,
     pub(super) gone: bool,
     holder: Option<Token>,
+    /// The lease under which it runs a second time.
+    twin: Option<Token>,
 }
 
 impl Plan {
@@ -79,7 +81,19 @@ impl Plan {
         let holder = holder.filter(|token| verdict.is_none() && holds(token));
         let (name, policy) = (Arc::clone(&draft.name), draft.policy.at());
         let (failures, losses, has_run, gone, needs) = (0, 0, false, false, draft.needs);
-        self.tests.push(PlannedTest { file, name, policy, needs, failures, losses, verdict, has_run, gone, holder });
+        self.tests.push(PlannedTest {
+            file,
+            name,
+            policy,
+            needs,
+            failures,
+            losses,
+            verdict,
+            has_run,
+            gone,
+            holder,
+            twin: None,
+        });
     }
 
     /// What a shard needs beside its slot: what each of its tests does.
@@ -109,11 +123,31 @@ impl Plan {
     /// The test, which is held under the lease.
     pub(super) fn held(&mut self, ix: TestIx, token: Token) -> Result<&mut PlannedTest, String> {
         let test = self.tests.get_mut(ix.at()).ok_or_else(|| format!("there is no test {ix}"))?;
-        if test.holder != Some(token) || test.verdict.is_some() || test.gone {
+        if (test.holder != Some(token) && test.twin != Some(token)) || test.verdict.is_some() || test.gone {
             return Err(format!("S2: {token} speaks for {ix}, held by {:?}, {:?}", test.holder, test.verdict));
         }
         test.holder = None;
+        test.twin = None;
         Ok(test)
+    }
+
+    /// A test runs a second time under the lease, which the run allows.
+    pub(super) fn again(&mut self, ix: TestIx, token: Token) -> Checked {
+        let (allowed, over) = (self.policy.speculate, self.is_over(ix));
+        let test = self.tests.get_mut(ix.at()).ok_or_else(|| format!("there is no test {ix}"))?;
+        let alone = test.holder.is_some() && test.twin.is_none() && test.needs == NeedsIx(0);
+        if !allowed || over || !alone || test.verdict.is_some() {
+            return Err(format!("{ix} runs a second time under {token}, and may not"));
+        }
+        test.twin = Some(token);
+        Ok(())
+    }
+
+    /// The second runs under a lease end with it.
+    pub(super) fn alone_again(&mut self, token: Token) {
+        for test in self.tests.iter_mut().filter(|test| test.twin == Some(token)) {
+            test.twin = None;
+        }
     }
 
     pub(super) fn held_under(&self, token: Token) -> impl Iterator<Item = TestIx> + '_ {

@@ -132,6 +132,7 @@ impl TrueRun {
             policy.max_failures = (chance.below(3) == 0).then(|| u32::try_from(1 + chance.below(3)).expect("small"));
         }
         policy.max_losses = u16::try_from(chance.below(4)).expect("small");
+        policy.speculate = swarm.speculate;
         policy.shuffle = (chance.below(4) == 0).then(|| chance.next());
         let mut submission =
             Submission { run: id, project: "project".into(), policy, policies, needs: needs(), suites: Vec::new() };

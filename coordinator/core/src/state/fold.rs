@@ -85,6 +85,7 @@ fn submitted(state: &mut State, at: Time, submission: &Submission) {
         unlisted: 0,
         leases: BTreeSet::new(),
         leased: Micros::ZERO,
+        twins: BTreeMap::new(),
         served_at: at,
         served: BTreeSet::new(),
         errors: Vec::new(),
@@ -207,7 +208,7 @@ fn leased(state: &mut State, at: Time, run: RunId, token: Token, (worker, slot):
     let id = run;
     let needs = match work {
         Work::Run(_, tests) => state.runs[&run].test(tests[0]).needs,
-        Work::Discover(_) | Work::List(..) => NeedsIx(0),
+        Work::Discover(_) | Work::List(..) | Work::Again(..) => NeedsIx(0),
     };
     seat(state, run, needs, true);
     let (run, leases) = live(state, run);
@@ -241,6 +242,13 @@ fn leased(state: &mut State, at: Time, run: RunId, token: Token, (worker, slot):
             }
             lease.files.clone_from(files);
             leases.insert(token, lease);
+        }
+        Work::Again(_, test) => {
+            // The test stays where it is. Whatever becomes of this lease, it says nothing about the suite.
+            lease.tests.push(*test);
+            lease.fruitful = true;
+            leases.insert(token, lease);
+            run.twins.insert(*test, token);
         }
         Work::Run(_, tests) => {
             lease.tests.clone_from(tests);
@@ -319,6 +327,9 @@ fn lease_ended(state: &mut State, run: RunId, token: Token, cause: LeaseEnd, bla
     let mut forgets = lost && mutant::is(Mutant::LossForgetsTest);
     let at = run.at(&lease, token).filter(|_| charged);
     for &test in &lease.tests {
+        if run.twins.get(&test) == Some(&token) {
+            run.twins.remove(&test);
+        }
         if run.test(test).place == Place::Leased(token) && !std::mem::take(&mut forgets) {
             let back = back(run, test);
             shift(run, leases, test, back);

@@ -52,6 +52,8 @@ pub struct Run {
     pub leases: BTreeSet<Token>,
     /// How long the unfinished tests of those may take.
     pub leased: Micros,
+    /// The tests that run a second time beside the lease that they stand under, and under which lease.
+    pub twins: BTreeMap<TestIx, Token>,
     /// When it was last granted a shard, or handed in.
     pub served_at: Time,
     /// The workers that were ever granted a shard of it, and may keep something warm.

@@ -51,6 +51,8 @@ pub(super) fn shift(run: &mut Run, leases: &mut Leases, test: TestIx, to: Place)
         Place::Done(_) | Place::Gone => unreachable!("a test with a verdict stays where it is"),
     }
     run.tests[test.at()].place = to;
+    // Where it moves, a second run of it is of no use.
+    run.twins.remove(&test);
     settle(run, leases, test, to, Queueing::Now);
     run.open -= u32::from(!run.test(test).is_open());
 }

@@ -116,7 +116,7 @@ impl Turn<'_> {
         })
     }
 
-    fn lease(&mut self, run: RunId, worker: WorkerId, slot: SlotIx, work: Work) {
+    pub(super) fn lease(&mut self, run: RunId, worker: WorkerId, slot: SlotIx, work: Work) {
         let mut token = self.core.state.last_token.next();
         if mutant::is(Mutant::TokenReused) {
             token = self.core.state.leases.last_key_value().map_or(Token::default(), |(&last, _)| last).next();
@@ -126,6 +126,7 @@ impl Turn<'_> {
             Work::Discover(_) => GrantedWork::Discover,
             Work::List(_, files) => GrantedWork::List(files.clone()),
             Work::Run(_, tests) => GrantedWork::Run(self.granted(run, tests.iter().copied())),
+            Work::Again(_, test) => GrantedWork::Run(self.granted(run, [*test])),
         };
         self.pass_over(run, &work);
         let (file, needs) = self.last_file(run, &work);
@@ -143,6 +144,7 @@ impl Turn<'_> {
                 (last.map(|test| test.file), last.map_or(NeedsIx(0), |test| test.needs))
             }
             Work::List(_, files) => (files.last().copied(), NeedsIx(0)),
+            Work::Again(_, test) => (Some(self.core.state.runs[&run].test(*test).file), NeedsIx(0)),
             Work::Discover(_) => (None, NeedsIx(0)),
         }
     }
@@ -155,7 +157,7 @@ impl Turn<'_> {
         }
         let mine = match work {
             Work::Run(suite, tests) => (run, *suite, found.test(tests[0]).needs),
-            Work::Discover(suite) | Work::List(suite, _) => (run, *suite, NeedsIx(0)),
+            Work::Discover(suite) | Work::List(suite, _) | Work::Again(suite, _) => (run, *suite, NeedsIx(0)),
         };
         let shares = |needs: NeedsIx| {
             let theirs = found.needs_of(needs);

@@ -8,6 +8,7 @@ mod listing;
 mod report;
 mod result;
 mod session;
+mod speculate;
 mod steal;
 mod submit;
 
@@ -151,6 +152,7 @@ impl Turn<'_> {
         self.end_runs();
         self.serve();
         self.steal();
+        self.speculate();
     }
 
     /// Records a fact: folds it at once, so that what follows in this step sees it.

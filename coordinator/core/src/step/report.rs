@@ -63,7 +63,8 @@ impl Turn<'_> {
     fn started(&mut self, worker: WorkerId, token: Token, test: TestIx) {
         let Some(run) = self.run_of(worker, token) else { return };
         let found = &self.core.state.runs[&run];
-        if found.tests.get(test.at()).is_none_or(|found| found.place != Place::Leased(token)) {
+        let stands = |place| place == Place::Leased(token) || found.twins.get(&test) == Some(&token);
+        if found.tests.get(test.at()).is_none_or(|found| !stands(found.place)) {
             return;
         }
         if self.progress(token).running.is_some_and(|(running, _)| running == test) {

@@ -26,7 +26,9 @@ impl Turn<'_> {
             let plan = &self.core.state.runs[&run];
             let test = result.test;
             let current = plan.tests.get(test.at()).is_some_and(|found| match found.place {
-                Place::Leased(holder) => holder == token || mutant::is(Mutant::StaleResult),
+                Place::Leased(holder) => {
+                    holder == token || plan.twins.get(&test) == Some(&token) || mutant::is(Mutant::StaleResult)
+                }
                 Place::Done(_) => mutant::is(Mutant::SecondVerdict),
                 Place::Waiting => mutant::is(Mutant::EndedLease),
                 Place::Delayed(_) | Place::Gone => false,
@@ -47,6 +49,7 @@ impl Turn<'_> {
             self.core.agenda.clear(Deadline::TestOverdue(token));
         }
         for Accepted { result, .. } in &accepted {
+            self.stop_other(run, result.test, token);
             let found = self.core.state.runs[&run].test(result.test);
             if found.source.is_own() && matches!(result.outcome, Outcome::Passed | Outcome::Failed) {
                 let estimate = found.takes();
@@ -112,6 +115,7 @@ impl Turn<'_> {
             LeaseEnd::Released | LeaseEnd::Unreceived => None,
         };
         let file = plan.at(lease, token);
+        self.stop_twins(token);
         self.core.agenda.clear(Deadline::TestOverdue(token));
         self.record(Event::LeaseEnded { at: self.now, run, token, cause, blamed });
         self.give_up_hopeless(run, file);

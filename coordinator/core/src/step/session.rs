@@ -58,6 +58,9 @@ impl Turn<'_> {
         if let Some(progress) = self.core.presence.progress.get_mut(&token) {
             progress.stealing.clear();
         }
+        if self.is_idle_twin(token) {
+            return self.stop_for_good(token);
+        }
         let run = &self.core.state.runs[&self.core.state.leases[&token].run];
         if run.cancelled.is_some() {
             let kill = run.kill;

@@ -13,6 +13,7 @@ mod retries;
 mod session;
 mod share;
 mod show;
+mod speculate;
 mod steal;
 mod submit;
 

@@ -67,6 +67,7 @@ fn then(then: Then, now: Time) -> String {
 
 fn work(work: &Work) -> String {
     match work {
+        Work::Again(_, test) => format!("run {test} again"),
         Work::Discover(suite) => format!("discover {suite}"),
         Work::List(_, files) => format!("list {}", list(files)),
         Work::Run(_, tests) => format!("run {}", list(tests)),
