@@ -53,8 +53,16 @@ async fn recorded(what: &str, args: &ExplainArgs, context: &Context<'_>) -> Resu
     let mut client = answering.runs();
     let asked = async {
         let meant = if args.run.is_none() { run_of(what) } else { None };
-        let named = meant.as_ref().or(args.run.as_ref()).unwrap_or(&RunRef::Latest);
-        let run = place::find(&mut client, named).await?;
+        let found = match &meant {
+            // Four letters of a test's name may look like the beginning of an id.
+            Some(meant) => place::find(&mut client, meant).await.ok(),
+            None => None,
+        };
+        let meant = meant.filter(|meant| found.is_some() || *meant == RunRef::Latest);
+        let run = match found {
+            Some(run) => run,
+            None => place::find(&mut client, args.run.as_ref().unwrap_or(&RunRef::Latest)).await?,
+        };
         let mut record = Record::read(&mut client, run).await?;
         let told = match args.on {
             Some(_) => Some(plan::fleet(answering.channel.clone()).await?),
