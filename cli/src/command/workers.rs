@@ -18,7 +18,10 @@ pub(crate) fn workers(args: WorkersArgs, context: &Context<'_>) -> Result<Exit, 
         answering.end().await?;
         workers.map_err(|status| Error::infrastructure("the workers cannot be listed").because(&status))
     })??;
-    let workers = workers.into_inner().workers;
+    let v1::WorkersResponse { workers, slots_wanted, .. } = workers.into_inner();
+    if slots_wanted > 0 {
+        eprintln!("runs with a target need {slots_wanted} slots to end in time");
+    }
     print(&match args.format {
         TableFormat::Human => table(&workers),
         TableFormat::Json => format!("{}\n", serde_json::Value::from_iter(workers.iter().map(object))),

@@ -20,6 +20,7 @@ pub mod state;
 mod step;
 #[cfg(test)]
 mod tests;
+mod wanted;
 
 pub use command::{Command, Entry, Refusal, ReplyTo, SessionId, Setup, Share, Tuning};
 pub use effect::{Effect, Grant, GrantedTest, GrantedWork, ToWorker};

@@ -151,15 +151,15 @@ impl Cut<'_> {
 
     /// What the part comes to, for people who compare jobs.
     fn line(&self, index: u32, total: u32) -> String {
-        let sum = |part: u32| self.of(part).map(|(_, weight)| weight).sum::<Micros>();
         let tests = self.of(index).count();
         let all = words::count_of(self.tests.len(), "test");
         let times = if self.is_timed() {
-            let sums: Vec<Micros> = (0..total).map(sum).collect();
+            let mut sums = vec![Micros::ZERO; total as usize];
+            self.weights.iter().zip(&self.part).for_each(|(&weight, &part)| sums[part as usize] += weight);
             let (least, most) = (sums.iter().min().copied(), sums.iter().max().copied());
             format!(
                 ", {} (parts take {} to {})",
-                words::span(sum(index)),
+                words::span(sums[index as usize]),
                 words::span(least.unwrap_or_default()),
                 words::span(most.unwrap_or_default())
             )

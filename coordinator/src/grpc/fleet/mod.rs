@@ -84,11 +84,13 @@ impl Fleet for Service {
     async fn workers(&self, _: Request<v1::WorkersRequest>) -> Result<Response<v1::WorkersResponse>, Status> {
         let workers = self.parts.driver.look(|core, sessions| {
             let of = |(id, session)| worker(core, id, session);
-            sessions.iter().filter_map(of).collect()
+            let wanted = core.slots_wanted(regatta_domain::Time(regatta_runtime::clock::now_us()));
+            (sessions.iter().filter_map(of).collect(), u32::try_from(wanted).unwrap_or(u32::MAX))
         });
+        let (workers, slots_wanted) = workers.await?;
         let resources = self.parts.planner.setup().resources.iter();
         let resources = resources.map(|(name, &seats)| v1::Need { resource: name.to_string(), seats }).collect();
-        Ok(Response::new(v1::WorkersResponse { workers: workers.await?, resources }))
+        Ok(Response::new(v1::WorkersResponse { workers, resources, slots_wanted }))
     }
 }
 

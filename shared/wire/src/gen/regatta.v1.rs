@@ -1613,6 +1613,9 @@ pub struct WorkersResponse {
     /// The resources that the fleet shares, with all of their seats.
     #[prost(message, repeated, tag = "2")]
     pub resources: ::prost::alloc::vec::Vec<Need>,
+    /// The slots that live runs with a target need together to end in time: what an autoscaler goes by.
+    #[prost(uint32, tag = "3")]
+    pub slots_wanted: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WorkerInfo {
