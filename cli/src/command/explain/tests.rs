@@ -107,7 +107,6 @@ fn a_test_that_waits_is_told_why_and_what_would_help() {
         slots_wanted: 0,
         workers: vec![worker],
         resources: vec![v1::Need { resource: "db".to_owned(), seats: 1 }],
-        ..v1::WorkersResponse::default()
     };
     let mut events = beginning();
     events.push(leased(1, 0, &[0]));
