@@ -1,7 +1,7 @@
 //! Which branch is checked out: whose history a run reads and writes.
 
+use crate::git;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 /// The main line, where nobody says otherwise: it has no name in history.
 const MAIN: [&str; 2] = ["main", "master"];
@@ -19,15 +19,15 @@ const VARIABLES: [&str; 7] = [
 
 /// The branch of the checkout at `base`; nothing for the main line, and where git knows of none.
 pub(crate) fn branch(base: &Path) -> Option<String> {
-    let named = match git(base, &["symbolic-ref", "--short", "--quiet", "HEAD"]) {
+    let named = match line(base, &["symbolic-ref", "--short", "--quiet", "HEAD"]) {
         Some(branch) => branch,
         None => {
             // Not a repository, or no branch is checked out.
-            git(base, &["rev-parse", "--git-dir"])?;
+            line(base, &["rev-parse", "--git-dir"])?;
             VARIABLES.iter().find_map(|name| std::env::var(name).ok().filter(|branch| !branch.is_empty()))?
         }
     };
-    let main = git(base, &["symbolic-ref", "--short", "--quiet", "refs/remotes/origin/HEAD"]);
+    let main = line(base, &["symbolic-ref", "--short", "--quiet", "refs/remotes/origin/HEAD"]);
     let is_main = match main.as_deref().and_then(|main| main.strip_prefix("origin/")) {
         Some(main) => main == named,
         None => MAIN.contains(&&*named),
@@ -36,21 +36,15 @@ pub(crate) fn branch(base: &Path) -> Option<String> {
 }
 
 /// The line that a command of git prints, if it succeeds.
-fn git(base: &Path, args: &[&str]) -> Option<String> {
-    let mut command = Command::new("git");
-    let output = command.args(args).current_dir(base).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
-    let line = String::from_utf8(output.stdout).ok()?.trim_end().to_owned();
-    (output.status.success() && !line.is_empty()).then_some(line)
+fn line(base: &Path, args: &[&str]) -> Option<String> {
+    let line = String::from_utf8(git::git(base, args).ok()?).ok()?.trim_end().to_owned();
+    (!line.is_empty()).then_some(line)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn sh(dir: &Path, script: &str) {
-        let script = format!("set -e; export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null; {script}");
-        assert!(Command::new("sh").args(["-c", &script]).current_dir(dir).status().expect("a shell").success());
-    }
+    use crate::git::sh;
 
     #[test]
     fn the_main_line_has_no_name_and_other_branches_have_theirs() {

@@ -2,9 +2,9 @@
 //!
 //! It leaves to the coordinator which tests that selects.
 
+use crate::git;
 use regatta_domain::limits::FILES_PER_RUN;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 /// The files below `root` that differ from the last commit, those that git does not track yet and does not ignore
@@ -13,8 +13,8 @@ use std::sync::Arc;
 /// # Errors
 /// In words, when git cannot tell.
 pub(crate) fn changed(root: &Path) -> Result<Vec<Arc<str>>, String> {
-    let mut paths = git(root, &["diff", "--name-only", "--no-renames", "--relative", "-z", "HEAD"])?;
-    paths.extend(git(root, &["ls-files", "--others", "--exclude-standard", "-z"])?);
+    let mut paths = printed(root, &["diff", "--name-only", "--no-renames", "--relative", "-z", "HEAD"])?;
+    paths.extend(printed(root, &["ls-files", "--others", "--exclude-standard", "-z"])?);
     if paths.len() > FILES_PER_RUN {
         return Err(format!("{} files have changed; a run takes at most {FILES_PER_RUN}", paths.len()));
     }
@@ -22,27 +22,17 @@ pub(crate) fn changed(root: &Path) -> Result<Vec<Arc<str>>, String> {
 }
 
 /// The paths that a command of git prints.
-fn git(root: &Path, args: &[&str]) -> Result<Vec<Arc<str>>, String> {
-    let mut command = Command::new("git");
-    let output = command.args(args).current_dir(root).stdin(Stdio::null()).output();
-    let output = output.map_err(|error| format!("cannot start git: {error}"))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("git says: {}", said.lines().next().unwrap_or("nothing")));
-    }
-    let paths = output.stdout.split(|byte| *byte == 0).filter(|path| !path.is_empty());
+fn printed(root: &Path, args: &[&str]) -> Result<Vec<Arc<str>>, String> {
+    let printed = git::git(root, args)?;
+    let paths = printed.split(|byte| *byte == 0).filter(|path| !path.is_empty());
     Ok(paths.map(|path| String::from_utf8_lossy(path).into()).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::git::sh;
     use std::fs;
-
-    fn sh(dir: &Path, script: &str) {
-        let script = format!("set -e; export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null; {script}");
-        assert!(Command::new("sh").args(["-c", &script]).current_dir(dir).status().expect("a shell").success());
-    }
 
     #[test]
     fn what_differs_from_the_last_commit_has_changed() {

@@ -11,6 +11,7 @@ mod error;
 mod exit;
 mod follow;
 mod forecast;
+mod git;
 mod here;
 mod intent;
 mod link;

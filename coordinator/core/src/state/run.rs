@@ -180,6 +180,13 @@ impl Run {
         needs.at().checked_sub(1).map_or(&[], |at| self.needs[at].as_slice())
     }
 
+    /// Whether two tests that need this and that need a resource in common.
+    #[must_use]
+    pub fn compete(&self, these: NeedsIx, those: NeedsIx) -> bool {
+        let those = self.needs_of(those);
+        self.needs_of(these).iter().any(|need| those.iter().any(|other| other.resource == need.resource))
+    }
+
     /// How long everything may take that waits.
     #[must_use]
     pub fn waiting(&self) -> Micros {

@@ -68,13 +68,9 @@ impl Turn<'_> {
 
     /// Whether everything is free that is needed. A slot that still works takes no resources: it would hold them idle.
     pub(super) fn may_take(&self, run: &Run, suite: SuiteIx, needs: NeedsIx, standing: Standing) -> bool {
-        standing == Standing::Idle
-            && run.needs_of(needs).iter().all(|need| {
-                let taken = self.core.state.seats.get(&need.resource).copied().unwrap_or_default();
-                let seats = self.core.setup.resources.get(&need.resource).copied().unwrap_or_default();
-                let room = taken.saturating_add(need.seats) <= seats || mutant::is(Mutant::SeatsUncounted);
-                room && !self.is_kept(&need.resource, (run.id, suite, needs))
-            })
+        let room = self.seats_left(run, needs) > 0 || mutant::is(Mutant::SeatsUncounted);
+        let kept = |need: &Need| self.is_kept(&need.resource, (run.id, suite, needs));
+        standing == Standing::Idle && room && !run.needs_of(needs).iter().any(kept)
     }
 
     /// Whether somebody else has been passed over so often that the resource is kept for them. Of several, the first in

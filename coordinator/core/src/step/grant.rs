@@ -44,11 +44,7 @@ impl Turn<'_> {
         let held = self.core.state.slots.get(&(asker.worker, asker.slot)).into_iter().flatten();
         held.map(|token| &self.core.state.leases[token]).any(|lease| {
             let run = &self.core.state.runs[&lease.run];
-            let holds = run.needs_of(lease.needs);
-            !holds.is_empty()
-                && run.suites.iter().flat_map(|suite| suite.queues.keys()).any(|&needs| {
-                    run.needs_of(needs).iter().any(|need| holds.iter().any(|held| held.resource == need.resource))
-                })
+            run.suites.iter().flat_map(|suite| suite.queues.keys()).any(|&needs| run.compete(lease.needs, needs))
         })
     }
 
@@ -159,14 +155,10 @@ impl Turn<'_> {
             Work::Run(suite, tests) => (run, *suite, found.test(tests[0]).needs),
             Work::Discover(suite) | Work::List(suite, _) | Work::Again(suite, _) => (run, *suite, NeedsIx(0)),
         };
-        let shares = |needs: NeedsIx| {
-            let theirs = found.needs_of(needs);
-            found.needs_of(mine.2).iter().any(|need| theirs.iter().any(|other| other.resource == need.resource))
-        };
         let suites = (0..found.suites.len()).map(SuiteIx::nth);
         let passed: Vec<(RunId, SuiteIx, NeedsIx)> = suites
             .flat_map(|suite| found.suite(suite).queues.keys().map(move |&needs| (run, suite, needs)))
-            .filter(|&(_, suite, needs)| (suite, needs) != (mine.1, mine.2) && shares(needs))
+            .filter(|&(_, suite, needs)| (suite, needs) != (mine.1, mine.2) && found.compete(mine.2, needs))
             .collect();
         self.core.presence.bypassed.remove(&mine);
         if mutant::is(Mutant::BypassesUncounted) {

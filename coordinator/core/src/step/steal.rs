@@ -17,8 +17,9 @@ use std::collections::BTreeSet;
 /// How soon idle slots look again: what is not worth taking from a slot now may be, once its running test has taken long.
 const LOOK_AGAIN: Micros = Micros::from_ms(100);
 
-/// With more leases than this, idle slots look only when [`LOOK_AGAIN`] has passed: a look visits every question and every
-/// lease (about 0.1 µs each), and must not be part of every step of a large fleet.
+/// With more leases than this, slots look only when [`LOOK_AGAIN`] has passed: a look counts the questions that are out, and
+/// visits the leases with the most left, at least so many (about 0.1 µs each); it must not be part of every step of a large
+/// fleet.
 const FEW: usize = 256;
 
 impl Turn<'_> {
@@ -41,13 +42,11 @@ impl Turn<'_> {
         }
         let asked = self.core.presence.progress.values().filter(|progress| !progress.stealing.is_empty()).count();
         for (token, tests) in self.loot(idle.saturating_sub(asked)) {
-            let worker = self.core.state.leases[&token].worker;
             if mutant::is(Mutant::TakesUnasked) {
                 let run = self.core.state.leases[&token].run;
                 self.record(Event::TestsGivenBack { run, token, tests: tests.clone() });
             }
-            self.progress(token).stealing.clone_from(&tests);
-            self.send(worker, ToWorker::Steal { token, tests });
+            self.ask_back(token, tests);
         }
         if !waits {
             self.core.agenda.set(Deadline::Rebalance, self.now + LOOK_AGAIN);
@@ -66,7 +65,8 @@ impl Turn<'_> {
         let Some(waiting) = live.clone().filter(waits).min_by_key(|run| (self.turn_of_run(run), run.id)) else {
             return false;
         };
-        let above = live.filter(|run| !run.leases.is_empty() && self.turn_of_run(run) > self.turn_of_run(waiting));
+        let turn = self.turn_of_run(waiting);
+        let above = live.filter(|run| !run.leases.is_empty() && self.turn_of_run(run) > turn);
         let above: BTreeSet<RunId> = above.map(|run| run.id).collect();
         let asked = self.core.presence.progress.values().any(|progress| !progress.stealing.is_empty());
         if asked || above.is_empty() || mutant::is(Mutant::SharesIgnored) {
@@ -76,12 +76,18 @@ impl Turn<'_> {
         let found = longest
             .map(|(token, lease)| self.victim(token, lease))
             .find(|(victim, first)| self.may_be_asked(victim) && victim.token == *first)
-            .map(|(victim, _)| (victim.token, victim.lease.worker, victim.all()));
-        if let Some((token, worker, tests)) = found.filter(|(.., tests)| !tests.is_empty()) {
-            self.progress(token).stealing.clone_from(&tests);
-            self.send(worker, ToWorker::Steal { token, tests });
+            .map(|(victim, _)| (victim.token, victim.unbegun().collect::<Vec<_>>()));
+        if let Some((token, tests)) = found.filter(|(_, tests)| !tests.is_empty()) {
+            self.ask_back(token, tests);
         }
         true
+    }
+
+    /// Asks a lease to give tests back.
+    fn ask_back(&mut self, token: Token, tests: Vec<TestIx>) {
+        let worker = self.core.state.leases[&token].worker;
+        self.progress(token).stealing.clone_from(&tests);
+        self.send(worker, ToWorker::Steal { token, tests });
     }
 
     /// A lease as one that may be taken from, and the one that its slot works on.
@@ -175,24 +181,23 @@ impl Victim<'_> {
         self.lease.left.saturating_sub(at) * 1_000 / self.speed
     }
 
-    /// Everything that has not begun.
-    fn all(&self) -> Vec<TestIx> {
-        let waits = |&&test: &&TestIx| self.run.test(test).place == Place::Leased(self.token) && Some(test) != self.at;
-        self.lease.tests.iter().filter(waits).copied().collect()
+    /// What has not begun, in order.
+    fn unbegun(&self) -> impl DoubleEndedIterator<Item = TestIx> + '_ {
+        let waits = |&test: &TestIx| self.run.test(test).place == Place::Leased(self.token) && Some(test) != self.at;
+        self.lease.tests.iter().copied().filter(waits)
     }
 
     /// Whole groups from the end of the lease, about half of what waits, and at least one. The group at work is split
     /// where there is no other.
     fn tail(&self) -> Vec<TestIx> {
-        let waits = |&&test: &&TestIx| self.run.test(test).place == Place::Leased(self.token) && Some(test) != self.at;
         // As much as lets both end together, the other one having to begin first.
         let cost = self.cost * self.speed / 1_000;
-        let whole: Micros = self.lease.tests.iter().filter(waits).map(|&test| self.run.test(test).takes()).sum();
+        let whole: Micros = self.unbegun().map(|test| self.run.test(test).takes()).sum();
         let at_work = |group: GroupIx| self.at.is_some_and(|test| self.run.test(test).group == group);
         let mut taken = Micros::ZERO;
         let mut last = None;
         let mut tests = Vec::new();
-        for &test in self.lease.tests.iter().rev().filter(waits) {
+        for test in self.unbegun().rev() {
             let group = self.run.test(test).group;
             let other = last.is_some_and(|last| last != group);
             let enough = taken * 2 + cost >= whole && (other || (last.is_some() && at_work(group)));

@@ -14,8 +14,7 @@ const ROUNDS: u64 = 3;
 /// suite without any history: ratio 1.24 with 8, 1.15 with 32).
 const GUESS_ROUNDS: u64 = 32;
 
-/// Beginning a shard is cheap where what is left for a slot is so many times as long: a slot begins about ten shards then,
-/// which costs a tenth of a hundredth each.
+/// Beginning a shard is cheap where what is left for a slot is so many times as long: it costs a hundredth of that at most.
 const CHEAP: u64 = 100;
 
 /// Where beginning a shard costs something, none is smaller than so many times that.
@@ -80,7 +79,7 @@ impl Turn<'_> {
         Micros(u64::try_from(all * u128::from(speed) / u128::from(capacity.max(1))).unwrap_or(u64::MAX))
     }
 
-    /// How many shards with these needs can run at the same time.
+    /// How many shards with these needs can run at the same time, if nothing else takes seats.
     pub(super) fn abreast(&self, run: &Run, needs: NeedsIx) -> u64 {
         let seats = |resource: &str| self.core.setup.resources.get(resource).copied().unwrap_or(1);
         let needs = run.needs_of(needs).iter();
