@@ -25,7 +25,7 @@ pub(crate) fn refuse_unoffered(rules: &Resolved, offered: &Seats) -> Result<(), 
 }
 
 fn mistake(rule: &Rule, need: &Need, offered: &Seats) -> Mistake {
-    let Need { resource, seats } = need;
+    let Need { resource, seats, .. } = need;
     let has = match offered.get(resource) {
         Some(has) => format!("this machine has {has}"),
         None if offered.is_empty() => "this machine offers no resources".to_owned(),

@@ -88,6 +88,7 @@ impl Desk {
             slots: u32::try_from(self.slots.len()).unwrap_or(u32::MAX),
             holds: holds.into_iter().map(|token| token.0).collect(),
             labels: self.labels.clone(),
+            capacities: Vec::new(),
         }
     }
 

@@ -17,6 +17,7 @@ pub(crate) fn finished(token: Token, finished: Finished) -> (v1::Finished, Vec<u
         duration: Micros::from(finished.duration),
         reason: finished.reason.map(|reason| clip(&reason, REASON_BYTES).into()),
         output: None,
+        observation: None,
     };
     (v1::Finished { token: token.0, result: Some(v1::TestResult::from(&result)) }, finished.output)
 }

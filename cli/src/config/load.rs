@@ -101,6 +101,7 @@ impl Config {
                 .map(|label| label.0.as_str().into())
                 .collect(),
             env: env.map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect(),
+            databases: Vec::new(),
         }
     }
 

@@ -235,6 +235,7 @@ fn suite(suite: &crate::view::Suite) -> SuiteDraft {
             settings: "{}".into(),
             requires: suite.requires.iter().map(|label| label.as_str().into()).collect(),
             env: Vec::new(),
+            databases: Vec::new(),
         },
         costs: suite.costs,
         discover: false,

@@ -9,7 +9,7 @@ use regatta_wire::v1::{self, run_event::Event};
 /// A run of tests in milliseconds, half of which need a database where `db` says so.
 fn view(tests: &[u64], db: bool) -> View {
     let mut script = Script::new(&[], |_, _, _| {});
-    let needs = vec![v1::Needs { needs: vec![v1::Need { resource: "db".to_owned(), seats: 1 }] }];
+    let needs = vec![v1::Needs { needs: vec![v1::Need { resource: "db".to_owned(), seats: 1, ..Default::default() }] }];
     script.event(Event::RunSubmitted(v1::RunSubmitted {
         project: "shop".to_owned(),
         suites: vec!["api".to_owned()],

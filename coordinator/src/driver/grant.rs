@@ -33,6 +33,7 @@ pub(super) fn grant(run: &Run, grant: &Grant) -> v1::Grant {
         suite: grant.suite.0.into(),
         discover: matches!(grant.work, GrantedWork::Discover),
         files,
+        holds: Vec::new(),
     }
 }
 
@@ -72,5 +73,6 @@ pub(super) fn test(run: &Run, granted: &GrantedTest) -> v1::GrantedTest {
         name: found.name.to_string(),
         estimate: found.estimate.0,
         policy: found.policy.0.into(),
+        level: v1::Level::from(found.level).into(),
     }
 }

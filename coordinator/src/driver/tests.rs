@@ -70,6 +70,7 @@ fn submission(run: u128, tests: u32) -> Box<regatta_domain::submission::Submissi
         settings: "".into(),
         requires: Vec::new(),
         env: Vec::new(),
+        databases: Vec::new(),
     };
     Box::new(Submission {
         run: RunId::from_bits(run),

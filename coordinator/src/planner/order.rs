@@ -65,6 +65,7 @@ mod tests {
             settings: "{}".into(),
             requires: Vec::new(),
             env: Vec::new(),
+            databases: Vec::new(),
         };
         SuiteDraft { suite, costs: Costs::default(), discover: false, files: vec![file] }
     }

@@ -61,7 +61,7 @@ impl Policies {
         let needs = self.overrides.iter().flat_map(|(_, other)| other.needs.iter().map(move |need| (other, need)));
         let seats = |need: &Need| setup.resources.get(&need.resource).copied().unwrap_or_default();
         let lacking = needs.filter(|(_, need)| seats(need) < need.seats).map(|(other, need)| {
-            let Need { resource, seats: asked } = need;
+            let Need { resource, seats: asked, .. } = need;
             format!("the tests of `{}` need {resource}={asked}", other.filter)
         });
         let lacking: Vec<String> = lacking.collect();

@@ -15,6 +15,7 @@ fn request() -> Request {
         settings: "{}".into(),
         requires: Vec::new(),
         env: Vec::new(),
+        databases: Vec::new(),
     };
     Request {
         run: RunId::from_bits(1),

@@ -211,6 +211,7 @@ mod tests {
                     duration: ms(10),
                     reason: None,
                     output: None,
+                    observation: None,
                 };
                 self.now = self.now + ms(10);
                 self.meter.result(token, FileIx(*file), &result);

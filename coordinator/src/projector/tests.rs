@@ -179,6 +179,7 @@ impl World {
             settings: "".into(),
             requires: Vec::new(),
             env: Vec::new(),
+            databases: Vec::new(),
         };
         let policy =
             RunPolicy { max_losses: 1, max_failures: (self.below(4) == 0).then_some(2), ..RunPolicy::default() };
@@ -304,6 +305,7 @@ impl World {
             duration: Micros(10),
             reason: None,
             output: None,
+            observation: None,
         }
     }
 }

@@ -136,6 +136,7 @@ impl Worker {
         let (says, said) = mpsc::channel(64);
         let hello = v1::Hello {
             labels: Vec::new(),
+            capacities: Vec::new(),
             worker: WORKER.to_owned(),
             name: "w1".to_owned(),
             version: "0.0.1".to_owned(),

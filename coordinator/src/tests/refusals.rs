@@ -44,7 +44,7 @@ async fn a_need_that_nobody_offers_is_refused_by_name_and_what_is_offered_is_tol
     config.setup.resources.insert("db".into(), 1);
     let coordinator = Coordinator::start(config).await.unwrap();
     let mut client = client(&coordinator).await;
-    let need = |resource: &str, seats| v1::Need { resource: resource.to_owned(), seats };
+    let need = |resource: &str, seats| v1::Need { resource: resource.to_owned(), seats, ..Default::default() };
     let overrides = |needs| vec![v1::PolicyOverride { filter: "tag(db)".to_owned(), needs, ..Default::default() }];
     let asked = |needs| v1::SubmitRequest { overrides: overrides(needs), ..request(RUN, &["a.py"]) };
     let status = client.submit(asked(vec![need("db", 2), need("gpu", 1)])).await.unwrap_err();

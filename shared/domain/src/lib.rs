@@ -7,8 +7,10 @@
 //! and draws no random numbers; its short dependency list is the proof.
 
 pub mod cost;
+pub mod database;
 pub mod duration;
 pub mod estimate;
+pub mod evidence;
 pub mod filter;
 pub mod history;
 pub mod ids;
@@ -20,6 +22,7 @@ pub mod outcome;
 pub mod plan;
 pub mod policy;
 pub mod report;
+pub mod resource;
 pub mod result;
 pub mod runner;
 pub mod submission;
@@ -28,12 +31,14 @@ pub mod verdict;
 
 pub use cost::Costs;
 pub use estimate::{Estimate, Source};
+pub use evidence::{Confidence, Evidence, Fact, Facts};
 pub use ids::{
     Digest, FileIx, FileKey, GroupIx, NeedsIx, PolicyIx, RunId, SlotIx, SuiteIx, TestIx, TestKey, Token, WorkerId,
 };
 pub use level::Level;
-pub use needs::{Need, Needs};
+pub use needs::{Need, Needs, Relation, Want};
 pub use outcome::{Nuance, Outcome};
+pub use resource::{Held, Item, Offer, Resource, ResourceKind};
 pub use runner::RunnerKind;
 pub use time::{Micros, Time};
 pub use verdict::Verdict;

@@ -1,6 +1,7 @@
 //! A suite as a run holds it.
 
 use crate::RunnerKind;
+use crate::database::PlannedDatabase;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -19,4 +20,6 @@ pub struct PlannedSuite {
     pub requires: Vec<Arc<str>>,
     /// Variables added to the environment of its tests.
     pub env: Vec<(Arc<str>, Arc<str>)>,
+    /// The databases that its tests use, each as far as its level says.
+    pub databases: Vec<PlannedDatabase>,
 }

@@ -1,5 +1,6 @@
 //! What a worker reports of an attempt.
 
+use crate::database::Observation;
 use crate::{Digest, Micros, Nuance, Outcome, TestIx, Time};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -23,6 +24,8 @@ pub struct TestResult {
     pub reason: Option<Arc<str>>,
     /// Where its output lies.
     pub output: Option<OutputRef>,
+    /// What it did with its databases, where it had any.
+    pub observation: Option<Arc<Observation>>,
 }
 
 /// Where the captured output of an attempt lies.

@@ -4,6 +4,7 @@
 //! It leaves all movement to others. Its invariant: what comes out of a conversion from the wire is within every bound of
 //! `limits.rs`, here and in the domain; what is not is an [`Invalid`] that names the field.
 
+pub mod database;
 pub mod event;
 pub mod history;
 mod ids;
@@ -14,6 +15,7 @@ pub mod listing;
 pub mod needs;
 pub mod policy;
 pub mod report;
+pub mod resource;
 pub mod result;
 mod status;
 pub mod submission;

@@ -28,6 +28,24 @@ pub const LABELS: usize = 64;
 /// Resources that one test needs. They are taken all at once: beyond a few, a test waits for ever.
 pub const NEEDS_PER_TEST: usize = 16;
 
+/// Conditions of one need.
+pub const WANTS_PER_NEED: usize = 16;
+
+/// Items of one pool: beyond that it is a fleet of its own.
+pub const ITEMS_PER_POOL: usize = 10_000;
+
+/// The most seats that a resource may have.
+pub const SEATS: u32 = 100_000;
+
+/// Arguments of one command.
+pub const ARGUMENTS: usize = 1_024;
+
+/// What is told of a test beside its outcome.
+pub const NOTES_PER_OBSERVATION: usize = 32;
+
+/// Databases of one suite.
+pub const DATABASES_PER_SUITE: usize = 8;
+
 /// Variables of a suite's environment.
 pub const VARIABLES_PER_SUITE: usize = 4_096;
 

@@ -4,9 +4,11 @@ use crate::invalid::{Within as _, text, u16_from};
 use crate::limits::PATH_BYTES;
 use crate::verdict::Closed as _;
 use crate::{Invalid, digest, v1};
+use regatta_domain::database::Observation;
 use regatta_domain::limits::{ERROR_BYTES, REASON_BYTES};
 use regatta_domain::result::{OutputRef, RunError, RunErrorKind, TestResult};
 use regatta_domain::{Micros, Nuance, Outcome, TestIx, Time};
+use std::sync::Arc;
 
 impl TryFrom<v1::TestResult> for TestResult {
     type Error = Invalid;
@@ -21,6 +23,10 @@ impl TryFrom<v1::TestResult> for TestResult {
             duration: Micros(result.duration),
             reason: result.reason.map(|reason| text("reason", reason, REASON_BYTES)).transpose()?,
             output: result.output.map(|output| OutputRef::try_from(output).within("output")).transpose()?,
+            observation: result
+                .observation
+                .map(|seen| Observation::try_from(seen).within("observation").map(Arc::new))
+                .transpose()?,
         })
     }
 }
@@ -36,6 +42,7 @@ impl From<&TestResult> for v1::TestResult {
             duration: result.duration.0,
             reason: result.reason.as_deref().map(ToOwned::to_owned),
             output: result.output.as_ref().map(Into::into),
+            observation: result.observation.as_deref().map(Into::into),
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Suites on the wire.
 
-use crate::invalid::{count, label, text};
-use crate::limits::{LABEL_BYTES, LABELS, PATH_BYTES, SETTINGS_BYTES, VARIABLE_BYTES, VARIABLES_PER_SUITE};
+use crate::invalid::{count, each, label, text};
+use crate::limits::{
+    DATABASES_PER_SUITE, LABEL_BYTES, LABELS, PATH_BYTES, SETTINGS_BYTES, VARIABLE_BYTES, VARIABLES_PER_SUITE,
+};
 use crate::{Invalid, Why, v1};
 use regatta_domain::RunnerKind;
 use regatta_domain::plan::PlannedSuite;
@@ -19,6 +21,7 @@ impl TryFrom<v1::Suite> for PlannedSuite {
             root: text("root", suite.root, PATH_BYTES)?,
             settings: text("settings", suite.settings, SETTINGS_BYTES)?,
             requires: labels("requires", suite.requires)?,
+            databases: each("databases", suite.databases, DATABASES_PER_SUITE)?,
             env: count("env", suite.env, VARIABLES_PER_SUITE)?.into_iter().map(pair).collect::<Result<_, _>>()?,
         })
     }
@@ -54,6 +57,7 @@ impl From<&PlannedSuite> for v1::Suite {
             settings: suite.settings.to_string(),
             env: suite.env.iter().map(variable).collect(),
             requires: suite.requires.iter().map(ToString::to_string).collect(),
+            databases: suite.databases.iter().map(Into::into).collect(),
         }
     }
 }

@@ -18,6 +18,7 @@ fn request() -> v1::SubmitRequest {
         suites: vec![v1::SuiteRequest {
             suite: Some(v1::Suite {
                 requires: Vec::new(),
+                databases: Vec::new(),
                 name: "api".to_owned(),
                 runner: "pytest".to_owned(),
                 root: "/srv/shop".to_owned(),

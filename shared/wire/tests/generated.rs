@@ -3,8 +3,14 @@
 use std::fs;
 use std::path::Path;
 
-const PROTOS: [&str; 4] =
-    ["regatta/v1/run.proto", "regatta/v1/runs.proto", "regatta/v1/fleet.proto", "regatta/v1/history.proto"];
+const PROTOS: [&str; 6] = [
+    "regatta/v1/run.proto",
+    "regatta/v1/runs.proto",
+    "regatta/v1/fleet.proto",
+    "regatta/v1/history.proto",
+    "regatta/v1/databases.proto",
+    "regatta/v1/resources.proto",
+];
 
 #[test]
 fn the_committed_code_is_what_the_protos_say() {

@@ -32,6 +32,7 @@ fn a_report_of_a_worker_is_the_bytes_it_was() {
         duration: Micros(1_250_000),
         reason: Some("assert 1 == 2".into()),
         output: Some(OutputRef { digest: Digest([7; 32]), size: 42 }),
+        observation: None,
     };
     let finished = v1::Finished { token: 9, result: Some((&result).into()) };
     let entries = [
@@ -53,7 +54,14 @@ fn a_grant_is_the_bytes_it_was() {
         locator: String::new(),
         remembered: 77,
         list: false,
-        tests: vec![v1::GrantedTest { test: 5, attempt: 1, name: "test_x[1]".to_owned(), estimate: 1500, policy: 0 }],
+        tests: vec![v1::GrantedTest {
+            test: 5,
+            attempt: 1,
+            name: "test_x[1]".to_owned(),
+            estimate: 1500,
+            policy: 0,
+            level: 0,
+        }],
     };
     let grant = v1::Grant {
         run: "01890000-0000-7000-8000-000000000001".to_owned(),
@@ -62,6 +70,7 @@ fn a_grant_is_the_bytes_it_was() {
         suite: 0,
         discover: false,
         files: vec![file],
+        holds: Vec::new(),
     };
     check(&v1::ToWorker { message: Some(v1::to_worker::Message::Grant(grant)) }, GRANT);
 }

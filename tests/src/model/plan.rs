@@ -38,6 +38,7 @@ pub(super) fn submission(plan: Plan) -> Submission {
         settings: "{}".into(),
         requires: Vec::new(),
         env: Vec::new(),
+        databases: Vec::new(),
     };
     Submission {
         run: RUN,

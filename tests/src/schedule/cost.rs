@@ -225,8 +225,9 @@ fn submission(tests: usize) -> Submission {
         settings: "{}".into(),
         requires: Vec::new(),
         env: Vec::new(),
+        databases: Vec::new(),
     };
-    let needs = (0..RESOURCES).map(|at| Needs::all([Need { resource: resource(at).into(), seats: 1 }])).collect();
+    let needs = (0..RESOURCES).map(|at| Needs::all([Need::new(resource(at), 1)])).collect();
     Submission {
         run: RunId::from_bits(1),
         project: "project".into(),
@@ -269,6 +270,7 @@ fn result(test: regatta_domain::TestIx, attempt: u16) -> TestResult {
         duration: Micros::from_secs(1),
         reason: None,
         output: None,
+        observation: None,
     }
 }
 

@@ -80,7 +80,7 @@ struct DrawnTest {
 
 /// What tests may need.
 fn needs() -> Vec<Needs> {
-    let need = |resource: &str, seats| Need { resource: resource.into(), seats };
+    let need = |resource: &str, seats| Need::new(resource, seats);
     vec![
         Needs::all([need("db", 1)]),
         Needs::all([need("pool", 1)]),
@@ -178,6 +178,7 @@ impl DrawnRun {
             settings: "{}".into(),
             requires: Vec::new(),
             env: Vec::new(),
+            databases: Vec::new(),
         };
         Submission {
             run: RunId::from_bits(at as u128 + 1),

@@ -68,8 +68,9 @@ fn submission(case: &Case, costs: Costs) -> (Submission, Vec<usize>) {
         settings: "{}".into(),
         requires: Vec::new(),
         env: Vec::new(),
+        databases: Vec::new(),
     };
-    let needs = (0..case.capacity.len()).map(|at| Needs::all([Need { resource: resource(at), seats: 1 }]));
+    let needs = (0..case.capacity.len()).map(|at| Needs::all([Need::new(resource(at), 1)]));
     let policy = TestPolicy { timeout: Micros::from_secs(24 * 3_600), ..TestPolicy::default() };
     let submission = Submission {
         run: RunId::from_bits(1),

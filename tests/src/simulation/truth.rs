@@ -96,7 +96,7 @@ pub const RESOURCES: [(&str, u32); 2] = [("db", 1), ("pool", 2)];
 const NEEDS: [&[(&str, u32)]; 4] = [&[("db", 1)], &[("pool", 1)], &[("pool", 2)], &[("db", 1), ("pool", 1)]];
 
 fn needs() -> Vec<Needs> {
-    let need = |&(resource, seats): &(&str, u32)| Need { resource: resource.into(), seats };
+    let need = |&(resource, seats): &(&str, u32)| Need::new(resource, seats);
     NEEDS.iter().map(|needs| Needs::all(needs.iter().map(need))).collect()
 }
 
@@ -253,8 +253,15 @@ fn remember(at: usize, suite: &TrueSuite, swarm: &Swarm, chance: &mut Entropy) -
     }
     let name = format!("suite {at}").into();
     let (root, settings) = (".".into(), "{}".into());
-    let planned =
-        PlannedSuite { name, runner: RunnerKind::Exec, root, settings, requires: Vec::new(), env: Vec::new() };
+    let planned = PlannedSuite {
+        name,
+        runner: RunnerKind::Exec,
+        root,
+        settings,
+        requires: Vec::new(),
+        env: Vec::new(),
+        databases: Vec::new(),
+    };
     SuiteDraft { suite: planned, costs: Costs::default(), discover, files }
 }
 

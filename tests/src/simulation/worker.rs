@@ -437,5 +437,6 @@ fn result(granted: GrantedTest, outcome: Outcome) -> TestResult {
         duration: Micros::ZERO,
         reason: None,
         output: None,
+        observation: None,
     }
 }

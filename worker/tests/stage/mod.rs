@@ -93,6 +93,7 @@ impl Stage {
             settings: settings.into(),
             requires: Vec::new(),
             env: env.iter().map(|&(name, value)| (name.into(), value.into())).collect(),
+            databases: Vec::new(),
         };
         let brief = Brief { run: RunId::from_bits(1), suite, seed: 1, slots };
         let place = Place {

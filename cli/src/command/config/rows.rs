@@ -138,7 +138,7 @@ fn profile_rows(rules: &Resolved) -> Vec<Row> {
 
 /// A need as it is written.
 fn need_word(need: &Need) -> String {
-    let Need { resource, seats } = need;
+    let Need { resource, seats, .. } = need;
     if *seats == 1 { resource.to_string() } else { format!("{resource}:{seats}") }
 }
 

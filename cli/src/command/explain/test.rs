@@ -78,7 +78,7 @@ fn kind(record: &Record, test: TestIx) -> String {
 }
 
 fn need(need: &Need) -> String {
-    let Need { resource, seats } = need;
+    let Need { resource, seats, .. } = need;
     let resource = safe::one_line(resource);
     if *seats == 1 { resource.into_owned() } else { format!("{seats} seats of {resource}") }
 }

@@ -41,7 +41,9 @@ fn beginning() -> Vec<Event> {
             policy: None,
             costs: Vec::new(),
             requires: vec!["gpu".to_owned()],
-            needs: vec![v1::Needs { needs: vec![v1::Need { resource: "db".to_owned(), seats: 1 }] }],
+            needs: vec![v1::Needs {
+                needs: vec![v1::Need { resource: "db".to_owned(), seats: 1, ..Default::default() }],
+            }],
         }),
         Event::FilesPlanned(v1::FilesPlanned { suite: 0, files: vec![file], gone: Vec::new() }),
         Event::TestsPlanned(v1::TestsPlanned { file: 0, tests: (0..4).map(test).collect(), gone: Vec::new() }),
@@ -106,7 +108,7 @@ fn a_test_that_waits_is_told_why_and_what_would_help() {
     let fleet = |worker| v1::WorkersResponse {
         slots_wanted: 0,
         workers: vec![worker],
-        resources: vec![v1::Need { resource: "db".to_owned(), seats: 1 }],
+        resources: vec![v1::Need { resource: "db".to_owned(), seats: 1, ..Default::default() }],
     };
     let mut events = beginning();
     events.push(leased(1, 0, &[0]));

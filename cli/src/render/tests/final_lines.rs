@@ -96,7 +96,7 @@ fn a_green_run_ends_in_two_lines() {
 #[test]
 fn a_resource_that_bound_the_run_is_named() {
     let lines = last_lines(log(), Exit::Ok, |script| {
-        let need = regatta_domain::Need { resource: "db".into(), seats: 1 };
+        let need = regatta_domain::Need::new("db", 1);
         script.view.needs = vec![regatta_domain::Needs::all([need])];
         script.view.seats.insert("db".into(), 1);
         script.file(0, "tests/test_a.py", &[("test_x", 10), ("test_y", 10)]);

@@ -130,6 +130,7 @@ impl<'a> Script<'a> {
             duration: came.in_ms * 1_000,
             reason: (!came.because.is_empty()).then(|| came.because.to_owned()),
             output,
+            observation: None,
         };
         let verdict = verdict.map_or(0, |verdict| v1::Verdict::from(verdict).into());
         let results = vec![v1::AcceptedResult { result: Some(result), verdict }];

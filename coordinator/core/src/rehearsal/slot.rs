@@ -247,5 +247,6 @@ fn result(running: &Running) -> TestResult {
         duration: running.takes,
         reason: None,
         output: None,
+        observation: None,
     }
 }

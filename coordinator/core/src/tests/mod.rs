@@ -180,6 +180,7 @@ pub(crate) fn suite(files: Vec<FileDraft>) -> SuiteDraft {
         settings: "{}".into(),
         requires: Vec::new(),
         env: Vec::new(),
+        databases: Vec::new(),
     };
     SuiteDraft { suite, costs: Costs { file: Micros(1), ..Costs::default() }, discover: false, files }
 }
@@ -242,6 +243,7 @@ pub(crate) fn finished(token: u64, test: u32, outcome: Outcome) -> Entry {
         duration: Micros::from_ms(1),
         reason: None,
         output: None,
+        observation: None,
     };
     Entry::Finished { token: Token(token), result }
 }

@@ -89,7 +89,9 @@ impl Fleet for Service {
         });
         let (workers, slots_wanted) = workers.await?;
         let resources = self.parts.planner.setup().resources.iter();
-        let resources = resources.map(|(name, &seats)| v1::Need { resource: name.to_string(), seats }).collect();
+        let resources = resources
+            .map(|(name, &seats)| v1::Need { resource: name.to_string(), seats, ..Default::default() })
+            .collect();
         Ok(Response::new(v1::WorkersResponse { workers, resources, slots_wanted }))
     }
 }

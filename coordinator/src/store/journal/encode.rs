@@ -92,13 +92,14 @@ mod tests {
             settings: "{}".into(),
             requires: Vec::new(),
             env: vec![("A".into(), "b".into())],
+            databases: Vec::new(),
         };
         let submission = Submission {
             run,
             project: "shop".into(),
             policy: RunPolicy { timeout: Some(Micros(8)), ..RunPolicy::default() },
             policies: vec![TestPolicy::default()],
-            needs: vec![Needs::all([Need { resource: "db".into(), seats: 1 }])],
+            needs: vec![Needs::all([Need::new("db", 1)])],
             suites: vec![SuiteDraft {
                 suite: planned,
                 costs: Costs::default(),
@@ -116,6 +117,7 @@ mod tests {
             duration: Micros(4),
             reason: Some("because".into()),
             output: Some(OutputRef { digest: Digest([5; 32]), size: 6 }),
+            observation: None,
         };
         let results = vec![
             Accepted { result: result.clone(), then: Then::Retry(at) },

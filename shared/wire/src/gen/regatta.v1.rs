@@ -25,6 +25,30 @@ pub struct Suite {
     /// Labels that a worker must carry to run it.
     #[prost(string, repeated, tag = "6")]
     pub requires: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The databases that its tests use.
+    #[prost(message, repeated, tag = "7")]
+    pub databases: ::prost::alloc::vec::Vec<Database>,
+}
+/// A database that the tests of a suite use.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Database {
+    /// The resource that provides it.
+    #[prost(string, tag = "1")]
+    pub resource: ::prost::alloc::string::String,
+    /// The digest of what its template is built from.
+    #[prost(string, tag = "2")]
+    pub template: ::prost::alloc::string::String,
+    /// The command that builds the template, in the suite's directory; empty for an empty database.
+    #[prost(string, repeated, tag = "3")]
+    pub build: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(uint64, tag = "4")]
+    pub build_limit: u64,
+    /// Extensions that are there before the command runs.
+    #[prost(string, repeated, tag = "5")]
+    pub extensions: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// All tests of a shard share one, instead of one for each attempt.
+    #[prost(bool, tag = "6")]
+    pub per_shard: bool,
 }
 /// The rules of one test.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -58,13 +82,27 @@ pub struct Costs {
     #[prost(uint64, tag = "5")]
     pub test: u64,
 }
-/// Seats of a resource that the fleet shares.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+/// Seats, or items, of a resource that the fleet shares.
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Need {
     #[prost(string, tag = "1")]
     pub resource: ::prost::alloc::string::String,
+    /// 4294967295 for all of it.
     #[prost(uint32, tag = "2")]
     pub seats: u32,
+    /// What each item must be like.
+    #[prost(message, repeated, tag = "3")]
+    pub wants: ::prost::alloc::vec::Vec<Want>,
+}
+/// A condition on the labels of an item.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Want {
+    #[prost(string, tag = "1")]
+    pub label: ::prost::alloc::string::String,
+    #[prost(enumeration = "Relation", tag = "2")]
+    pub relation: i32,
+    #[prost(string, tag = "3")]
+    pub value: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Needs {
@@ -171,6 +209,27 @@ pub struct TestResult {
     pub reason: ::core::option::Option<::prost::alloc::string::String>,
     #[prost(message, optional, tag = "8")]
     pub output: ::core::option::Option<OutputRef>,
+    #[prost(message, optional, tag = "9")]
+    pub observation: ::core::option::Option<Observation>,
+}
+/// What an attempt was seen to do with its databases.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Observation {
+    /// The level under which it was handed them.
+    #[prost(enumeration = "Level", tag = "1")]
+    pub leased: i32,
+    /// The level that what it did belongs to.
+    #[prost(enumeration = "Level", tag = "2")]
+    pub seen: i32,
+    /// It was refused something for lack of rights.
+    #[prost(bool, tag = "3")]
+    pub denied: bool,
+    /// The evidence, as the engine encodes it.
+    #[prost(uint64, tag = "4")]
+    pub evidence: u64,
+    /// What is to be told to people.
+    #[prost(string, repeated, tag = "5")]
+    pub notes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// Something that went wrong beside any one test.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -453,6 +512,7 @@ pub enum LeaseEnd {
     Unreceived = 2,
     WorkerLost = 3,
     Overdue = 4,
+    Revoked = 5,
 }
 impl LeaseEnd {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -466,6 +526,7 @@ impl LeaseEnd {
             Self::Unreceived => "LEASE_END_UNRECEIVED",
             Self::WorkerLost => "LEASE_END_WORKER_LOST",
             Self::Overdue => "LEASE_END_OVERDUE",
+            Self::Revoked => "LEASE_END_REVOKED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -476,6 +537,7 @@ impl LeaseEnd {
             "LEASE_END_UNRECEIVED" => Some(Self::Unreceived),
             "LEASE_END_WORKER_LOST" => Some(Self::WorkerLost),
             "LEASE_END_OVERDUE" => Some(Self::Overdue),
+            "LEASE_END_REVOKED" => Some(Self::Revoked),
             _ => None,
         }
     }
@@ -588,6 +650,41 @@ impl EstimateSource {
             "ESTIMATE_SOURCE_IMPORTED" => Some(Self::Imported),
             "ESTIMATE_SOURCE_RENAMED" => Some(Self::Renamed),
             "ESTIMATE_SOURCE_OWN" => Some(Self::Own),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Relation {
+    Unspecified = 0,
+    Is = 1,
+    IsNot = 2,
+    AtLeast = 3,
+    AtMost = 4,
+}
+impl Relation {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "RELATION_UNSPECIFIED",
+            Self::Is => "RELATION_IS",
+            Self::IsNot => "RELATION_IS_NOT",
+            Self::AtLeast => "RELATION_AT_LEAST",
+            Self::AtMost => "RELATION_AT_MOST",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "RELATION_UNSPECIFIED" => Some(Self::Unspecified),
+            "RELATION_IS" => Some(Self::Is),
+            "RELATION_IS_NOT" => Some(Self::IsNot),
+            "RELATION_AT_LEAST" => Some(Self::AtLeast),
+            "RELATION_AT_MOST" => Some(Self::AtMost),
             _ => None,
         }
     }
@@ -1662,7 +1759,7 @@ pub mod from_worker {
         Note(super::WorkerNote),
     }
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Hello {
     #[prost(string, tag = "1")]
     pub worker: ::prost::alloc::string::String,
@@ -1681,6 +1778,9 @@ pub struct Hello {
     /// What it offers beside slots; suites may require them.
     #[prost(string, repeated, tag = "7")]
     pub labels: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What of itself it divides among the shards that run on it: processors, memory, ports.
+    #[prost(message, repeated, tag = "8")]
+    pub capacities: ::prost::alloc::vec::Vec<Need>,
 }
 /// A slot has room for a shard.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1870,6 +1970,28 @@ pub struct Grant {
     pub discover: bool,
     #[prost(message, repeated, tag = "6")]
     pub files: ::prost::alloc::vec::Vec<GrantedFile>,
+    /// The resources that come with it, until it is released. Its token is the fencing token of each: no later holder of any of
+    /// them has a smaller one.
+    #[prost(message, repeated, tag = "7")]
+    pub holds: ::prost::alloc::vec::Vec<Held>,
+}
+/// What a lease holds of one resource.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Held {
+    #[prost(string, tag = "1")]
+    pub resource: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "2")]
+    pub seats: u32,
+    #[prost(message, repeated, tag = "3")]
+    pub items: ::prost::alloc::vec::Vec<HeldItem>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct HeldItem {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// What its holder is told.
+    #[prost(message, repeated, tag = "2")]
+    pub values: ::prost::alloc::vec::Vec<Variable>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GrantedFile {
@@ -1902,6 +2024,9 @@ pub struct GrantedTest {
     pub estimate: u64,
     #[prost(uint32, tag = "5")]
     pub policy: u32,
+    /// What it does with the databases of its suite.
+    #[prost(enumeration = "Level", tag = "6")]
+    pub level: i32,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Numbered {
@@ -2861,6 +2986,1527 @@ pub mod history_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "regatta.v1.History";
     impl<T> tonic::server::NamedService for HistoryServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AcquireRequest {
+    #[prost(uint64, tag = "1")]
+    pub token: u64,
+    /// The test; none for the whole shard.
+    #[prost(uint32, optional, tag = "2")]
+    pub test: ::core::option::Option<u32>,
+    #[prost(uint32, tag = "3")]
+    pub attempt: u32,
+    #[prost(enumeration = "Level", tag = "4")]
+    pub level: i32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AcquireResponse {
+    #[prost(oneof = "acquire_response::Answer", tags = "1, 2, 3, 4")]
+    pub answer: ::core::option::Option<acquire_response::Answer>,
+}
+/// Nested message and enum types in `AcquireResponse`.
+pub mod acquire_response {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Answer {
+        #[prost(message, tag = "1")]
+        Databases(super::HandedOut),
+        /// The template is not there yet: whoever asks first builds it, and asks again.
+        #[prost(message, tag = "2")]
+        Build(super::BuildOrder),
+        /// Not now: asks again after so many milliseconds (somebody builds, or the server is away).
+        #[prost(message, tag = "3")]
+        Later(super::Later),
+        /// Never: nothing is run that needs it.
+        #[prost(message, tag = "4")]
+        Error(super::RunError),
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct HandedOut {
+    /// What the test is told, for its environment.
+    #[prost(message, repeated, tag = "1")]
+    pub variables: ::prost::alloc::vec::Vec<Variable>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct BuildOrder {
+    /// Names the order in BuiltRequest.
+    #[prost(uint64, tag = "1")]
+    pub order: u64,
+    /// The resource.
+    #[prost(string, tag = "2")]
+    pub resource: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "3")]
+    pub variables: ::prost::alloc::vec::Vec<Variable>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Later {
+    #[prost(uint32, tag = "1")]
+    pub after_ms: u32,
+    /// Why, for people.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReleaseRequest {
+    #[prost(uint64, tag = "1")]
+    pub token: u64,
+    #[prost(uint32, optional, tag = "2")]
+    pub test: ::core::option::Option<u32>,
+    #[prost(uint32, tag = "3")]
+    pub attempt: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReleaseResponse {
+    /// None where nothing was handed out.
+    #[prost(message, optional, tag = "1")]
+    pub observation: ::core::option::Option<Observation>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BuiltRequest {
+    #[prost(uint64, tag = "1")]
+    pub token: u64,
+    #[prost(uint64, tag = "2")]
+    pub order: u64,
+    /// What the command printed at the end, where it failed; none where it succeeded.
+    #[prost(string, optional, tag = "3")]
+    pub failure: ::core::option::Option<::prost::alloc::string::String>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BuiltResponse {}
+/// Generated client implementations.
+pub mod databases_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Called by workers, under the fencing token of a live lease; refused (FAILED_PRECONDITION) under any other. Some hundred
+    /// times a second. A call that is lost may be repeated: the same attempt gets the same databases, a repeated release the same
+    /// answer. When a lease ends, everything that was handed out under it is taken back.
+    #[derive(Debug, Clone)]
+    pub struct DatabasesClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> DatabasesClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> DatabasesClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            DatabasesClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Hands the databases of a suite to an attempt of a test.
+        pub async fn acquire(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AcquireRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AcquireResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/regatta.v1.Databases/Acquire",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("regatta.v1.Databases", "Acquire"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Takes them back: sessions are ended, what was done is judged, what was left behind is cleared.
+        pub async fn release(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReleaseRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReleaseResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/regatta.v1.Databases/Release",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("regatta.v1.Databases", "Release"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// A template was built, or could not be.
+        pub async fn built(
+            &mut self,
+            request: impl tonic::IntoRequest<super::BuiltRequest>,
+        ) -> std::result::Result<tonic::Response<super::BuiltResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/regatta.v1.Databases/Built",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("regatta.v1.Databases", "Built"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod databases_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with DatabasesServer.
+    #[async_trait]
+    pub trait Databases: std::marker::Send + std::marker::Sync + 'static {
+        /// Hands the databases of a suite to an attempt of a test.
+        async fn acquire(
+            &self,
+            request: tonic::Request<super::AcquireRequest>,
+        ) -> std::result::Result<tonic::Response<super::AcquireResponse>, tonic::Status>;
+        /// Takes them back: sessions are ended, what was done is judged, what was left behind is cleared.
+        async fn release(
+            &self,
+            request: tonic::Request<super::ReleaseRequest>,
+        ) -> std::result::Result<tonic::Response<super::ReleaseResponse>, tonic::Status>;
+        /// A template was built, or could not be.
+        async fn built(
+            &self,
+            request: tonic::Request<super::BuiltRequest>,
+        ) -> std::result::Result<tonic::Response<super::BuiltResponse>, tonic::Status>;
+    }
+    /// Called by workers, under the fencing token of a live lease; refused (FAILED_PRECONDITION) under any other. Some hundred
+    /// times a second. A call that is lost may be repeated: the same attempt gets the same databases, a repeated release the same
+    /// answer. When a lease ends, everything that was handed out under it is taken back.
+    #[derive(Debug)]
+    pub struct DatabasesServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> DatabasesServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for DatabasesServer<T>
+    where
+        T: Databases,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/regatta.v1.Databases/Acquire" => {
+                    #[allow(non_camel_case_types)]
+                    struct AcquireSvc<T: Databases>(pub Arc<T>);
+                    impl<T: Databases> tonic::server::UnaryService<super::AcquireRequest>
+                    for AcquireSvc<T> {
+                        type Response = super::AcquireResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AcquireRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Databases>::acquire(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AcquireSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/regatta.v1.Databases/Release" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReleaseSvc<T: Databases>(pub Arc<T>);
+                    impl<T: Databases> tonic::server::UnaryService<super::ReleaseRequest>
+                    for ReleaseSvc<T> {
+                        type Response = super::ReleaseResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReleaseRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Databases>::release(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReleaseSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/regatta.v1.Databases/Built" => {
+                    #[allow(non_camel_case_types)]
+                    struct BuiltSvc<T: Databases>(pub Arc<T>);
+                    impl<T: Databases> tonic::server::UnaryService<super::BuiltRequest>
+                    for BuiltSvc<T> {
+                        type Response = super::BuiltResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::BuiltRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Databases>::built(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = BuiltSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for DatabasesServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "regatta.v1.Databases";
+    impl<T> tonic::server::NamedService for DatabasesServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Resource {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(enumeration = "ResourceKind", tag = "2")]
+    pub kind: i32,
+    /// Of semaphores and databases.
+    #[prost(uint32, tag = "3")]
+    pub seats: u32,
+    #[prost(message, repeated, tag = "4")]
+    pub items: ::prost::alloc::vec::Vec<PoolItem>,
+    #[prost(message, optional, tag = "5")]
+    pub hooks: ::core::option::Option<Hooks>,
+    #[prost(message, optional, tag = "6")]
+    pub server: ::core::option::Option<DatabaseServer>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PoolItem {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "2")]
+    pub labels: ::prost::alloc::vec::Vec<Variable>,
+    #[prost(message, repeated, tag = "3")]
+    pub values: ::prost::alloc::vec::Vec<Variable>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Hooks {
+    #[prost(message, optional, tag = "1")]
+    pub prepare: ::core::option::Option<Hook>,
+    #[prost(message, optional, tag = "2")]
+    pub check: ::core::option::Option<Hook>,
+    #[prost(message, optional, tag = "3")]
+    pub reset: ::core::option::Option<Hook>,
+    #[prost(message, optional, tag = "4")]
+    pub dispose: ::core::option::Option<Hook>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Hook {
+    #[prost(string, repeated, tag = "1")]
+    pub argv: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Microseconds.
+    #[prost(uint64, tag = "2")]
+    pub timeout: u64,
+    #[prost(uint32, tag = "3")]
+    pub retries: u32,
+    /// Microseconds from one check to the next.
+    #[prost(uint64, tag = "4")]
+    pub every: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DatabaseServer {
+    #[prost(enumeration = "Engine", tag = "1")]
+    pub engine: i32,
+    #[prost(string, optional, tag = "2")]
+    pub url: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "3")]
+    pub programs: ::core::option::Option<::prost::alloc::string::String>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListResourcesRequest {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListResourcesResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub resources: ::prost::alloc::vec::Vec<ResourceStatus>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ResourceStatus {
+    /// What was declared; values and addresses are not told.
+    #[prost(message, optional, tag = "1")]
+    pub resource: ::core::option::Option<Resource>,
+    /// It was declared over this service, and not by the coordinator's own configuration.
+    #[prost(bool, tag = "2")]
+    pub declared_here: bool,
+    #[prost(bool, tag = "3")]
+    pub drained: bool,
+    /// All seats or items, and how many of them are held.
+    #[prost(uint32, tag = "4")]
+    pub total: u32,
+    #[prost(uint32, tag = "5")]
+    pub taken: u32,
+    #[prost(message, repeated, tag = "6")]
+    pub holds: ::prost::alloc::vec::Vec<ResourceHold>,
+    #[prost(message, repeated, tag = "7")]
+    pub waits: ::prost::alloc::vec::Vec<ResourceWait>,
+    #[prost(message, repeated, tag = "8")]
+    pub withheld: ::prost::alloc::vec::Vec<Withheld>,
+    #[prost(message, repeated, tag = "9")]
+    pub health: ::prost::alloc::vec::Vec<ItemHealth>,
+    /// Thousandths of the time since the coordinator started, or the resource was declared, that its seats were held.
+    #[prost(uint32, tag = "10")]
+    pub utilisation: u32,
+    /// What there is to say of its server, for people.
+    #[prost(string, repeated, tag = "11")]
+    pub details: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResourceHold {
+    #[prost(string, tag = "1")]
+    pub run: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub token: u64,
+    #[prost(string, tag = "3")]
+    pub worker: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "4")]
+    pub slot: u32,
+    #[prost(uint32, tag = "5")]
+    pub seats: u32,
+    #[prost(string, repeated, tag = "6")]
+    pub items: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(uint64, tag = "7")]
+    pub since: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResourceWait {
+    #[prost(string, tag = "1")]
+    pub run: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub suite: ::prost::alloc::string::String,
+    /// Tests that wait for it.
+    #[prost(uint32, tag = "3")]
+    pub tests: u32,
+    /// How long they may hold it together, in microseconds.
+    #[prost(uint64, tag = "4")]
+    pub estimate: u64,
+    /// How often others went first since they had their last turn.
+    #[prost(uint32, tag = "5")]
+    pub bypassed: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Withheld {
+    #[prost(string, optional, tag = "1")]
+    pub item: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(uint32, tag = "2")]
+    pub seats: u32,
+    #[prost(uint64, optional, tag = "3")]
+    pub until: ::core::option::Option<u64>,
+    #[prost(string, tag = "4")]
+    pub by: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ItemHealth {
+    #[prost(string, optional, tag = "1")]
+    pub item: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(enumeration = "Health", tag = "2")]
+    pub health: i32,
+    #[prost(uint64, tag = "3")]
+    pub since: u64,
+    /// What the last hook that failed said.
+    #[prost(string, tag = "4")]
+    pub reason: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DeclareRequest {
+    #[prost(message, optional, tag = "1")]
+    pub resource: ::core::option::Option<Resource>,
+    #[prost(string, tag = "2")]
+    pub by: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeclareResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WithdrawRequest {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub by: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WithdrawResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DrainRequest {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, optional, tag = "2")]
+    pub item: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(bool, tag = "3")]
+    pub undo: bool,
+    #[prost(string, tag = "4")]
+    pub by: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DrainResponse {
+    /// How many leases still hold it.
+    #[prost(uint32, tag = "1")]
+    pub held: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReleaseResourceRequest {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, optional, tag = "2")]
+    pub item: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, tag = "3")]
+    pub by: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReleaseResourceResponse {
+    /// How many leases were ended.
+    #[prost(uint32, tag = "1")]
+    pub ended: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReserveRequest {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, optional, tag = "2")]
+    pub item: ::core::option::Option<::prost::alloc::string::String>,
+    /// Seats, where it is no item.
+    #[prost(uint32, tag = "3")]
+    pub seats: u32,
+    /// Microseconds from now; 0 gives back what `by` has reserved of it.
+    #[prost(uint64, tag = "4")]
+    pub time: u64,
+    #[prost(string, tag = "5")]
+    pub by: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReserveResponse {
+    /// Which item, where one was chosen.
+    #[prost(string, optional, tag = "1")]
+    pub item: ::core::option::Option<::prost::alloc::string::String>,
+    /// Who still holds it: what was reserved is theirs until they are done.
+    #[prost(uint32, tag = "2")]
+    pub held: u32,
+    /// What the holder is told.
+    #[prost(message, repeated, tag = "3")]
+    pub values: ::prost::alloc::vec::Vec<Variable>,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ResourceKind {
+    Unspecified = 0,
+    Mutex = 1,
+    Semaphore = 2,
+    Pool = 3,
+    ReadersWriter = 4,
+    Database = 5,
+}
+impl ResourceKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "RESOURCE_KIND_UNSPECIFIED",
+            Self::Mutex => "RESOURCE_KIND_MUTEX",
+            Self::Semaphore => "RESOURCE_KIND_SEMAPHORE",
+            Self::Pool => "RESOURCE_KIND_POOL",
+            Self::ReadersWriter => "RESOURCE_KIND_READERS_WRITER",
+            Self::Database => "RESOURCE_KIND_DATABASE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "RESOURCE_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "RESOURCE_KIND_MUTEX" => Some(Self::Mutex),
+            "RESOURCE_KIND_SEMAPHORE" => Some(Self::Semaphore),
+            "RESOURCE_KIND_POOL" => Some(Self::Pool),
+            "RESOURCE_KIND_READERS_WRITER" => Some(Self::ReadersWriter),
+            "RESOURCE_KIND_DATABASE" => Some(Self::Database),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Engine {
+    Unspecified = 0,
+    Postgres = 1,
+    Mysql = 2,
+    Redis = 3,
+    Sqlite = 4,
+}
+impl Engine {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "ENGINE_UNSPECIFIED",
+            Self::Postgres => "ENGINE_POSTGRES",
+            Self::Mysql => "ENGINE_MYSQL",
+            Self::Redis => "ENGINE_REDIS",
+            Self::Sqlite => "ENGINE_SQLITE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "ENGINE_UNSPECIFIED" => Some(Self::Unspecified),
+            "ENGINE_POSTGRES" => Some(Self::Postgres),
+            "ENGINE_MYSQL" => Some(Self::Mysql),
+            "ENGINE_REDIS" => Some(Self::Redis),
+            "ENGINE_SQLITE" => Some(Self::Sqlite),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Health {
+    Unspecified = 0,
+    /// It may be leased.
+    Well = 1,
+    /// It is being prepared, or reset between two leases.
+    Busy = 2,
+    /// Its hooks fail: nobody is granted it until one succeeds again.
+    Ill = 3,
+}
+impl Health {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "HEALTH_UNSPECIFIED",
+            Self::Well => "HEALTH_WELL",
+            Self::Busy => "HEALTH_BUSY",
+            Self::Ill => "HEALTH_ILL",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "HEALTH_UNSPECIFIED" => Some(Self::Unspecified),
+            "HEALTH_WELL" => Some(Self::Well),
+            "HEALTH_BUSY" => Some(Self::Busy),
+            "HEALTH_ILL" => Some(Self::Ill),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+pub mod resources_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Called by people and their tools, now and then. Every call that changes something is idempotent, and is recorded with who
+    /// made it.
+    #[derive(Debug, Clone)]
+    pub struct ResourcesClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> ResourcesClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> ResourcesClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            ResourcesClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// All resources: who holds them, who waits, how they are.
+        pub async fn list(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListResourcesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListResourcesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/regatta.v1.Resources/List",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("regatta.v1.Resources", "List"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Declares a resource, or changes it. What is held of it stays held.
+        pub async fn declare(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DeclareRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeclareResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/regatta.v1.Resources/Declare",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("regatta.v1.Resources", "Declare"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Takes back what was declared over this service.
+        pub async fn withdraw(
+            &mut self,
+            request: impl tonic::IntoRequest<super::WithdrawRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::WithdrawResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/regatta.v1.Resources/Withdraw",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("regatta.v1.Resources", "Withdraw"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Grants nobody any more of a resource, or of one item of it; or grants again.
+        pub async fn drain(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DrainRequest>,
+        ) -> std::result::Result<tonic::Response<super::DrainResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/regatta.v1.Resources/Drain",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("regatta.v1.Resources", "Drain"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Ends the leases that hold a resource, or one item of it: whatever their holders say afterwards is refused.
+        pub async fn release(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReleaseResourceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReleaseResourceResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/regatta.v1.Resources/Release",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("regatta.v1.Resources", "Release"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Keeps an item, or seats, for a person for a while; or gives them back.
+        pub async fn reserve(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReserveRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReserveResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/regatta.v1.Resources/Reserve",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("regatta.v1.Resources", "Reserve"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod resources_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with ResourcesServer.
+    #[async_trait]
+    pub trait Resources: std::marker::Send + std::marker::Sync + 'static {
+        /// All resources: who holds them, who waits, how they are.
+        async fn list(
+            &self,
+            request: tonic::Request<super::ListResourcesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListResourcesResponse>,
+            tonic::Status,
+        >;
+        /// Declares a resource, or changes it. What is held of it stays held.
+        async fn declare(
+            &self,
+            request: tonic::Request<super::DeclareRequest>,
+        ) -> std::result::Result<tonic::Response<super::DeclareResponse>, tonic::Status>;
+        /// Takes back what was declared over this service.
+        async fn withdraw(
+            &self,
+            request: tonic::Request<super::WithdrawRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::WithdrawResponse>,
+            tonic::Status,
+        >;
+        /// Grants nobody any more of a resource, or of one item of it; or grants again.
+        async fn drain(
+            &self,
+            request: tonic::Request<super::DrainRequest>,
+        ) -> std::result::Result<tonic::Response<super::DrainResponse>, tonic::Status>;
+        /// Ends the leases that hold a resource, or one item of it: whatever their holders say afterwards is refused.
+        async fn release(
+            &self,
+            request: tonic::Request<super::ReleaseResourceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReleaseResourceResponse>,
+            tonic::Status,
+        >;
+        /// Keeps an item, or seats, for a person for a while; or gives them back.
+        async fn reserve(
+            &self,
+            request: tonic::Request<super::ReserveRequest>,
+        ) -> std::result::Result<tonic::Response<super::ReserveResponse>, tonic::Status>;
+    }
+    /// Called by people and their tools, now and then. Every call that changes something is idempotent, and is recorded with who
+    /// made it.
+    #[derive(Debug)]
+    pub struct ResourcesServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> ResourcesServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for ResourcesServer<T>
+    where
+        T: Resources,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/regatta.v1.Resources/List" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListSvc<T: Resources>(pub Arc<T>);
+                    impl<
+                        T: Resources,
+                    > tonic::server::UnaryService<super::ListResourcesRequest>
+                    for ListSvc<T> {
+                        type Response = super::ListResourcesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListResourcesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Resources>::list(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/regatta.v1.Resources/Declare" => {
+                    #[allow(non_camel_case_types)]
+                    struct DeclareSvc<T: Resources>(pub Arc<T>);
+                    impl<T: Resources> tonic::server::UnaryService<super::DeclareRequest>
+                    for DeclareSvc<T> {
+                        type Response = super::DeclareResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DeclareRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Resources>::declare(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DeclareSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/regatta.v1.Resources/Withdraw" => {
+                    #[allow(non_camel_case_types)]
+                    struct WithdrawSvc<T: Resources>(pub Arc<T>);
+                    impl<
+                        T: Resources,
+                    > tonic::server::UnaryService<super::WithdrawRequest>
+                    for WithdrawSvc<T> {
+                        type Response = super::WithdrawResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::WithdrawRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Resources>::withdraw(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = WithdrawSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/regatta.v1.Resources/Drain" => {
+                    #[allow(non_camel_case_types)]
+                    struct DrainSvc<T: Resources>(pub Arc<T>);
+                    impl<T: Resources> tonic::server::UnaryService<super::DrainRequest>
+                    for DrainSvc<T> {
+                        type Response = super::DrainResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DrainRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Resources>::drain(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DrainSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/regatta.v1.Resources/Release" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReleaseSvc<T: Resources>(pub Arc<T>);
+                    impl<
+                        T: Resources,
+                    > tonic::server::UnaryService<super::ReleaseResourceRequest>
+                    for ReleaseSvc<T> {
+                        type Response = super::ReleaseResourceResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReleaseResourceRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Resources>::release(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReleaseSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/regatta.v1.Resources/Reserve" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReserveSvc<T: Resources>(pub Arc<T>);
+                    impl<T: Resources> tonic::server::UnaryService<super::ReserveRequest>
+                    for ReserveSvc<T> {
+                        type Response = super::ReserveResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReserveRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Resources>::reserve(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReserveSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for ResourcesServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "regatta.v1.Resources";
+    impl<T> tonic::server::NamedService for ResourcesServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }

@@ -1,0 +1,138 @@
+//! The databases of a suite: what a test is handed, and what it was seen to do with it.
+
+use crate::{Digest, Level, Micros};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// A database that the tests of a suite use.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PlannedDatabase {
+    /// The resource that provides it.
+    pub resource: Arc<str>,
+    /// What its template is built from: two suites with the same digest share it.
+    pub template: Digest,
+    /// The command that builds the template, in the suite's directory; empty for an empty database.
+    pub build: Vec<Arc<str>>,
+    /// After this the command is stopped, and has failed.
+    pub build_limit: Micros,
+    /// Extensions that are there before the command runs: those that only an administrator may create.
+    pub extensions: Vec<Arc<str>>,
+    /// What a database is handed to.
+    pub per: Per,
+}
+
+/// What a database is handed to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Per {
+    /// Each attempt of a test has one of its own.
+    #[default]
+    Test,
+    /// All tests of a shard share one, for frameworks that keep their own in order (Django, Rails): its level is the
+    /// strongest of theirs.
+    Shard,
+}
+
+impl Per {
+    /// Every way.
+    pub const ALL: [Self; 2] = [Self::Test, Self::Shard];
+
+    /// Its name in configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Test => "test",
+            Self::Shard => "shard",
+        }
+    }
+}
+
+/// The server behind a database resource.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct DatabaseServer {
+    /// What kind of server.
+    pub engine: Engine,
+    /// Where it is, with the rights to make databases and roles; `None` for one that Regatta starts, and throws away.
+    pub url: Option<Arc<str>>,
+    /// Where the server's programs are; `None` for wherever they are found.
+    pub programs: Option<Arc<str>>,
+}
+
+/// Kinds of database servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// PostgreSQL.
+    Postgres,
+    /// MySQL, or MariaDB.
+    Mysql,
+    /// Redis, or Valkey.
+    Redis,
+    /// A file.
+    Sqlite,
+}
+
+impl Engine {
+    /// Every engine.
+    pub const ALL: [Self; 4] = [Self::Postgres, Self::Mysql, Self::Redis, Self::Sqlite];
+
+    /// Its name in configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres",
+            Self::Mysql => "mysql",
+            Self::Redis => "redis",
+            Self::Sqlite => "sqlite",
+        }
+    }
+}
+
+/// What a test was seen to do with its databases.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Observation {
+    /// The level under which it was handed them.
+    pub leased: Level,
+    /// The level that what it did belongs to.
+    pub seen: Level,
+    /// It was refused something for lack of rights: it may be well where it has them.
+    pub denied: bool,
+    /// The evidence, as the engine encodes it; kept so that it can be judged again by better rules.
+    pub evidence: u64,
+    /// What is to be told to people: statements, what it left behind.
+    pub notes: Vec<Arc<str>>,
+}
+
+impl Observation {
+    /// The level at which an attempt that did not pass is tried again at no cost: it was refused what it needs.
+    #[must_use]
+    pub fn promotes(&self) -> Option<Level> {
+        match self.leased {
+            Level::None | Level::Exclusive => None,
+            _ if !self.denied => None,
+            Level::Read => Some(Level::Isolated.max(self.seen)),
+            Level::Transaction | Level::Isolated => Some(Level::Exclusive),
+        }
+    }
+
+    /// Whether it did more than it was declared for: the dangerous kind.
+    #[must_use]
+    pub fn exceeds(&self) -> bool {
+        self.seen > self.leased
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_refused_is_tried_again_with_more_rights_until_there_are_no_more() {
+        let seen = |leased, seen, denied| Observation { leased, seen, denied, evidence: 0, notes: Vec::new() };
+        assert_eq!(seen(Level::Read, Level::Read, true).promotes(), Some(Level::Isolated));
+        assert_eq!(seen(Level::Isolated, Level::Isolated, true).promotes(), Some(Level::Exclusive));
+        assert_eq!(seen(Level::Transaction, Level::Isolated, false).promotes(), None, "it was refused nothing");
+        assert_eq!(seen(Level::Exclusive, Level::Exclusive, true).promotes(), None);
+        assert!(seen(Level::Transaction, Level::Isolated, false).exceeds());
+    }
+}

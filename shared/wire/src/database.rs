@@ -1,0 +1,99 @@
+//! Databases, and what was seen of them, on the wire.
+
+use crate::invalid::{count, label, text};
+use crate::limits::{ARGUMENTS, LABEL_BYTES, LABELS, NOTE_BYTES, NOTES_PER_OBSERVATION, VARIABLE_BYTES};
+use crate::verdict::{Closed as _, closed};
+use crate::{Invalid, digest, v1};
+use regatta_domain::database::{DatabaseServer, Engine, Observation, Per, PlannedDatabase};
+use regatta_domain::{Level, Micros};
+use std::sync::Arc;
+
+impl TryFrom<v1::Database> for PlannedDatabase {
+    type Error = Invalid;
+
+    fn try_from(database: v1::Database) -> Result<Self, Invalid> {
+        Ok(Self {
+            resource: label("resource", database.resource, LABEL_BYTES)?,
+            template: digest("template", &database.template)?,
+            build: words("build", database.build, ARGUMENTS)?,
+            build_limit: Micros(database.build_limit),
+            extensions: words("extensions", database.extensions, LABELS)?,
+            per: if database.per_shard { Per::Shard } else { Per::Test },
+        })
+    }
+}
+
+/// Arguments, or names: at most so many.
+pub(crate) fn words(field: &str, given: Vec<String>, most: usize) -> Result<Vec<Arc<str>>, Invalid> {
+    count(field, given, most)?.into_iter().map(|word| text(field, word, VARIABLE_BYTES)).collect()
+}
+
+impl From<&PlannedDatabase> for v1::Database {
+    fn from(database: &PlannedDatabase) -> Self {
+        Self {
+            resource: database.resource.to_string(),
+            template: database.template.to_string(),
+            build: database.build.iter().map(ToString::to_string).collect(),
+            build_limit: database.build_limit.0,
+            extensions: database.extensions.iter().map(ToString::to_string).collect(),
+            per_shard: database.per == Per::Shard,
+        }
+    }
+}
+
+impl TryFrom<v1::Observation> for Observation {
+    type Error = Invalid;
+
+    fn try_from(seen: v1::Observation) -> Result<Self, Invalid> {
+        let notes = count("notes", seen.notes, NOTES_PER_OBSERVATION)?;
+        Ok(Self {
+            leased: Level::field("leased", seen.leased)?,
+            seen: Level::field("seen", seen.seen)?,
+            denied: seen.denied,
+            evidence: seen.evidence,
+            notes: notes.into_iter().map(|note| text("notes", note, NOTE_BYTES)).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl From<&Observation> for v1::Observation {
+    fn from(seen: &Observation) -> Self {
+        Self {
+            leased: v1::Level::from(seen.leased).into(),
+            seen: v1::Level::from(seen.seen).into(),
+            denied: seen.denied,
+            evidence: seen.evidence,
+            notes: seen.notes.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+impl TryFrom<v1::DatabaseServer> for DatabaseServer {
+    type Error = Invalid;
+
+    fn try_from(server: v1::DatabaseServer) -> Result<Self, Invalid> {
+        Ok(Self {
+            engine: Engine::field("engine", server.engine)?,
+            url: server.url.map(|url| text("url", url, VARIABLE_BYTES)).transpose()?,
+            programs: server.programs.map(|path| text("programs", path, VARIABLE_BYTES)).transpose()?,
+        })
+    }
+}
+
+impl From<&DatabaseServer> for v1::DatabaseServer {
+    fn from(server: &DatabaseServer) -> Self {
+        Self {
+            engine: v1::Engine::from(server.engine).into(),
+            url: server.url.as_deref().map(ToOwned::to_owned),
+            programs: server.programs.as_deref().map(ToOwned::to_owned),
+        }
+    }
+}
+
+closed! {
+    Engine as v1::Engine:
+    Postgres = Postgres,
+    Mysql = Mysql,
+    Redis = Redis,
+    Sqlite = Sqlite,
+}
