@@ -25,6 +25,7 @@ pub(crate) async fn abandon(driver: &DriverHandle) -> Result<(), Gone> {
             version: String::new(),
             slots: 0,
             labels: Vec::new(),
+            capacities: std::collections::BTreeMap::new(),
             holds: Vec::new(),
             outgoing,
             alive,

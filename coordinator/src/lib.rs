@@ -16,6 +16,7 @@ mod grpc;
 mod outage;
 mod planner;
 pub mod projector;
+mod resources;
 mod server;
 pub mod store;
 #[cfg(test)]
@@ -125,7 +126,8 @@ impl Coordinator {
     async fn with(opened: Opened, config: &Config) -> Result<Self, Error> {
         let Opened { lock, journal, writer, projection, blobs } = opened;
         let (outage, asked) = (Outage::default(), journal.reader()?);
-        let start = driver::start(journal, writer, blobs.clone(), config.setup.clone(), &outage)?;
+        let (custody, _errands) = resources::Custody::new();
+        let start = driver::start(journal, writer, blobs.clone(), config.setup.clone(), custody, &outage)?;
         let driver::Started { handle, projector, thread } = start;
         let planner = PlannerDesk::new(projection, asked, projector.clone(), config.setup.clone());
         let parts = Parts { driver: handle, planner, projector, blobs };

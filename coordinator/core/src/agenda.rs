@@ -18,6 +18,10 @@ pub enum Deadline {
     CloseOverdue(RunId),
     /// The ended run leaves memory.
     Forget(RunId),
+    /// Something is not kept from everybody any more.
+    Unkept,
+    /// The run looks whether what waits can ever run.
+    Patience(RunId),
     /// Idle slots look again for work to take from busy ones.
     Rebalance,
 }

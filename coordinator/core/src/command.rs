@@ -1,9 +1,10 @@
 //! What comes in: requests of clients, and the words of workers.
 
+use crate::ledger::Health;
 use regatta_domain::report::CancelCause;
 use regatta_domain::result::{RunError, TestResult};
 use regatta_domain::submission::{FileDraft, Submission, TestDraft};
-use regatta_domain::{FileIx, Micros, Needs, RunId, SlotIx, TestIx, Token, WorkerId};
+use regatta_domain::{FileIx, Micros, Need, Offer, RunId, SlotIx, TestIx, Token, WorkerId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -47,6 +48,8 @@ pub enum Command {
         slots: u16,
         /// What it offers beside them; suites may require it.
         labels: Vec<Arc<str>>,
+        /// What of itself it divides among its shards, by name.
+        capacities: BTreeMap<Arc<str>, u32>,
         /// The leases that it holds: those it works on, and those of which it has something to say that was not
         /// acknowledged yet.
         holds: Vec<Token>,
@@ -77,6 +80,29 @@ pub enum Command {
         seq: u64,
         /// What happened.
         entries: Vec<Entry>,
+    },
+    /// These are the resources of the fleet from now on. What is held of others stays held.
+    Offer {
+        /// All of them.
+        resources: BTreeMap<Arc<str>, Offer>,
+    },
+    /// A resource, or an item of it, was found to be so.
+    Examined {
+        /// The resource.
+        resource: Arc<str>,
+        /// The item, where it is one.
+        item: Option<Arc<str>>,
+        /// How it is.
+        health: Health,
+    },
+    /// The leases that hold a resource, or an item of it, end: whatever their holders say afterwards is late.
+    Revoke {
+        /// The resource.
+        resource: Arc<str>,
+        /// The item, where only that is meant.
+        item: Option<Arc<str>>,
+        /// Who waits for the answer.
+        reply: ReplyTo,
     },
     /// A deadline may have passed.
     Tick,
@@ -167,6 +193,8 @@ pub struct Tuning {
     /// After so many times that others went first, work that needs resources keeps them for itself: nobody else is granted
     /// any of them until it has had its turn.
     pub bypasses: u32,
+    /// What can never run as the fleet stands (a resource that is gone, a label that no worker carries) is given up after this.
+    pub patience: Micros,
     /// What it costs at least to hand work over from one slot to another: a few round trips, and whatever its runner does
     /// first.
     pub handover: Micros,
@@ -183,6 +211,7 @@ impl Tuning {
         shard_min: Micros::from_ms(25),
         shard_max: Micros::from_secs(60),
         bypasses: 100,
+        patience: Micros::from_secs(120),
         handover: Micros::from_ms(20),
     };
 
@@ -195,8 +224,8 @@ impl Tuning {
 pub struct Setup {
     /// Numbers that it decides by.
     pub tuning: Tuning,
-    /// The resources that the fleet shares, and how many seats each has.
-    pub resources: BTreeMap<Arc<str>, u32>,
+    /// The resources that the fleet shares.
+    pub resources: BTreeMap<Arc<str>, Offer>,
     /// What projects are entitled to; those that are not named have [`Share::default`].
     pub shares: BTreeMap<Arc<str>, Share>,
 }
@@ -222,11 +251,16 @@ impl From<Tuning> for Setup {
     }
 }
 
+/// How the names begin of what workers offer of themselves: a need of such a thing is met by the worker that runs the shard.
+pub const OF_WORKERS: &str = "worker.";
+
 impl Setup {
-    /// Whether there are as many seats at all as `needs` asks for.
+    /// Whether there is as much at all as `need` asks for, of what the fleet shares. What workers have of their own may
+    /// still come.
     #[must_use]
-    pub fn offers(&self, needs: &Needs) -> bool {
-        needs.iter().all(|need| self.resources.get(&need.resource).is_some_and(|&seats| need.seats <= seats))
+    pub fn offers(&self, need: &Need) -> bool {
+        need.resource.starts_with(OF_WORKERS)
+            || self.resources.get(&need.resource).is_some_and(|offer| offer.resource.suffices(need))
     }
 }
 
@@ -262,7 +296,7 @@ pub fn refuse(submission: &Submission, setup: &Setup) -> Option<Refusal> {
     if !tests().flatten().all(in_range) {
         return Some(Refusal::NoSuchPolicy);
     }
-    if !submission.needs.iter().all(|needs| setup.offers(needs)) {
+    if !submission.needs.iter().flat_map(|needs| needs.iter()).all(|need| setup.offers(need)) {
         return Some(Refusal::NoSuchResource);
     }
     None

@@ -2,6 +2,7 @@
 
 use crate::command::{Refusal, ReplyTo, SessionId};
 use regatta_domain::{FileIx, RunId, SlotIx, SuiteIx, TestIx, Token, WorkerId};
+use std::sync::Arc;
 
 /// A wish.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -22,6 +23,15 @@ pub enum Effect {
         worker: WorkerId,
         /// Which.
         session: SessionId,
+    },
+    /// Bring a resource, or items of it, back into order between two leases; [`crate::Command::Examined`] tells how it went.
+    Reset {
+        /// The resource.
+        resource: Arc<str>,
+        /// The items; none for the resource itself.
+        items: Vec<Arc<str>>,
+        /// The lease that held them.
+        token: Token,
     },
     /// Answer a client that waits.
     Reply {

@@ -4,7 +4,7 @@
 use regatta_domain::report::{CancelCause, RunOutcome};
 use regatta_domain::result::{RunError, TestResult};
 use regatta_domain::submission::{FileDraft, Submission, TestDraft};
-use regatta_domain::{FileIx, RunId, SlotIx, SuiteIx, TestIx, Time, Token, Verdict, WorkerId};
+use regatta_domain::{FileIx, Held, Level, NeedsIx, RunId, SlotIx, SuiteIx, TestIx, Time, Token, Verdict, WorkerId};
 use serde::{Deserialize, Serialize};
 
 /// A fact.
@@ -78,6 +78,8 @@ pub enum Event {
         slot: SlotIx,
         /// What.
         work: Work,
+        /// The resources that come with it.
+        holds: Vec<Held>,
     },
     /// Results were accepted under a lease.
     ResultsAccepted {
@@ -109,6 +111,17 @@ pub enum Event {
         cause: LeaseEnd,
         /// The test that was running and is charged with it, and what follows for it.
         blamed: Option<(TestIx, Then)>,
+    },
+    /// What waited in a queue could not be run as the fleet stands, for longer than is waited for: it is not run.
+    WaitGivenUp {
+        /// The run.
+        run: RunId,
+        /// The suite.
+        suite: SuiteIx,
+        /// What it needs.
+        needs: NeedsIx,
+        /// Why it could not be run.
+        error: RunError,
     },
     /// A run was ended before its time. What waited is not run.
     RunCancelled {
@@ -189,6 +202,17 @@ pub enum Then {
     Verdict(Verdict),
     /// The test runs once more, not before this moment.
     Retry(Time),
+    /// The test runs once more, not before this moment, and is not charged for it: it is not to blame.
+    Anew(Time, Blameless),
+}
+
+/// Why an attempt that did not pass is not the test's fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Blameless {
+    /// Its database refused it what it needs: it is leased with that level from now on.
+    Promoted(Level),
+    /// A resource that it held was not well.
+    Unwell,
 }
 
 /// Why a lease ended.
@@ -203,6 +227,8 @@ pub enum LeaseEnd {
     WorkerLost,
     /// A test exceeded its limit, and the worker did not stop it.
     Overdue,
+    /// Somebody took a resource back that it held.
+    Revoked,
 }
 
 impl Event {
@@ -219,6 +245,7 @@ impl Event {
             | Self::ResultsAccepted { run, .. }
             | Self::TestsGivenBack { run, .. }
             | Self::LeaseEnded { run, .. }
+            | Self::WaitGivenUp { run, .. }
             | Self::RunCancelled { run, .. }
             | Self::RunClosing { run }
             | Self::WorkerClosed { run, .. }

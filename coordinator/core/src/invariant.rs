@@ -7,6 +7,7 @@ use regatta_domain::limits::LEASES_PER_SLOT;
 use regatta_domain::report::{Counts, RunOutcome};
 use regatta_domain::{FileIx, GroupIx, Micros, NeedsIx, SuiteIx, TestIx, Token};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Checks everything.
 ///
@@ -30,17 +31,28 @@ fn ensure(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String>
 
 /// The seats that are taken are those that live leases hold, and every test of a lease needs what the lease holds.
 fn check_seats(state: &State) -> Result<(), String> {
-    let mut seats = BTreeMap::new();
-    for (token, lease) in state.leases.iter() {
+    let mut held: BTreeMap<Arc<str>, u32> = BTreeMap::new();
+    let mut items = BTreeSet::new();
+    for (&token, lease) in state.leases.iter() {
         let run = &state.runs[&lease.run];
-        for need in run.needs_of(lease.needs) {
-            *seats.entry(need.resource.clone()).or_default() += need.seats;
+        for of in &lease.holds {
+            *held.entry(Arc::clone(&of.resource)).or_default() += of.seats;
+            for item in &of.items {
+                let alone = items.insert((Arc::clone(&of.resource), Arc::clone(item)));
+                ensure(alone, || format!("{item} of {} is held twice", of.resource))?;
+                let holder = state.held.get(&of.resource).and_then(|holding| holding.items.get(item));
+                ensure(holder == Some(&token), || format!("{item} is held by {token}, counted for {holder:?}"))?;
+            }
         }
         let alike = lease.tests.iter().all(|&test| run.test(test).needs == lease.needs);
         let listed = matches!(lease.work, Work::List(..));
         ensure(alike || listed, || format!("lease {token} holds tests that need something else"))?;
+        let names: BTreeSet<_> = run.needs_of(lease.needs).iter().map(|need| &need.resource).collect();
+        let has: BTreeSet<_> = lease.holds.iter().map(|held| &held.resource).collect();
+        ensure(names == has, || format!("lease {token} needs {names:?} and holds {has:?}"))?;
     }
-    ensure(seats == state.seats, || format!("{seats:?} are held, counted as {:?}", state.seats))
+    let counted = state.held.iter().map(|(name, holding)| (Arc::clone(name), holding.seats)).collect();
+    ensure(held == counted, || format!("{held:?} are held, counted as {counted:?}"))
 }
 
 fn check_lease(state: &State, token: Token, lease: &Lease) -> Result<(), String> {

@@ -13,6 +13,7 @@ pub mod effect;
 pub mod entropy;
 pub mod event;
 pub mod invariant;
+mod ledger;
 mod mutant;
 pub mod presence;
 pub mod rehearsal;
@@ -25,7 +26,8 @@ mod wanted;
 pub use command::{Command, Entry, Refusal, ReplyTo, SessionId, Setup, Share, Tuning};
 pub use effect::{Effect, Grant, GrantedTest, GrantedWork, ToWorker};
 pub use entropy::Entropy;
-pub use event::{Accepted, Event, LeaseEnd, Then, Work};
+pub use event::{Accepted, Blameless, Event, LeaseEnd, Then, Work};
+pub use ledger::{Health, Ledger};
 #[cfg(feature = "mutants")]
 pub use mutant::{Mutant, turn_on};
 pub use state::{Lease, Run, State};

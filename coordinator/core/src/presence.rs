@@ -3,9 +3,11 @@
 //! Lost at a restart by design: workers attach again and say what they hold. Nothing here decides a verdict.
 
 mod asks;
+mod bypassed;
 mod speed;
 
 pub use asks::{Asks, Standing};
+pub use bypassed::Bypassed;
 pub use speed::Speed;
 
 use crate::command::SessionId;
@@ -25,7 +27,9 @@ pub struct Presence {
     /// What each slot was granted last, and may have at hand.
     pub warm: BTreeMap<(WorkerId, SlotIx), Warm>,
     /// How often work that needs resources was next and had to let others go first.
-    pub bypassed: BTreeMap<(RunId, SuiteIx, NeedsIx), u32>,
+    pub bypassed: Bypassed,
+    /// Since when what waits could not be run as the fleet stands.
+    pub hopeless: BTreeMap<(RunId, SuiteIx, NeedsIx), Time>,
     /// How fast workers are; kept for those that are away, too.
     speeds: BTreeMap<WorkerId, Speed>,
     /// The sets of labels that workers carry.
@@ -34,11 +38,13 @@ pub struct Presence {
     slots: usize,
 }
 
-/// Workers that carry the same labels.
+/// Workers that carry the same labels, and have the same of their own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Class {
     /// The labels, in order.
     pub labels: Vec<Arc<str>>,
+    /// What each of them has of its own to divide among its shards, by name.
+    pub owns: BTreeMap<Arc<str>, u32>,
     /// Their slots that take shards, each by its speed in thousandths.
     pub capacity: u64,
 }
@@ -94,17 +100,37 @@ impl Presence {
     }
 
     /// A worker has connected. Gives back the connection that it had before.
-    pub fn open(&mut self, worker: WorkerId, id: SessionId, slots: u16, labels: Vec<Arc<str>>) -> Option<SessionId> {
+    pub fn open(
+        &mut self,
+        worker: WorkerId,
+        id: SessionId,
+        slots: u16,
+        (labels, owns): (Vec<Arc<str>>, BTreeMap<Arc<str>, u32>),
+    ) -> Option<SessionId> {
         let before = self.close(worker);
-        let known = self.classes.iter().position(|class| class.labels == labels);
+        let known = self.classes.iter().position(|class| class.labels == labels && class.owns == owns);
         let class = known.unwrap_or_else(|| {
-            self.classes.push(Class { labels, capacity: 0 });
+            self.classes.push(Class { labels, owns, capacity: 0 });
             self.classes.len() - 1
         });
         let class = u16::try_from(class).unwrap_or(u16::MAX);
         self.workers.insert(worker, Session { id, slots, class, draining: false });
         self.weigh(worker, true);
         before.map(|session| session.id)
+    }
+
+    /// How much a worker has of its own of something, held or not.
+    #[must_use]
+    pub fn own(&self, worker: WorkerId, name: &str) -> u32 {
+        let session = self.workers.get(&worker);
+        session.and_then(|session| self.classes[usize::from(session.class)].owns.get(name)).copied().unwrap_or_default()
+    }
+
+    /// The most that any attached worker that carries these labels has of its own of something.
+    #[must_use]
+    pub fn most_owned(&self, requires: &[Arc<str>], name: &str) -> u32 {
+        let able = self.classes.iter().filter(|class| class.capacity > 0 && class.carries(requires));
+        able.filter_map(|class| class.owns.get(name)).copied().max().unwrap_or_default()
     }
 
     /// A worker is not there any more.

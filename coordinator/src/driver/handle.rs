@@ -9,6 +9,7 @@ use regatta_domain::report::CancelCause;
 use regatta_domain::submission::Submission;
 use regatta_domain::{RunId, SlotIx, Token, WorkerId};
 use regatta_wire::{Failure, v1};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -47,6 +48,7 @@ pub(crate) struct Newcomer {
     pub(crate) version: String,
     pub(crate) slots: u16,
     pub(crate) labels: Vec<Arc<str>>,
+    pub(crate) capacities: BTreeMap<Arc<str>, u32>,
     pub(crate) holds: Vec<Token>,
     /// Where it is told things.
     pub(crate) outgoing: mpsc::Sender<Result<v1::ToWorker, Status>>,

@@ -22,6 +22,9 @@ impl fmt::Display for Line<'_> {
                 write!(f, "file {file} failed under {token}: {:?} at {}", error.kind, error.place)
             }
             Event::RunErred { error, .. } => write!(f, "run erred: {:?} at {}", error.kind, error.place),
+            Event::WaitGivenUp { suite, error, .. } => {
+                write!(f, "waiting given up in suite {suite}: {}", error.message)
+            }
             Event::ShardLeased { token, worker, slot, work, .. } => {
                 write!(f, "shard {token} leased to {worker} slot {slot}: ")?;
                 match work {

@@ -19,6 +19,7 @@ pub(crate) use start::{NotStarted, Started, start};
 
 use crate::outage::Outage;
 use crate::projector::{Desk, News};
+use crate::resources::Custody;
 use crate::store::{Base, Batch, Commit, Error, Journal};
 use regatta_core::{Command, Core, Effect, Entropy, Entry, Event, Refusal, ReplyTo, SessionId};
 use regatta_domain::{RunId, TestIx, Time, Token};
@@ -59,6 +60,7 @@ struct Driver {
     projector: Desk,
     projecting: Option<JoinHandle<()>>,
     outage: Outage,
+    custody: Custody,
 }
 
 /// What gathers over a batch of requests.
@@ -124,8 +126,9 @@ impl Driver {
             Request::Attach(newcomer) => {
                 let (worker, slots) = (newcomer.worker, newcomer.slots);
                 let (labels, holds) = (newcomer.labels.clone(), newcomer.holds.clone());
+                let capacities = newcomer.capacities.clone();
                 let session = self.sessions.open(now, newcomer);
-                Command::Attach { worker, session, slots, labels, holds }
+                Command::Attach { worker, session, slots, labels, capacities, holds }
             }
             Request::Detach { worker, session, why } => {
                 self.sessions.close(session, why);
@@ -165,6 +168,7 @@ impl Driver {
         let events: Arc<[Event]> = turn.events.as_slice().into();
         let seq = self.journal.append(Batch { at, events: &events, requests: &requests })?;
         for event in events.iter() {
+            self.custody.note(event);
             tracing::debug!(seq, run = %event.run(), "{}", line::Line(event));
             match event {
                 Event::RunSubmitted { .. } => drop(self.beginnings.insert(event.run(), seq)),
@@ -190,6 +194,7 @@ impl Driver {
                 let why = "this connection does not count any more; dial again".to_owned();
                 self.sessions.close(session, Some(regatta_wire::Failure::Unavailable(why)));
             }
+            Effect::Reset { resource, items, .. } => self.custody.reset(resource, items),
             Effect::Reply { reply, answer } => {
                 if let Some(waiting) = self.replies.remove(&reply) {
                     // Whoever asked may have gone away.

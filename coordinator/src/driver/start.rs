@@ -6,6 +6,7 @@ use super::{Driver, WAITING};
 use crate::blobs::Blobs;
 use crate::outage::Outage;
 use crate::projector::{Desk, News, Projector};
+use crate::resources::Custody;
 use crate::store::projection::Writer;
 use crate::store::{Error, Journal};
 use regatta_core::{Core, Entropy, Setup};
@@ -50,6 +51,7 @@ pub(crate) fn start(
     writer: Writer,
     blobs: Blobs,
     setup: Setup,
+    custody: Custody,
     outage: &Outage,
 ) -> Result<Started, NotStarted> {
     let lease = setup.tuning.lease;
@@ -59,6 +61,7 @@ pub(crate) fn start(
     let now = at.max(Time(regatta_runtime::clock::now_us()));
     let mut state = projector.state().clone();
     state.last_token = state.last_token.max(base.token);
+    custody.resume(&state);
     let beginnings = projector.beginnings();
     tracing::debug!(commits = last - base.seq, runs = state.runs.len(), "replayed the journal");
 
@@ -81,6 +84,7 @@ pub(crate) fn start(
         projector: desk.clone(),
         projecting: Some(projecting),
         outage: outage.clone(),
+        custody,
     };
     let clock = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let thread = std::thread::Builder::new().name("driver".to_owned()).spawn(move || {

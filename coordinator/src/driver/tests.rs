@@ -4,6 +4,7 @@ use super::handle::Newcomer;
 use super::start::{Started, start};
 use crate::blobs::Blobs;
 use crate::outage::Outage;
+use crate::resources::Custody;
 use crate::store::{Journal, MemoryJournal, Reader, projection};
 use regatta_core::{Entry, Tuning};
 use regatta_domain::{Costs, Estimate, NeedsIx, RunId, SlotIx, Token, WorkerId};
@@ -16,7 +17,9 @@ const WORKER: WorkerId = WorkerId::from_bits(7);
 fn started(journal: &MemoryJournal) -> Started {
     let (writer, _) = projection::open(None, crate::Keep::LOCAL).unwrap();
     let journal: Box<dyn Journal> = Box::new(journal.clone());
-    let Ok(started) = start(journal, writer, Blobs::in_memory(), Tuning::LOCAL.into(), &Outage::default()) else {
+    let Ok(started) =
+        start(journal, writer, Blobs::in_memory(), Tuning::LOCAL.into(), Custody::new().0, &Outage::default())
+    else {
         panic!("a journal in memory can be replayed");
     };
     started
@@ -33,6 +36,7 @@ async fn attach(started: &Started, room: usize) -> (regatta_core::SessionId, Wor
         version: "1".to_owned(),
         slots: 1,
         labels: Vec::new(),
+        capacities: std::collections::BTreeMap::new(),
         holds: Vec::new(),
         outgoing,
         alive,

@@ -7,7 +7,7 @@ use super::selection;
 use regatta_core::Setup;
 use regatta_domain::filter::{Filter, Subject};
 use regatta_domain::policy::TestPolicy;
-use regatta_domain::{Level, Need, Needs, NeedsIx, PolicyIx};
+use regatta_domain::{Level, Needs, NeedsIx, PolicyIx};
 use regatta_wire::submission::Override;
 use regatta_wire::{Failure, Invalid, Why};
 use std::collections::{BTreeSet, HashMap};
@@ -59,16 +59,15 @@ impl Policies {
     /// With a sentence that names each of them, what it lacks, and what is there.
     pub(super) fn refuse_unoffered(&self, setup: &Setup) -> Result<(), Failure> {
         let needs = self.overrides.iter().flat_map(|(_, other)| other.needs.iter().map(move |need| (other, need)));
-        let seats = |need: &Need| setup.resources.get(&need.resource).copied().unwrap_or_default();
-        let lacking = needs.filter(|(_, need)| seats(need) < need.seats).map(|(other, need)| {
-            let Need { resource, seats: asked, .. } = need;
-            format!("the tests of `{}` need {resource}={asked}", other.filter)
-        });
+        let lacking = needs
+            .filter(|(_, need)| !setup.offers(need))
+            .map(|(other, need)| format!("the tests of `{}` need {need}", other.filter));
         let lacking: Vec<String> = lacking.collect();
         if lacking.is_empty() {
             return Ok(());
         }
-        let offered: Vec<String> = setup.resources.iter().map(|(name, seats)| format!("{name}={seats}")).collect();
+        let offered = setup.resources.iter().map(|(name, offer)| format!("{name}={}", offer.resource.total()));
+        let offered: Vec<String> = offered.collect();
         let offered = if offered.is_empty() { "no resources".to_owned() } else { offered.join(", ") };
         Err(Failure::Unfit(format!(
             "{}; this coordinator offers {offered}: start it with `--resource NAME=SEATS` for what is missing, or change \

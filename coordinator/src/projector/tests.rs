@@ -232,7 +232,14 @@ impl World {
             0 => {
                 let holds: Vec<Token> =
                     self.granted.iter().filter(|(_, held)| held.0 == worker).map(|(&token, _)| token).collect();
-                self.take(Command::Attach { worker, session, slots: 1, labels: Vec::new(), holds });
+                self.take(Command::Attach {
+                    worker,
+                    session,
+                    slots: 1,
+                    labels: Vec::new(),
+                    capacities: BTreeMap::new(),
+                    holds,
+                });
             }
             1 => self.take(Command::Detach { worker, session }),
             2 => {

@@ -118,6 +118,14 @@ impl Before {
                 let suite = *suite;
                 Box::new(all().filter(move |&test| run.file(run.test(test).file).suite == suite))
             }
+            Event::WaitGivenUp { suite, needs, .. } => {
+                let kind = (*suite, *needs);
+                let every = needs.at() == 0;
+                Box::new(all().filter(move |&test| {
+                    let found = run.test(test);
+                    (run.file(found.file).suite, found.needs) == kind || (every && run.file(found.file).suite == kind.0)
+                }))
+            }
             Event::RunCancelled { .. } => Box::new(all()),
             Event::TestsGivenBack { tests, .. } => Box::new(tests.iter().copied()),
             Event::LeaseEnded { token, .. } => {
@@ -184,7 +192,7 @@ impl Telling<'_> {
             for tests in tests.chunks(ITEMS_PER_EVENT) {
                 for &test in tests {
                     let found = self.run.test(test);
-                    self.verdict(test, verdict, found.failures + found.losses, None);
+                    self.verdict(test, verdict, found.failures + found.losses + found.promotions, None);
                 }
                 let tests = tests.iter().map(|test| test.0).collect();
                 self.say(Told::VerdictsGiven(v1::VerdictsGiven { verdict: v1::Verdict::from(verdict).into(), tests }));
@@ -203,7 +211,7 @@ impl Telling<'_> {
                 self.say(Told::RunSubmitted(submitted(self.run)));
             }
             Event::FileFailed { file, error, .. } => self.erred(error, Some(*file)),
-            Event::RunErred { error, .. } => self.erred(error, None),
+            Event::RunErred { error, .. } | Event::WaitGivenUp { error, .. } => self.erred(error, None),
             Event::ShardLeased { at, token, worker, slot, work, .. } => {
                 let runs = matches!(work, Work::Run(..));
                 self.tale.meter.leased(*at, *token, (*worker, *slot), work.suite(), runs);
@@ -416,7 +424,7 @@ fn submitted(run: &Run) -> v1::RunSubmitted {
 fn follows(then: Then) -> i32 {
     match then {
         Then::Verdict(verdict) => v1::Verdict::from(verdict).into(),
-        Then::Retry(_) => v1::Verdict::Unspecified.into(),
+        Then::Retry(_) | Then::Anew(..) => v1::Verdict::Unspecified.into(),
     }
 }
 
@@ -426,6 +434,7 @@ const fn lease_end(cause: LeaseEnd) -> v1::LeaseEnd {
         LeaseEnd::Unreceived => v1::LeaseEnd::Unreceived,
         LeaseEnd::WorkerLost => v1::LeaseEnd::WorkerLost,
         LeaseEnd::Overdue => v1::LeaseEnd::Overdue,
+        LeaseEnd::Revoked => v1::LeaseEnd::Revoked,
     }
 }
 

@@ -41,7 +41,7 @@ async fn a_bad_message_is_refused_and_its_field_is_named() {
 #[tokio::test]
 async fn a_need_that_nobody_offers_is_refused_by_name_and_what_is_offered_is_told() {
     let mut config = config(None);
-    config.setup.resources.insert("db".into(), 1);
+    config.setup.resources.insert("db".into(), 1.into());
     let coordinator = Coordinator::start(config).await.unwrap();
     let mut client = client(&coordinator).await;
     let need = |resource: &str, seats| v1::Need { resource: resource.to_owned(), seats, ..Default::default() };
@@ -50,7 +50,7 @@ async fn a_need_that_nobody_offers_is_refused_by_name_and_what_is_offered_is_tol
     let status = client.submit(asked(vec![need("db", 2), need("gpu", 1)])).await.unwrap_err();
     assert_eq!(status.code(), tonic::Code::FailedPrecondition);
     let told = status.message();
-    assert!(told.contains("the tests of `tag(db)` need db=2, the tests of `tag(db)` need gpu=1"), "{told}");
+    assert!(told.contains("the tests of `tag(db)` need db:2, the tests of `tag(db)` need gpu"), "{told}");
     assert!(told.contains("offers db=1: start it with `--resource NAME=SEATS`"), "{told}");
     client.submit(asked(vec![need("db", 1)])).await.unwrap();
 }

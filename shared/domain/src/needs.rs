@@ -3,6 +3,7 @@
 use crate::resource::Item;
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
+use std::fmt;
 use std::sync::Arc;
 
 /// What a test needs, all of it at once, for as long as the shard lasts that holds it. Ordered by name; seats of the same
@@ -112,6 +113,30 @@ impl Need {
     #[must_use]
     pub fn fits(&self, item: &Item) -> bool {
         self.wants.iter().all(|want| want.holds(item))
+    }
+}
+
+/// As it is written in configuration: `phone:2,os=android`.
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.resource)?;
+        let mut between = ':';
+        match self.seats {
+            0 | 1 => {}
+            Self::ALL => {
+                f.write_str(":all")?;
+                between = ',';
+            }
+            seats => {
+                write!(f, ":{seats}")?;
+                between = ',';
+            }
+        }
+        for Want { label, relation, value } in &self.wants {
+            write!(f, "{between}{label}{}{value}", relation.sign())?;
+            between = ',';
+        }
+        Ok(())
     }
 }
 

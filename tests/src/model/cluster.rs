@@ -301,7 +301,9 @@ impl Cluster {
         let worker = self.ends[at].worker.id;
         let session = self.ends[at].worker.session?;
         Some(match word {
-            FromWorker::Hello(holds) => Command::Attach { worker, session, slots: 1, labels: Vec::new(), holds },
+            FromWorker::Hello(holds) => {
+                Command::Attach { worker, session, slots: 1, labels: Vec::new(), capacities: BTreeMap::new(), holds }
+            }
             FromWorker::Ask(slot) => Command::Ask { worker, session, slot },
             FromWorker::Report(seq, entries) => Command::Report { worker, session, seq, entries: entries.to_vec() },
             FromWorker::Alive => Command::Report { worker, session, seq: 0, entries: Vec::new() },

@@ -15,6 +15,7 @@ use regatta_domain::{
     Costs, Estimate, FileKey, Level, Micros, Need, Needs, NeedsIx, Nuance, Outcome, PolicyIx, RunId, RunnerKind,
     SlotIx, Source, TestKey, Time, WorkerId,
 };
+use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -58,7 +59,7 @@ pub struct Cost {
 #[must_use]
 pub fn measure(tests: usize, slots: usize) -> Cost {
     let submission = Box::new(submission(tests));
-    let resources = (0..RESOURCES).map(|at| (resource(at).into(), 1)).collect();
+    let resources = (0..RESOURCES).map(|at| (resource(at).into(), 1.into())).collect();
     let mut stage = Stage {
         core: Core::new(Setup { resources, ..Setup::from(Tuning::CLUSTER) }),
         entropy: Entropy::from_seed(1),
@@ -78,6 +79,7 @@ pub fn measure(tests: usize, slots: usize) -> Cost {
             session: session(worker),
             slots: SLOTS_PER_WORKER,
             labels: Vec::new(),
+            capacities: BTreeMap::new(),
             holds: Vec::new(),
         };
         let _attached = stage.step(attach);

@@ -107,7 +107,7 @@ impl World {
     }
 
     fn play(&self) -> Result<Played, String> {
-        let resources = RESOURCES.iter().map(|&(name, seats)| (name.into(), seats)).collect();
+        let resources = RESOURCES.iter().map(|&(name, seats)| (name.into(), seats.into())).collect();
         let tuning = Tuning { bypasses: BYPASSES, ..Tuning::CLUSTER };
         let setup = Setup { resources, ..Setup::from(tuning) };
         let stations: Vec<Station> =

@@ -26,7 +26,7 @@ pub fn makespan(case: &Case, _seed: u64) -> Option<f64> {
         .iter()
         .map(|slot| Station { speed: thousandths(slot.speed), dies_at: slot.dies_at.map(micros), labels: Vec::new() })
         .collect();
-    let capacity = case.capacity.iter().enumerate().map(|(at, &seats)| (resource(at), seats)).collect();
+    let capacity = case.capacity.iter().enumerate().map(|(at, &seats)| (resource(at), seats.into())).collect();
     let setup = Setup { resources: capacity, ..Setup::from(Tuning::CLUSTER) };
     let play =
         Play { takes: &|test| micros(case.tests[order[test.at()]].truth), costs: &|_| costs, latency: Micros(500) };

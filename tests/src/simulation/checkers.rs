@@ -291,6 +291,7 @@ impl Plan {
                 self.retries += 1;
                 Ok(())
             }
+            Then::Anew(_, why) => Err(format!("{ix} is run anew for {why:?}, which no world has")),
             Then::Verdict(verdict) => {
                 ensure(!again, || format!("{ix} is not tried again, and may be"))?;
                 let due = verdict_of(outcome, failures);
@@ -314,6 +315,7 @@ impl Plan {
                     ensure(again, || format!("{ix} is tried again after {} losses", test.losses))?;
                     self.retries += 1;
                 }
+                Then::Anew(_, why) => return Err(format!("{ix} is run anew for {why:?} after a loss")),
                 Then::Verdict(verdict) => {
                     ensure(!again, || format!("{ix} is given up after {} losses", test.losses))?;
                     ensure(!verdict.is_ok(), || format!("{ix} lost its worker and is called {verdict}"))?;

@@ -133,6 +133,7 @@ pub(crate) fn wish(state: &State, effect: Effect) -> Wish {
     match effect {
         Effect::Reply { reply, answer } => Wish::Reply(reply, answer),
         Effect::Hangup { session, .. } => Wish::Hangup(session),
+        Effect::Reset { resource, .. } => unreachable!("{resource} has no hooks in any world"),
         Effect::Send { session, message, .. } => Wish::Send(
             session,
             match message {

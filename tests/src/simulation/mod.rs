@@ -27,6 +27,7 @@ use machine::Machine;
 use regatta_core::{Command, Entropy, ReplyTo, SessionId, Setup, Tuning};
 use regatta_domain::report::CancelCause;
 use regatta_domain::{Micros, RunId, Time};
+use std::collections::BTreeMap;
 use truth::TrueRun;
 use words::FromWorker;
 use world::{Happening, World};
@@ -101,7 +102,7 @@ impl Simulation {
         let tuning = if chance.below(2) == 0 { Tuning::CLUSTER } else { Tuning::LOCAL };
         // Few bypasses are enough here: the runs are small.
         let tuning = Tuning { bypasses: BYPASSES, ..tuning };
-        let resources = truth::RESOURCES.iter().map(|&(name, seats)| (name.into(), seats)).collect();
+        let resources = truth::RESOURCES.iter().map(|&(name, seats)| (name.into(), seats.into())).collect();
         let setup = Setup { resources, ..Setup::from(tuning) };
         Self {
             world: World::beginning(DAWN),
@@ -260,7 +261,9 @@ impl Simulation {
         let worker = self.world.connections[&session].worker;
         let slots = self.machines[machine].slots;
         self.command(match word {
-            FromWorker::Hello(holds) => Command::Attach { worker, session, slots, labels: Vec::new(), holds },
+            FromWorker::Hello(holds) => {
+                Command::Attach { worker, session, slots, labels: Vec::new(), capacities: BTreeMap::new(), holds }
+            }
             FromWorker::Ask(slot) => Command::Ask { worker, session, slot },
             FromWorker::Report(seq, entries) => Command::Report { worker, session, seq, entries: entries.to_vec() },
             FromWorker::Alive => Command::Report { worker, session, seq: 0, entries: Vec::new() },

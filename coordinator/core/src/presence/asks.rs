@@ -78,11 +78,12 @@ impl Asks {
         }
     }
 
-    /// The slot that has asked the longest, of those that stand so and whose worker is of that class.
+    /// The slot that has asked the longest, of those that stand so, whose worker is of that class, and that have not asked
+    /// before `since`; and when it asked.
     #[must_use]
-    pub fn first(&self, standing: Standing, class: u16) -> Option<(WorkerId, SlotIx)> {
-        let places = (standing, class, 0)..=(standing, class, u64::MAX);
-        self.order.range(places).next().map(|(_, &slot)| slot)
+    pub fn first(&self, standing: Standing, class: u16, since: u64) -> Option<(u64, WorkerId, SlotIx)> {
+        let places = (standing, class, since)..=(standing, class, u64::MAX);
+        self.order.range(places).next().map(|(&(.., asked), &(worker, slot))| (asked, worker, slot))
     }
 
     /// The idle slots that ask, by class and in the order in which they asked.

@@ -17,6 +17,7 @@ use clock::Clock;
 use regatta_domain::submission::Submission;
 use regatta_domain::{Costs, Micros, RunId, SlotIx, SuiteIx, TestIx, Time, Token, WorkerId};
 use slot::Slot;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// When the clock of a rehearsal begins.
@@ -154,7 +155,17 @@ impl<'a> Rehearsal<'a> {
             let slot = Slot::new(at, station.speed);
             let labels = station.labels.clone();
             let (worker, session) = (slot.worker(), slot.session());
-            clock.at(DAWN, Happening::Hear(Command::Attach { worker, session, slots: 1, labels, holds: Vec::new() }));
+            clock.at(
+                DAWN,
+                Happening::Hear(Command::Attach {
+                    worker,
+                    session,
+                    slots: 1,
+                    labels,
+                    capacities: BTreeMap::new(),
+                    holds: Vec::new(),
+                }),
+            );
             if let Some(after) = station.dies_at {
                 clock.at(DAWN + after, Happening::Die(at));
             }

@@ -6,18 +6,17 @@ use super::lease::{Lease, Leases};
 use super::observed::Observed;
 use super::run::{Discovery, Phase, Run, Suite};
 use super::shift::{
-    Queueing, add_file, add_test, back, close_file, drop_waiting, observe, queue_discovery, queue_groups,
+    Queueing, add_file, add_test, back, close_file, drop_queue, drop_waiting, observe, queue_discovery, queue_groups,
     reopen_discovery, reopen_file, shift, unqueue_discovery, unqueue_file,
 };
 use super::test::Place;
-use crate::event::{Accepted, Event, LeaseEnd, Then, Work};
+use crate::event::{Accepted, Blameless, Event, LeaseEnd, Then, Work};
 use crate::mutant::{self, Mutant};
 use regatta_domain::limits::ERRORS_PER_RUN;
-use regatta_domain::report::Counts;
 use regatta_domain::result::RunError;
 use regatta_domain::submission::{FileDraft, Submission, TestDraft};
 use regatta_domain::{
-    FileIx, Micros, NeedsIx, Outcome, RunId, SlotIx, SuiteIx, TestIx, Time, Token, Verdict, WorkerId,
+    FileIx, Held, Micros, NeedsIx, Outcome, RunId, SlotIx, SuiteIx, TestIx, Time, Token, Verdict, WorkerId,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -29,12 +28,17 @@ pub(super) fn fold(state: &mut State, event: &Event) {
         Event::FileListed { run, token, file, tests, gone } => listed(state, *run, *token, *file, tests, gone),
         Event::FileFailed { run, token, file, gone, error } => file_failed(state, *run, *token, *file, gone, error),
         Event::RunErred { run, suite, error } => erred(state, *run, *suite, error),
-        Event::ShardLeased { at, run, token, worker, slot, work } => {
-            leased(state, *at, *run, *token, (*worker, *slot), work);
+        Event::ShardLeased { at, run, token, worker, slot, work, holds } => {
+            leased(state, *at, (*run, *token), (*worker, *slot), work, holds);
         }
         Event::ResultsAccepted { run, token, results } => accepted(state, *run, *token, results),
         Event::TestsGivenBack { run, token, tests } => given_back(state, *run, *token, tests),
         Event::LeaseEnded { run, token, cause, blamed, .. } => lease_ended(state, *run, *token, *cause, *blamed),
+        Event::WaitGivenUp { run, suite, needs, error } => {
+            let (run, leases) = live(state, *run);
+            keep_error(run, error);
+            drop_queue(run, leases, *suite, *needs);
+        }
         Event::RunCancelled { run, cause, kill, .. } => {
             let (run, leases) = live(state, *run);
             run.cancelled.get_or_insert(*cause);
@@ -68,33 +72,7 @@ fn live(state: &mut State, run: RunId) -> (&mut Run, &mut Leases) {
 }
 
 fn submitted(state: &mut State, at: Time, submission: &Submission) {
-    let mut run = Run {
-        id: submission.run,
-        project: submission.project.clone(),
-        submitted: at,
-        policy: submission.policy.clone(),
-        policies: submission.policies.clone(),
-        needs: submission.needs.clone(),
-        suites: Vec::with_capacity(submission.suites.len()),
-        files: Vec::new(),
-        groups: Vec::new(),
-        tests: Vec::new(),
-        delayed: BTreeSet::new(),
-        counts: Counts::default(),
-        open: 0,
-        unlisted: 0,
-        leases: BTreeSet::new(),
-        leased: Micros::ZERO,
-        twins: BTreeMap::new(),
-        served_at: at,
-        served: BTreeSet::new(),
-        errors: Vec::new(),
-        errors_total: 0,
-        retries: 0,
-        cancelled: None,
-        kill: false,
-        phase: Phase::Running,
-    };
+    let mut run = Run::new(submission, at);
     for draft in &submission.suites {
         let suite = SuiteIx::nth(run.suites.len());
         let discovery = if draft.discover { Discovery::Waiting } else { Discovery::Done };
@@ -202,7 +180,14 @@ fn erred(state: &mut State, run: RunId, suite: Option<SuiteIx>, error: &RunError
     }
 }
 
-fn leased(state: &mut State, at: Time, run: RunId, token: Token, (worker, slot): (WorkerId, SlotIx), work: &Work) {
+fn leased(
+    state: &mut State,
+    at: Time,
+    (run, token): (RunId, Token),
+    (worker, slot): (WorkerId, SlotIx),
+    work: &Work,
+    holds: &[Held],
+) {
     state.last_token = token;
     state.slots.entry((worker, slot)).or_default().insert(token);
     let id = run;
@@ -210,7 +195,9 @@ fn leased(state: &mut State, at: Time, run: RunId, token: Token, (worker, slot):
         Work::Run(_, tests) => state.runs[&run].test(tests[0]).needs,
         Work::Discover(_) | Work::List(..) | Work::Again(..) => NeedsIx(0),
     };
-    seat(state, run, needs, true);
+    for held in holds {
+        state.held.entry(Arc::clone(&held.resource)).or_default().take(held, token, worker);
+    }
     let (run, leases) = live(state, run);
     run.served_at = at;
     run.leases.insert(token);
@@ -221,6 +208,7 @@ fn leased(state: &mut State, at: Time, run: RunId, token: Token, (worker, slot):
         slot,
         work: work.clone(),
         needs,
+        holds: holds.to_vec(),
         tests: Vec::new(),
         files: Vec::new(),
         discovering: false,
@@ -260,23 +248,15 @@ fn leased(state: &mut State, at: Time, run: RunId, token: Token, (worker, slot):
     }
 }
 
-/// Seats of resources are taken with a lease, and are free again with its end.
-fn seat(state: &mut State, run: RunId, needs: NeedsIx, takes: bool) {
-    let State { runs, seats, .. } = state;
-    for need in runs[&run].needs_of(needs) {
-        let taken = seats.entry(Arc::clone(&need.resource)).or_default();
-        *taken = if takes { *taken + need.seats } else { taken.saturating_sub(need.seats) };
-        if *taken == 0 {
-            seats.remove(&need.resource);
-        }
-    }
-}
-
 fn accepted(state: &mut State, run: RunId, token: Token, results: &[Accepted]) {
     let (run, leases) = live(state, run);
     for Accepted { result, then } in results {
-        if !result.outcome.is_ok() {
-            run.tests[result.test.at()].failures += 1;
+        let test = &mut run.tests[result.test.at()];
+        match then {
+            Then::Anew(_, Blameless::Promoted(level)) => (test.level, test.promotions) = (*level, test.promotions + 1),
+            Then::Anew(_, Blameless::Unwell) => test.losses += 1,
+            _ if result.outcome.is_ok() => {}
+            _ => test.failures += 1,
         }
         let file = run.test(result.test).file;
         run.files[file.at()].losses = 0;
@@ -307,8 +287,13 @@ fn given_back(state: &mut State, run: RunId, token: Token, tests: &[TestIx]) {
 
 fn lease_ended(state: &mut State, run: RunId, token: Token, cause: LeaseEnd, blamed: Option<(TestIx, Then)>) {
     if let Some(lease) = state.leases.get(&token) {
-        let needs = lease.needs;
-        seat(state, run, needs, false);
+        for held in &lease.holds {
+            let holding = state.held.get_mut(&held.resource).expect("what a lease holds is counted");
+            holding.free(held, token, lease.worker);
+            if holding.tokens.is_empty() {
+                state.held.remove(&held.resource);
+            }
+        }
     }
     let State { runs, leases, slots, .. } = state;
     let run = runs.get_mut(&run).expect("events of a run follow its submission");
@@ -363,7 +348,7 @@ fn lease_ended(state: &mut State, run: RunId, token: Token, cause: LeaseEnd, bla
 fn follow(run: &mut Run, leases: &mut Leases, test: TestIx, then: Then) {
     match then {
         Then::Verdict(verdict) => shift(run, leases, test, Place::Done(verdict)),
-        Then::Retry(at) => {
+        Then::Retry(at) | Then::Anew(at, _) => {
             run.retries += 1;
             shift(run, leases, test, Place::Delayed(at));
         }

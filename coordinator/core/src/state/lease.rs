@@ -1,7 +1,7 @@
 //! A lease: a shard in the hands of a slot.
 
 use crate::event::Work;
-use regatta_domain::{FileIx, Micros, NeedsIx, RunId, SlotIx, TestIx, Token, WorkerId};
+use regatta_domain::{FileIx, Held, Micros, NeedsIx, RunId, SlotIx, TestIx, Token, WorkerId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 
@@ -16,8 +16,10 @@ pub struct Lease {
     pub slot: SlotIx,
     /// What was granted.
     pub work: Work,
-    /// What it holds beside the slot: seats of resources, until it ends.
+    /// What its tests need beside the slot.
     pub needs: NeedsIx,
+    /// What it holds of that, until it ends.
+    pub holds: Vec<Held>,
     /// The tests under it, in order, those that are finished included. Listing a file adds to them.
     pub tests: Vec<TestIx>,
     /// The files that are still being listed under it.

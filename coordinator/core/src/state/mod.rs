@@ -2,6 +2,7 @@
 
 mod file;
 mod fold;
+mod holding;
 mod lease;
 mod members;
 mod observed;
@@ -11,6 +12,7 @@ mod shift;
 mod test;
 
 pub use file::{File, Listed};
+pub use holding::{Demand, Holding, ResourceIx};
 pub use lease::{Lease, Leases};
 pub use members::Members;
 pub use observed::Observed;
@@ -30,8 +32,8 @@ pub struct State {
     pub runs: BTreeMap<RunId, Run>,
     /// The live leases.
     pub leases: Leases,
-    /// The seats of resources that leases hold.
-    pub seats: BTreeMap<Arc<str>, u32>,
+    /// What leases hold of resources; nothing that is not held is named.
+    pub held: BTreeMap<Arc<str>, Holding>,
     /// The leases that each slot holds, in the order in which it works through them.
     pub slots: BTreeMap<(WorkerId, SlotIx), BTreeSet<Token>>,
     /// The greatest token that was ever granted.

@@ -1,6 +1,7 @@
 //! A run: its plan, and how far it is.
 
 use super::file::File;
+use super::holding::{Demand, ResourceIx};
 use super::lease::Lease;
 use super::members::Members;
 use super::observed::Observed;
@@ -11,6 +12,7 @@ use regatta_domain::plan::PlannedSuite;
 use regatta_domain::policy::{RunPolicy, TestPolicy};
 use regatta_domain::report::{CancelCause, Counts, RunOutcome};
 use regatta_domain::result::RunError;
+use regatta_domain::submission::Submission;
 use regatta_domain::{
     Costs, FileIx, GroupIx, Micros, Need, Needs, NeedsIx, RunId, SuiteIx, TestIx, Time, Token, WorkerId,
 };
@@ -32,6 +34,12 @@ pub struct Run {
     pub policies: Vec<TestPolicy>,
     /// What its tests may need; see [`regatta_domain::NeedsIx`].
     pub needs: Vec<Needs>,
+    /// The resources that those name, in order.
+    pub resources: Vec<Arc<str>>,
+    /// What waits for each of them.
+    pub demands: Vec<Demand>,
+    /// The resource of each need.
+    parts: Vec<Vec<ResourceIx>>,
     /// Its suites.
     pub suites: Vec<Suite>,
     /// Its files.
@@ -180,11 +188,78 @@ impl Run {
         needs.at().checked_sub(1).map_or(&[], |at| self.needs[at].as_slice())
     }
 
-    /// Whether two tests that need this and that need a resource in common.
-    #[must_use]
-    pub fn compete(&self, these: NeedsIx, those: NeedsIx) -> bool {
-        let those = self.needs_of(those);
-        self.needs_of(these).iter().any(|need| those.iter().any(|other| other.resource == need.resource))
+    /// Each need of them with its resource.
+    pub fn parts(&self, needs: NeedsIx) -> impl Iterator<Item = (&Need, ResourceIx)> {
+        let at = needs.at().checked_sub(1);
+        let (needs, parts) = at.map_or((&[][..], &[][..]), |at| (self.needs[at].as_slice(), self.parts[at].as_slice()));
+        needs.iter().zip(parts.iter().copied())
+    }
+
+    /// What waits for what these need: queues by suite and needs.
+    pub fn rivals(&self, needs: NeedsIx) -> impl Iterator<Item = (SuiteIx, NeedsIx)> {
+        self.parts(needs).flat_map(|(_, ix)| self.demands[ix.at()].queues.iter().copied())
+    }
+
+    /// More waits for what these need.
+    pub(super) fn demand(&mut self, suite: SuiteIx, needs: NeedsIx, time: Micros) {
+        let Some(at) = needs.at().checked_sub(1) else { return };
+        for (need, ix) in self.needs[at].iter().zip(&self.parts[at]) {
+            let demand = &mut self.demands[ix.at()];
+            demand.add(need, time);
+            demand.queues.insert((suite, needs));
+        }
+    }
+
+    /// Less waits for what these need; with the last of it, the queue is no more.
+    pub(super) fn sate(&mut self, suite: SuiteIx, needs: NeedsIx, time: Micros, last: bool) {
+        let Some(at) = needs.at().checked_sub(1) else { return };
+        for (need, ix) in self.needs[at].iter().zip(&self.parts[at]) {
+            let demand = &mut self.demands[ix.at()];
+            demand.take(need, time);
+            if last {
+                demand.queues.remove(&(suite, needs));
+            }
+        }
+    }
+
+    /// The run that a submission asks for, without its suites.
+    pub(super) fn new(submission: &Submission, at: Time) -> Self {
+        let needs = submission.needs.clone();
+        let names: BTreeSet<&Arc<str>> =
+            needs.iter().flat_map(|needs| needs.iter()).map(|need| &need.resource).collect();
+        let resources: Vec<Arc<str>> = names.into_iter().cloned().collect();
+        let ix = |need: &Need| ResourceIx::nth(resources.binary_search(&need.resource).expect("it is one of them"));
+        let parts = needs.iter().map(|needs| needs.iter().map(ix).collect()).collect();
+        Self {
+            id: submission.run,
+            project: submission.project.clone(),
+            submitted: at,
+            policy: submission.policy.clone(),
+            policies: submission.policies.clone(),
+            demands: vec![Demand::default(); resources.len()],
+            needs,
+            resources,
+            parts,
+            suites: Vec::with_capacity(submission.suites.len()),
+            files: Vec::new(),
+            groups: Vec::new(),
+            tests: Vec::new(),
+            delayed: BTreeSet::new(),
+            counts: Counts::default(),
+            open: 0,
+            unlisted: 0,
+            leases: BTreeSet::new(),
+            leased: Micros::ZERO,
+            twins: BTreeMap::new(),
+            served_at: at,
+            served: BTreeSet::new(),
+            errors: Vec::new(),
+            errors_total: 0,
+            retries: 0,
+            cancelled: None,
+            kill: false,
+            phase: Phase::Running,
+        }
     }
 
     /// How long everything may take that waits.

@@ -266,8 +266,10 @@ pub(super) fn queue_groups(run: &mut Run) {
     waiting.sort_by_key(|&(suite, needs, _)| (suite, needs));
     for alike in waiting.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
         let (suite, needs, _) = alike[0];
+        let left: Micros = alike.iter().map(|(.., waiting)| waiting.estimate).sum();
         let queue = run.suites[suite.at()].queues.entry(needs).or_default();
         queue.fill(alike.iter().map(|&(.., waiting)| waiting).collect());
+        run.demand(suite, needs, left);
     }
 }
 
@@ -300,6 +302,22 @@ pub(super) fn drop_waiting(run: &mut Run, leases: &mut Leases, suite: SuiteIx) {
         unqueue_discovery(run, suite);
         run.suites[suite.at()].discovery = Discovery::Done;
         run.unlisted -= 1;
+    }
+}
+
+/// What waits in a suite and needs the same will not run.
+pub(super) fn drop_queue(run: &mut Run, leases: &mut Leases, suite: SuiteIx, needs: NeedsIx) {
+    if needs == NOTHING {
+        return drop_waiting(run, leases, suite);
+    }
+    let waits = |&test: &TestIx| {
+        let found = run.test(test);
+        let waits = matches!(found.place, Place::Waiting | Place::Delayed(_));
+        waits && found.needs == needs && run.file(found.file).suite == suite
+    };
+    let tests: Vec<TestIx> = (0..run.tests.len()).map(TestIx::nth).filter(waits).collect();
+    for test in tests {
+        shift(run, leases, test, Place::Done(Verdict::NotRun));
     }
 }
 
@@ -379,6 +397,7 @@ pub(super) fn unqueue_file(run: &mut Run, file: FileIx) {
 fn queue(run: &mut Run, waiting: Waiting, needs: NeedsIx) {
     let suite = suite_of(run, waiting.entry);
     run.suites[suite.at()].queues.entry(needs).or_default().insert(waiting);
+    run.demand(suite, needs, waiting.estimate);
 }
 
 fn unqueue(run: &mut Run, waiting: Waiting, needs: NeedsIx) {
@@ -390,9 +409,11 @@ fn remove(run: &mut Run, suite: SuiteIx, waiting: Waiting, needs: NeedsIx) {
     let queues = &mut run.suites[suite.at()].queues;
     let queue: &mut Queue = queues.get_mut(&needs).expect("what waits has a queue");
     queue.remove(waiting);
-    if queue.is_empty() {
+    let last = queue.is_empty();
+    if last {
         queues.remove(&needs);
     }
+    run.sate(suite, needs, waiting.estimate, last);
 }
 
 fn suite_of(run: &Run, entry: Entry) -> SuiteIx {

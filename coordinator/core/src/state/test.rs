@@ -37,8 +37,10 @@ pub struct Test {
     pub place: Place,
     /// Attempts that ended without a pass.
     pub failures: u16,
-    /// Attempts that were lost with their worker.
+    /// Attempts that were lost with their worker, or with a resource that was not well.
     pub losses: u16,
+    /// Attempts that its database refused what they needed.
+    pub promotions: u16,
 }
 
 /// Where a test stands. It is in exactly one place at any time.
@@ -77,6 +79,7 @@ impl Test {
             place,
             failures: 0,
             losses: 0,
+            promotions: 0,
         }
     }
 
@@ -103,7 +106,7 @@ impl Test {
     /// The number of its next (or current) attempt, from 1.
     #[must_use]
     pub const fn attempt(&self) -> u16 {
-        self.failures.saturating_add(self.losses).saturating_add(1)
+        self.failures.saturating_add(self.losses).saturating_add(self.promotions).saturating_add(1)
     }
 
     /// Whether it still has to be run to an end.

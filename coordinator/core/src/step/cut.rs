@@ -8,11 +8,12 @@ mod size;
 
 use super::Turn;
 use crate::event::Work;
+use crate::ledger::left_on;
 use crate::mutant::{self, Mutant};
 use crate::presence::Standing;
-use crate::state::{Entry, Queue, Rank, Run};
+use crate::state::{Entry, Queue, Rank, ResourceIx, Run};
 use filling::Filling;
-use regatta_domain::{FileIx, Micros, Need, NeedsIx, RunId, SlotIx, SuiteIx, TestIx, WorkerId};
+use regatta_domain::{FileIx, Held, Micros, Need, NeedsIx, RunId, SlotIx, SuiteIx, TestIx, WorkerId};
 use size::Size;
 
 /// A slot for which a shard is cut.
@@ -60,29 +61,39 @@ impl Turn<'_> {
         suites.flat_map(move |suite| {
             run.suite(suite).queues.iter().filter_map(move |(&needs, queue)| {
                 let (rank, entry) = queue.first()?;
-                let may = needs == NeedsIx(0) || self.may_take(run, suite, needs, asker.standing);
+                let may = needs == NeedsIx(0) || self.may_take(run, suite, needs, Some(asker));
                 may.then_some(Candidate { suite, needs, queue, entry, rank })
             })
         })
     }
 
-    /// Whether everything is free that is needed. A slot that still works takes no resources: it would hold them idle.
-    pub(super) fn may_take(&self, run: &Run, suite: SuiteIx, needs: NeedsIx, standing: Standing) -> bool {
-        let room = self.seats_left(run, needs) > 0 || mutant::is(Mutant::SeatsUncounted);
+    /// Whether everything is free that is needed, for a slot (or for whichever may come). A slot that still works takes no
+    /// resources: it would hold them idle.
+    pub(super) fn may_take(&self, run: &Run, suite: SuiteIx, needs: NeedsIx, asker: Option<Asker>) -> bool {
+        let idle = asker.is_none_or(|asker| asker.standing == Standing::Idle);
+        let room = || self.seats_left(run, needs, asker) > 0 || mutant::is(Mutant::SeatsUncounted);
+        if !idle || !room() {
+            return false;
+        }
+        let wanted = run.needs_of(needs);
         let kept = |need: &Need| self.is_kept(&need.resource, (run.id, suite, needs));
-        standing == Standing::Idle && room && !run.needs_of(needs).iter().any(kept)
+        let plain = wanted.iter().all(|need| need.wants.is_empty());
+        !wanted.iter().any(kept) && (plain || self.choose(run, needs).is_some())
+    }
+
+    /// What a shard with these needs would hold.
+    pub(super) fn choose(&self, run: &Run, needs: NeedsIx) -> Option<Vec<Held>> {
+        self.core.ledger.choose(run, needs, &self.core.state, self.now)
     }
 
     /// Whether somebody else has been passed over so often that the resource is kept for them. Of several, the first in
     /// order has it: else they would keep it from each other for ever.
     fn is_kept(&self, resource: &str, asks: (RunId, SuiteIx, NeedsIx)) -> bool {
-        let starved = |times: u32| times >= self.core.setup.tuning.bypasses;
-        let mine = self.core.presence.bypassed.get(&asks).is_some_and(|&times| starved(times));
-        let mine = mine && !mutant::is(Mutant::KeptByAll);
-        self.core.presence.bypassed.iter().any(|(&(run, suite, needs), &times)| {
+        let bypassed = &self.core.presence.bypassed;
+        let mine = bypassed.is_starved(&asks) && !mutant::is(Mutant::KeptByAll);
+        bypassed.starved().any(|(run, suite, needs)| {
             let before = (run, suite, needs) < asks || (!mine && (run, suite, needs) != asks);
-            starved(times)
-                && before
+            before
                 && self.run(run).is_some_and(|run| {
                     run.suite(suite).queues.contains_key(&needs)
                         && run.needs_of(needs).iter().any(|need| &*need.resource == resource)
@@ -98,7 +109,7 @@ impl Turn<'_> {
         let warm = self.core.presence.warm.get(&(asker.worker, asker.slot)).filter(|warm| warm.run == run.id);
         for found in self.candidates(run, asker) {
             if found.needs != NeedsIx(0) {
-                let demands = run.needs_of(found.needs).iter().map(|need| self.demand(run, &need.resource));
+                let demands = run.parts(found.needs).map(|(need, ix)| self.demand(run, &need.resource, ix));
                 // A slot goes on with what it has just held: the others may all be busy for long.
                 let goes_on = warm.is_some_and(|warm| (warm.suite, warm.needs) == (found.suite, found.needs));
                 let demand = (goes_on, demands.max().unwrap_or_default());
@@ -118,15 +129,8 @@ impl Turn<'_> {
     }
 
     /// How long a resource will be busy with what waits in the run, if it is never idle.
-    pub(super) fn demand(&self, run: &Run, resource: &str) -> Micros {
-        let mut work = 0_u64;
-        for (&needs, queue) in run.suites.iter().flat_map(|suite| &suite.queues) {
-            for need in run.needs_of(needs).iter().filter(|need| &*need.resource == resource) {
-                work = work.saturating_add(queue.left().0.saturating_mul(need.seats.into()));
-            }
-        }
-        let seats = self.core.setup.resources.get(resource).copied().unwrap_or(1).max(1);
-        Micros(work / u64::from(seats))
+    pub(super) fn demand(&self, run: &Run, name: &str, ix: ResourceIx) -> Micros {
+        run.demands[ix.at()].busy(self.core.ledger.total(name))
     }
 
     /// Takes groups from the head until the shard is full: with others of their file, where taking up a file costs
@@ -139,7 +143,7 @@ impl Turn<'_> {
             // Dealt like cards where several slots ask: each begins with one of the longest, and none has them all.
             let abreast = match from.needs {
                 NeedsIx(0) => STRIDE,
-                needs => self.seats_left(run, needs),
+                needs => self.seats_left(run, needs, Some(asker)),
             };
             let stride = self.free().min(abreast).clamp(1, STRIDE);
             let groups = from.queue.iter().map_while(|entry| match entry {
@@ -175,14 +179,14 @@ impl Turn<'_> {
         filling.by_file()
     }
 
-    /// How many shards with these needs could begin now.
-    fn seats_left(&self, run: &Run, needs: NeedsIx) -> usize {
-        let left = |need: &Need| {
-            let taken = self.core.state.seats.get(&need.resource).copied().unwrap_or_default();
-            let seats = self.core.setup.resources.get(&need.resource).copied().unwrap_or_default();
-            seats.saturating_sub(taken) / need.seats.max(1)
+    /// How many shards with these needs could begin now, for a slot (or for whichever may come).
+    fn seats_left(&self, run: &Run, needs: NeedsIx, asker: Option<Asker>) -> usize {
+        let local = |need: &Need| {
+            let Some(Asker { worker, .. }) = asker else { return u32::MAX };
+            let own = self.core.presence.own(worker, &need.resource);
+            left_on(own, self.core.state.held.get(&need.resource), worker)
         };
-        run.needs_of(needs).iter().map(left).min().unwrap_or_default() as usize
+        self.core.ledger.shards(run, needs, local) as usize
     }
 
     /// How many slots hold nothing, whether they have asked yet or not.

@@ -36,6 +36,11 @@ impl Turn<'_> {
                 }
             }
             Deadline::RetryDue(run) => self.await_retry(run),
+            Deadline::Patience(run) => self.lose_patience(run),
+            Deadline::Unkept => {
+                self.core.ledger.count(&self.core.state, self.now);
+                self.core.await_unkept(self.now);
+            }
             // Whatever became possible is found when the step settles.
             Deadline::Rebalance => {}
         }

@@ -39,6 +39,7 @@ impl Turn<'_> {
         self.forget_waits(run);
         self.core.agenda.clear(Deadline::RunLimit(run));
         self.core.agenda.clear(Deadline::RetryDue(run));
+        self.core.agenda.clear(Deadline::Patience(run));
         self.core.agenda.set(Deadline::CloseOverdue(run), self.now + self.core.setup.tuning.close);
         let served: Vec<WorkerId> = self.core.state.runs[&run].served.iter().copied().collect();
         for worker in served {
@@ -68,7 +69,9 @@ impl Turn<'_> {
 
     /// What was only of use while the run had something to do.
     fn forget_waits(&mut self, run: RunId) {
-        self.core.presence.bypassed.retain(|&(of, ..), _| of != run);
+        self.core.presence.bypassed.forget(run);
+        self.core.presence.hopeless.retain(|&(of, ..), _| of != run);
+        self.core.ledger.leave(run);
     }
 
     /// No run waits for the worker any more.

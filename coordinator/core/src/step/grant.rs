@@ -11,8 +11,8 @@ use crate::mutant::{self, Mutant};
 use crate::presence::{Standing, Warm};
 use crate::state::{Phase, Run};
 use regatta_domain::policy::Priority;
-use regatta_domain::{FileIx, Micros, NeedsIx, RunId, SlotIx, SuiteIx, TestIx, Token, WorkerId};
-use std::collections::BTreeMap;
+use regatta_domain::{FileIx, Micros, NeedsIx, RunId, SlotIx, TestIx, Token, WorkerId};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A run that has work and is granted none counts one share more each time this has passed, so that it is served at last
 /// whoever it stands against: the lowest class beats the highest after 63 times this, a good five minutes.
@@ -24,13 +24,21 @@ impl Turn<'_> {
         for standing in [Standing::Idle, Standing::Ahead] {
             for class in 0..self.core.presence.classes().len() {
                 let class = u16::try_from(class).unwrap_or(u16::MAX);
-                while let Some((worker, slot)) = self.core.presence.asks.first(standing, class) {
+                let mut since = 0;
+                while let Some((asked, worker, slot)) = self.core.presence.asks.first(standing, class, since) {
                     let asker = Asker { worker, slot, standing };
                     if standing == Standing::Ahead && self.had_better_wait(asker) {
                         self.core.presence.asks.stand(worker, slot, Standing::Full);
                         continue;
                     }
-                    let Some((run, work)) = self.next_work(asker) else { break };
+                    let Some((run, work)) = self.next_work(asker) else {
+                        // What one of them may not have, none may, unless it hangs on what each has left of its own.
+                        if self.core.presence.classes()[usize::from(class)].owns.is_empty() {
+                            break;
+                        }
+                        since = asked + 1;
+                        continue;
+                    };
                     self.core.presence.asks.answer(worker, slot);
                     self.lease(run, worker, slot, work);
                 }
@@ -42,10 +50,8 @@ impl Turn<'_> {
     /// that; else its resource would lie idle until some other slot has nothing to do.
     fn had_better_wait(&self, asker: Asker) -> bool {
         let held = self.core.state.slots.get(&(asker.worker, asker.slot)).into_iter().flatten();
-        held.map(|token| &self.core.state.leases[token]).any(|lease| {
-            let run = &self.core.state.runs[&lease.run];
-            run.suites.iter().flat_map(|suite| suite.queues.keys()).any(|&needs| run.compete(lease.needs, needs))
-        })
+        held.map(|token| &self.core.state.leases[token])
+            .any(|lease| self.core.state.runs[&lease.run].rivals(lease.needs).next().is_some())
     }
 
     /// What a slot does next: a shard of the run that is furthest below its share, of those that have one for it.
@@ -108,7 +114,7 @@ impl Turn<'_> {
             let found = run.test(test);
             let suite = run.file(found.file).suite;
             self.core.presence.carries(asker.worker, &run.suite(suite).suite.requires)
-                && (found.needs == NeedsIx(0) || self.may_take(run, suite, found.needs, asker.standing))
+                && (found.needs == NeedsIx(0) || self.may_take(run, suite, found.needs, Some(asker)))
         })
     }
 
@@ -127,7 +133,12 @@ impl Turn<'_> {
         self.pass_over(run, &work);
         let (file, needs) = self.last_file(run, &work);
         self.core.presence.warm.insert((worker, slot), Warm { run, suite, file, needs });
-        self.record(Event::ShardLeased { at: self.now, run, token, worker, slot, work });
+        let holds = match &work {
+            // What may be taken can be chosen: nothing has changed since it was cut.
+            Work::Run(..) => self.choose(&self.core.state.runs[&run], needs).unwrap_or_default(),
+            Work::Discover(_) | Work::List(..) | Work::Again(..) => Vec::new(),
+        };
+        self.record(Event::ShardLeased { at: self.now, run, token, worker, slot, work, holds });
         self.await_retry(run);
         self.send(worker, ToWorker::Grant(Grant { run, token, slot, suite, work: granted }));
     }
@@ -155,18 +166,15 @@ impl Turn<'_> {
             Work::Run(suite, tests) => (run, *suite, found.test(tests[0]).needs),
             Work::Discover(suite) | Work::List(suite, _) | Work::Again(suite, _) => (run, *suite, NeedsIx(0)),
         };
-        let suites = (0..found.suites.len()).map(SuiteIx::nth);
-        let passed: Vec<(RunId, SuiteIx, NeedsIx)> = suites
-            .flat_map(|suite| found.suite(suite).queues.keys().map(move |&needs| (run, suite, needs)))
-            .filter(|&(_, suite, needs)| (suite, needs) != (mine.1, mine.2) && found.compete(mine.2, needs))
-            .collect();
-        self.core.presence.bypassed.remove(&mine);
+        self.core.presence.bypassed.serve(&mine);
         if mutant::is(Mutant::BypassesUncounted) {
             return;
         }
-        for passed in passed {
-            let times = self.core.presence.bypassed.entry(passed).or_default();
-            *times = times.saturating_add(1);
+        let most = self.core.setup.tuning.bypasses;
+        for (suite, needs) in found.rivals(mine.2).collect::<BTreeSet<_>>() {
+            if (suite, needs) != (mine.1, mine.2) {
+                self.core.presence.bypassed.pass((run, suite, needs), most);
+            }
         }
     }
 

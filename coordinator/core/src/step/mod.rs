@@ -6,6 +6,7 @@ mod end;
 mod grant;
 mod listing;
 mod report;
+mod resources;
 mod result;
 mod session;
 mod speculate;
@@ -18,6 +19,7 @@ use crate::command::{Command, ReplyTo, SessionId, Setup};
 use crate::effect::{Effect, ToWorker};
 use crate::entropy::Entropy;
 use crate::event::Event;
+use crate::ledger::Ledger;
 use crate::mutant::{self, Mutant};
 use crate::presence::{Presence, Standing};
 use crate::state::{Phase, Run, State};
@@ -31,6 +33,7 @@ pub struct Core {
     state: State,
     presence: Presence,
     agenda: Agenda,
+    ledger: Ledger,
     setup: Setup,
 }
 
@@ -84,7 +87,16 @@ impl Core {
                 Phase::Ended(_) => agenda.set(Deadline::Forget(run.id), now + tuning.keep),
             }
         }
-        Self { state, presence: Presence::default(), agenda, setup }
+        let mut ledger = Ledger::default();
+        ledger.offer(&setup.resources, &state, now);
+        for run in state.runs.values().filter(|run| run.phase == Phase::Running) {
+            ledger.enter(run);
+            agenda.set(Deadline::Patience(run.id), now + tuning.patience);
+        }
+        ledger.count(&state, now);
+        let mut core = Self { state, presence: Presence::default(), agenda, ledger, setup };
+        core.await_unkept(now);
+        core
     }
 
     /// Takes a command.
@@ -105,6 +117,12 @@ impl Core {
     #[must_use]
     pub const fn presence(&self) -> &Presence {
         &self.presence
+    }
+
+    /// What is free of the fleet's resources.
+    #[must_use]
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     /// What it was told once.
@@ -137,12 +155,15 @@ impl Turn<'_> {
                 self.cancel(run, cause, kill);
                 self.reply(reply, if known { Ok(()) } else { Err(Refusal::UnknownRun) });
             }
-            Command::Attach { worker, session, slots, labels, holds } => {
-                self.attach(worker, session, (slots, labels), &holds);
+            Command::Attach { worker, session, slots, labels, capacities, holds } => {
+                self.attach(worker, session, (slots, labels, capacities), &holds);
             }
             Command::Detach { worker, session } => self.detach(worker, session),
             Command::Ask { worker, session, slot } => self.ask(worker, session, slot),
             Command::Report { worker, session, seq, entries } => self.report(worker, session, seq, entries),
+            Command::Offer { resources } => self.offer(resources),
+            Command::Examined { resource, item, health } => self.examined(&resource, item, health),
+            Command::Revoke { resource, item, reply } => self.revoke(&resource, item.as_ref(), reply),
             Command::Tick => self.tick(),
         }
     }
@@ -157,17 +178,22 @@ impl Turn<'_> {
 
     /// Records a fact: folds it at once, so that what follows in this step sees it.
     fn record(&mut self, event: Event) {
-        let slot = match &event {
-            Event::ShardLeased { worker, slot, .. } => Some((*worker, *slot)),
+        let lease = match &event {
+            Event::ShardLeased { worker, slot, holds, .. } => Some((*worker, *slot, holds.clone())),
             Event::LeaseEnded { token, .. } => {
-                self.core.state.leases.get(token).map(|lease| (lease.worker, lease.slot))
+                let lease = self.core.state.leases.get(token);
+                lease.map(|lease| (lease.worker, lease.slot, lease.holds.clone()))
             }
             _ => None,
         };
         self.core.state.fold(&event);
-        if let Some((worker, slot)) = slot {
+        if let Some((worker, slot, holds)) = lease {
             let standing = Standing::holding(self.held(worker, slot), LEASES_PER_SLOT);
             self.core.presence.asks.stand(worker, slot, standing);
+            if let Event::LeaseEnded { token, .. } = event {
+                self.reset(&holds, token);
+            }
+            self.core.ledger.recount(holds.iter().map(|held| &held.resource), &self.core.state, self.now);
         }
         self.out.events.push(event);
     }

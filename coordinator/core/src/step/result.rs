@@ -2,7 +2,8 @@
 
 use super::Turn;
 use crate::agenda::Deadline;
-use crate::event::{Accepted, Event, LeaseEnd, Then};
+use crate::event::{Accepted, Blameless, Event, LeaseEnd, Then};
+use crate::ledger::Health;
 use crate::mutant::{self, Mutant};
 use crate::state::{Place, Run, Test};
 use regatta_domain::policy::TestPolicy;
@@ -10,6 +11,7 @@ use regatta_domain::report::CancelCause;
 use regatta_domain::result::TestResult;
 use regatta_domain::{Micros, Outcome, RunId, TestIx, Time, Token, Verdict, WorkerId};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 impl Turn<'_> {
     /// Accepts those of the results that speak for tests under the lease, each test once; the rest are late.
@@ -36,8 +38,8 @@ impl Turn<'_> {
             if !current || !seen.insert(test) {
                 continue;
             }
-            let then = self.after_result(run, &result, retries);
-            retries += u32::from(matches!(then, Then::Retry(_)));
+            let then = self.after_result(run, token, &result, retries);
+            retries += u32::from(!matches!(then, Then::Verdict(_)));
             accepted.push(Accepted { result, then });
         }
         if accepted.is_empty() {
@@ -71,9 +73,12 @@ impl Turn<'_> {
         }
     }
 
-    fn after_result(&mut self, run: RunId, result: &TestResult, also: u32) -> Then {
+    fn after_result(&mut self, run: RunId, token: Token, result: &TestResult, also: u32) -> Then {
         let plan = &self.core.state.runs[&run];
         let test = plan.test(result.test);
+        if let Some(why) = self.blameless(plan, test, token, result).filter(|_| has_retry(plan, test, also)) {
+            return Then::Anew(self.now, why);
+        }
         let policy = plan.policy_of(result.test);
         let few = test.failures < policy.retries || mutant::is(Mutant::RetriesUnbounded);
         let left = few && has_retry(plan, test, also);
@@ -95,6 +100,23 @@ impl Turn<'_> {
         })
     }
 
+    /// Why an attempt that did not pass is not the test's fault, if that is so.
+    fn blameless(&self, plan: &Run, test: &Test, token: Token, result: &TestResult) -> Option<Blameless> {
+        if !result.outcome.may_retry() {
+            return None;
+        }
+        let promoted = result.observation.as_ref().and_then(|seen| seen.promotes()).filter(|&level| level > test.level);
+        if let Some(level) = promoted {
+            return Some(Blameless::Promoted(level));
+        }
+        let lease = self.core.state.leases.get(&token)?;
+        let unwell = lease.holds.iter().any(|held| {
+            let of = |item: Option<&Arc<str>>| self.core.ledger.health(&held.resource, item) == Health::Ill;
+            of(None) || held.items.iter().any(|item| of(Some(item)))
+        });
+        (unwell && test.losses < plan.policy.max_losses).then_some(Blameless::Unwell)
+    }
+
     /// Ends a lease. What was unfinished waits again at no cost, but for the test that was running when the worker was
     /// lost: it is charged, so that a test which takes its worker down cannot do so for ever.
     pub(super) fn end_lease(&mut self, token: Token, cause: LeaseEnd) {
@@ -112,7 +134,7 @@ impl Turn<'_> {
                 let next = lease.tests.iter().find(|&&test| plan.test(test).place == Place::Leased(token));
                 next.map(|&test| (test, after_loss(plan, test, cause, self.now)))
             }
-            LeaseEnd::Released | LeaseEnd::Unreceived => None,
+            LeaseEnd::Released | LeaseEnd::Unreceived | LeaseEnd::Revoked => None,
         };
         let file = plan.at(lease, token);
         self.stop_twins(token);

@@ -10,7 +10,7 @@ use crate::presence::Standing;
 use crate::state::{Phase, Run};
 use regatta_domain::limits::{LEASES_PER_SLOT, SLOTS_PER_WORKER};
 use regatta_domain::{Micros, RunId, SlotIx, TestIx, Token, WorkerId};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 impl Turn<'_> {
@@ -20,11 +20,11 @@ impl Turn<'_> {
         &mut self,
         worker: WorkerId,
         session: SessionId,
-        (slots, labels): (u16, Vec<Arc<str>>),
+        (slots, labels, capacities): (u16, Vec<Arc<str>>, BTreeMap<Arc<str>, u32>),
         holds: &[Token],
     ) {
         let slots = slots.min(u16::try_from(SLOTS_PER_WORKER).unwrap_or(u16::MAX));
-        let before = self.core.presence.open(worker, session, slots, labels);
+        let before = self.core.presence.open(worker, session, slots, (labels, capacities));
         if let Some(before) = before.filter(|&before| before != session) {
             self.hang_up(worker, before);
         }

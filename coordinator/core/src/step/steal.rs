@@ -9,7 +9,6 @@ use crate::agenda::Deadline;
 use crate::effect::ToWorker;
 use crate::event::Event;
 use crate::mutant::{self, Mutant};
-use crate::presence::Standing;
 use crate::state::{Lease, Phase, Place, Run};
 use regatta_domain::{GroupIx, Micros, NeedsIx, RunId, TestIx, Token};
 use std::collections::BTreeSet;
@@ -146,7 +145,7 @@ impl Turn<'_> {
         let busy = progress.is_some_and(|progress| progress.barren || !progress.stealing.is_empty());
         let connected = self.core.presence.session(lease.worker).is_some();
         // What needs resources can go on elsewhere only if there is a seat beside the one that its own lease holds.
-        let goes_on = lease.needs == NeedsIx(0) || self.may_take(run, lease.work.suite(), lease.needs, Standing::Idle);
+        let goes_on = lease.needs == NeedsIx(0) || self.may_take(run, lease.work.suite(), lease.needs, None);
         let begun = u32::from(at.is_some());
         !busy && connected && goes_on && !run.is_over(lease.work.suite()) && lease.open > begun
     }

@@ -23,7 +23,10 @@ impl Turn<'_> {
         if let Some(limit) = submission.policy.timeout {
             self.core.agenda.set(Deadline::RunLimit(submission.run), self.now + limit);
         }
+        let run = submission.run;
+        self.core.agenda.set(Deadline::Patience(run), self.now + self.core.setup.tuning.patience);
         self.record(Event::RunSubmitted { at: self.now, submission });
+        self.core.ledger.enter(&self.core.state.runs[&run]);
         self.reply(reply, Ok(()));
     }
 

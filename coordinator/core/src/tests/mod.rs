@@ -8,6 +8,7 @@ mod cut;
 mod deadlines;
 mod ending;
 mod listing;
+mod resources;
 mod restart;
 mod retries;
 mod session;
@@ -71,7 +72,8 @@ impl Scene {
         let step = self.core.step(self.now, &mut self.entropy, command);
         step.events.iter().for_each(|event| self.replayed.fold(event));
         assert_eq!(&self.replayed, self.core.state(), "replay differs from the step after {shown}");
-        if let Err(broken) = invariant::check(self.core.state()) {
+        let ledger = self.core.ledger().check(self.core.state(), self.now);
+        if let Err(broken) = invariant::check(self.core.state()).and(ledger) {
             panic!("{broken}\nafter {shown}");
         }
         step
@@ -107,7 +109,14 @@ impl Scene {
         self.next_session += 1;
         self.sessions.insert(worker, SessionId(self.next_session));
         let holds = holds.iter().copied().map(Token).collect();
-        Command::Attach { worker, session: SessionId(self.next_session), slots: 2, labels: Vec::new(), holds }
+        Command::Attach {
+            worker,
+            session: SessionId(self.next_session),
+            slots: 2,
+            labels: Vec::new(),
+            capacities: BTreeMap::new(),
+            holds,
+        }
     }
 
     pub(crate) fn detach(&self, worker: WorkerId) -> Command {

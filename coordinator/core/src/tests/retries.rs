@@ -84,7 +84,7 @@ fn jitter_takes_off_at_most_half() {
     let [crate::Event::ResultsAccepted { results, .. }] = &step.events[..] else { panic!("{step:?}") };
     let waits = results.iter().map(|accepted| match accepted.then {
         crate::Then::Retry(at) => at.since(scene.now).0 / 1_000,
-        crate::Then::Verdict(verdict) => panic!("{verdict}"),
+        other => panic!("{other:?}"),
     });
     let (least, most) = waits.fold((u64::MAX, 0), |(least, most), wait| (least.min(wait), most.max(wait)));
     assert!((200..250).contains(&least) && (350..=400).contains(&most), "{least} to {most}");

@@ -3,7 +3,7 @@
 use crate::effect::{Effect, GrantedTest, GrantedWork, ToWorker};
 use crate::event::{Event, Then, Work};
 use crate::step::Step;
-use regatta_domain::{RunId, TestIx, Time, WorkerId};
+use regatta_domain::{Held, RunId, TestIx, Time, WorkerId};
 
 pub(super) fn step(step: &Step, now: Time) -> Vec<String> {
     let events = step.events.iter().map(|event| format!("{}{}", of(event.run()), self::event(event, now)));
@@ -35,8 +35,8 @@ fn event(event: &Event, now: Time) -> String {
             let suite = suite.map(|suite| format!(" suite {suite}")).unwrap_or_default();
             format!("erred{suite}: {:?} {}", error.kind, error.message)
         }
-        Event::ShardLeased { token, worker, slot, work, .. } => {
-            format!("leased {token} to {}{slot}: {}", name(*worker), self::work(work))
+        Event::ShardLeased { token, worker, slot, work, holds, .. } => {
+            format!("leased {token} to {}{slot}: {}{}", name(*worker), self::work(work), self::holds(holds))
         }
         Event::ResultsAccepted { token, results, .. } => {
             let results: Vec<String> = results
@@ -51,6 +51,9 @@ fn event(event: &Event, now: Time) -> String {
             format!("lease {token} ended: {cause:?}{}", blamed.unwrap_or_default())
         }
         Event::RunCancelled { cause, kill, .. } => format!("cancelled: {cause:?}{}", if *kill { ", kill" } else { "" }),
+        Event::WaitGivenUp { suite, needs, error, .. } => {
+            format!("gave up waiting in suite {suite} for {}: {}", needs.0, error.message)
+        }
         Event::RunClosing { .. } => "closing".to_owned(),
         Event::WorkerClosed { worker, .. } => format!("{} closed", name(*worker)),
         Event::RunEnded { outcome, .. } => format!("ended: {outcome:?}"),
@@ -62,7 +65,18 @@ fn then(then: Then, now: Time) -> String {
     match then {
         Then::Verdict(verdict) => verdict.to_string(),
         Then::Retry(at) => format!("retry +{}ms", at.since(now).0 / 1_000),
+        Then::Anew(_, why) => format!("anew, {why:?}"),
     }
+}
+
+fn holds(holds: &[Held]) -> String {
+    let held = |held: &Held| format!("{}:{}{}", held.resource, held.seats, among(&held.items));
+    let holds: Vec<String> = holds.iter().map(held).collect();
+    if holds.is_empty() { String::new() } else { format!(" with {}", holds.join(" ")) }
+}
+
+fn among(items: &[std::sync::Arc<str>]) -> String {
+    if items.is_empty() { String::new() } else { format!("({})", items.join(" ")) }
 }
 
 fn work(work: &Work) -> String {
@@ -78,6 +92,7 @@ fn effect(effect: &Effect) -> String {
     match effect {
         Effect::Send { worker, message, .. } => format!("{} < {}", name(*worker), self::message(message)),
         Effect::Hangup { worker, session } => format!("{} hung up {}", name(*worker), session.0),
+        Effect::Reset { resource, items, token } => format!("reset {resource}{} after {token}", among(items)),
         Effect::Reply { answer: Ok(()), .. } => "reply: ok".to_owned(),
         Effect::Reply { answer: Err(refusal), .. } => format!("reply: {refusal:?}"),
     }

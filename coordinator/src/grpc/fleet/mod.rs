@@ -6,12 +6,14 @@ mod session;
 
 use super::Parts;
 use regatta_core::Core;
+use regatta_core::command::OF_WORKERS;
 use regatta_domain::limits::SLOTS_PER_WORKER;
-use regatta_domain::{Token, WorkerId};
+use regatta_domain::{Need, Token, WorkerId};
 use regatta_wire::limits::LABEL_BYTES;
 use regatta_wire::v1::fleet_server::Fleet;
 use regatta_wire::v1::from_worker::Message;
 use regatta_wire::{Failure, Invalid, PROTOCOL, Why, v1, worker_id};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -45,6 +47,7 @@ struct Introduced {
     version: String,
     slots: u16,
     labels: Vec<Arc<str>>,
+    capacities: BTreeMap<Arc<str>, u32>,
     holds: Vec<Token>,
 }
 
@@ -62,7 +65,7 @@ impl Fleet for Service {
         let Some(v1::FromWorker { message: Some(Message::Hello(hello)) }) = first else {
             return Err(Failure::Unfit("a session begins with a hello; something else came first".to_owned()).into());
         };
-        let Introduced { worker, name, version, slots, labels, holds } = introduced(hello)?;
+        let Introduced { worker, name, version, slots, labels, capacities, holds } = introduced(hello)?;
         let (outgoing, words) = mpsc::channel(WORDS + WORDS_PER_SLOT * usize::from(slots));
         let (alive, closed) = oneshot::channel();
         let newcomer = |numbered| crate::driver::Newcomer {
@@ -71,6 +74,7 @@ impl Fleet for Service {
             version,
             slots,
             labels,
+            capacities,
             holds,
             outgoing,
             alive,
@@ -90,7 +94,11 @@ impl Fleet for Service {
         let (workers, slots_wanted) = workers.await?;
         let resources = self.parts.planner.setup().resources.iter();
         let resources = resources
-            .map(|(name, &seats)| v1::Need { resource: name.to_string(), seats, ..Default::default() })
+            .map(|(name, offer)| v1::Need {
+                resource: name.to_string(),
+                seats: offer.resource.total(),
+                ..Default::default()
+            })
             .collect();
         Ok(Response::new(v1::WorkersResponse { workers, resources, slots_wanted }))
     }
@@ -119,10 +127,18 @@ fn introduced(hello: v1::Hello) -> Result<Introduced, Failure> {
         worker: worker_id("hello.worker", &hello.worker)?,
         slots: slots.ok_or_else(|| Invalid::new("hello.slots", out_of_range()))?,
         labels: regatta_wire::suite::labels("hello.labels", hello.labels)?,
+        capacities: capacities(hello.capacities)?,
         name: hello.name,
         version: hello.version,
         holds: hello.holds.into_iter().map(Token).collect(),
     })
+}
+
+/// What a worker has of its own, under the names by which tests need it.
+fn capacities(given: Vec<v1::Need>) -> Result<BTreeMap<Arc<str>, u32>, Invalid> {
+    let given = regatta_wire::needs::read("hello.capacities", given)?;
+    let named = |need: &Need| (format!("{OF_WORKERS}{}", need.resource).into(), need.seats);
+    Ok(given.iter().map(named).collect())
 }
 
 /// What is told of a worker; nothing of a connection that does not count any more.

@@ -6,7 +6,7 @@ use regatta_domain::Time;
 use std::sync::Arc;
 
 /// The first byte of every commit. Postcard carries no names, so any change to an event's shape is a new version.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 
 /// Bytes of the checksum: enough to notice what disks do; nobody is kept from forging it.
 const SUM_BYTES: usize = 8;
@@ -48,14 +48,15 @@ pub(super) fn decode(seq: u64, body: &[u8], found: &[u8]) -> Result<Commit, Stri
 #[cfg(test)]
 mod tests {
     use super::*;
-    use regatta_core::{Accepted, LeaseEnd, Then, Work};
+    use regatta_core::{Accepted, Blameless, LeaseEnd, Then, Work};
+    use regatta_domain::database::Observation;
     use regatta_domain::plan::PlannedSuite;
     use regatta_domain::policy::{RunPolicy, TestPolicy};
     use regatta_domain::report::{CancelCause, RunOutcome};
     use regatta_domain::result::{OutputRef, RunError, RunErrorKind, TestResult};
     use regatta_domain::submission::{FileDraft, Submission, SuiteDraft, TestDraft};
     use regatta_domain::{
-        Costs, Digest, Estimate, FileIx, FileKey, Level, Micros, Need, Needs, NeedsIx, Nuance, Outcome, PolicyIx,
+        Costs, Digest, Estimate, FileIx, FileKey, Held, Level, Micros, Need, Needs, NeedsIx, Nuance, Outcome, PolicyIx,
         RunId, RunnerKind, SlotIx, SuiteIx, TestIx, TestKey, Token, Verdict, WorkerId,
     };
 
@@ -117,19 +118,31 @@ mod tests {
             duration: Micros(4),
             reason: Some("because".into()),
             output: Some(OutputRef { digest: Digest([5; 32]), size: 6 }),
-            observation: None,
+            observation: Some(Arc::new(Observation {
+                leased: Level::Read,
+                seen: Level::Isolated,
+                denied: true,
+                evidence: 6,
+                notes: vec!["left 2 sessions open".into()],
+            })),
         };
         let results = vec![
             Accepted { result: result.clone(), then: Then::Retry(at) },
+            Accepted { result: result.clone(), then: Then::Anew(at, Blameless::Promoted(Level::Isolated)) },
             Accepted { result, then: Then::Verdict(Verdict::Flaky) },
         ];
-        let leased = |work| Event::ShardLeased { at, run, token, worker: WORKER, slot: SlotIx(3), work };
+        let held = Held { resource: "phone".into(), seats: 1, items: vec!["p1".into()] };
+        let leased = |work| {
+            let holds = vec![held.clone()];
+            Event::ShardLeased { at, run, token, worker: WORKER, slot: SlotIx(3), work, holds }
+        };
         vec![
             Event::RunSubmitted { at, submission: Box::new(submission) },
             Event::SuiteDiscovered { run, suite, files: vec![draft], gone: vec![file] },
             Event::FileListed { run, token, file, tests: vec![test], gone: vec![TestIx(4)] },
             Event::FileFailed { run, token, file, gone: Vec::new(), error: error.clone() },
-            Event::RunErred { run, suite: Some(suite), error },
+            Event::RunErred { run, suite: Some(suite), error: error.clone() },
+            Event::WaitGivenUp { run, suite, needs: NeedsIx(1), error },
             leased(Work::Discover(suite)),
             leased(Work::List(suite, vec![file])),
             leased(Work::Run(suite, vec![TestIx(1)])),
@@ -163,7 +176,7 @@ mod tests {
         let found = blake3::hash(&encode(Time(3), &every_event())).to_hex();
         assert_eq!(
             &found[..16],
-            "25da1b60eca539d4",
+            "1a9d57122dce56d7",
             "an event has changed its shape: journals that stand can be read no more, so raise VERSION and read both"
         );
     }
@@ -173,7 +186,7 @@ mod tests {
         let mut body = encode(Time(3), &[]);
         body[0] = 9;
         let why = decode(5, &body, &sum(5, &body)).unwrap_err();
-        assert_eq!(why, "commit 5 is written in format 9, and this program knows 3");
+        assert_eq!(why, "commit 5 is written in format 9, and this program knows 4");
         let body = [VERSION, 0xff];
         assert!(decode(5, &body, &sum(5, &body)).unwrap_err().starts_with("commit 5 does not decode"));
         assert!(decode(6, &body, &sum(5, &body)).unwrap_err().contains("checksum"));

@@ -81,7 +81,7 @@ impl Turn<'_> {
 
     /// How many shards with these needs can run at the same time, if nothing else takes seats.
     pub(super) fn abreast(&self, run: &Run, needs: NeedsIx) -> u64 {
-        let seats = |resource: &str| self.core.setup.resources.get(resource).copied().unwrap_or(1);
+        let seats = |resource: &str| self.core.ledger.total(resource);
         let needs = run.needs_of(needs).iter();
         needs.map(|need| u64::from(seats(&need.resource) / need.seats.max(1)).max(1)).min().unwrap_or(1)
     }

@@ -1,0 +1,245 @@
+//! What of the fleet's resources is free right now: what is offered, less what leases hold, what people keep, and what is
+//! not well. Derived from all of these, and kept so that a decision costs a look-up.
+//!
+//! Its invariant: nothing is chosen that somebody else holds, and everything that is needed is chosen at once or not at all.
+
+mod assign;
+
+use crate::mutant::{self, Mutant};
+use crate::state::{Holding, Run, State};
+use regatta_domain::{Held, Item, Need, NeedsIx, Offer, ResourceKind, RunId, Time, WorkerId};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How an item (or a resource without items) is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Health {
+    /// It may be leased.
+    #[default]
+    Well,
+    /// It is being prepared, or reset between two leases.
+    Busy,
+    /// Its hooks fail: nobody is granted it until one succeeds again.
+    Ill,
+}
+
+/// The resources of the fleet as they stand.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Ledger {
+    places: BTreeMap<Arc<str>, usize>,
+    accounts: Vec<Account>,
+    /// The account of each resource that a run needs.
+    runs: BTreeMap<RunId, Vec<usize>>,
+}
+
+/// One resource as it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Account {
+    name: Arc<str>,
+    /// What the fleet offers of it; nothing for what each worker has of its own.
+    offer: Option<Offer>,
+    /// How many may hold some of it at once.
+    total: u32,
+    /// How many seats (or items) are free.
+    free: u32,
+    health: BTreeMap<Option<Arc<str>>, Health>,
+}
+
+impl Account {
+    fn health(&self, item: Option<&Arc<str>>) -> Health {
+        if self.health.is_empty() {
+            return Health::Well;
+        }
+        self.health.get(&item.cloned()).copied().unwrap_or_default()
+    }
+
+    /// Whether an item may be granted, to somebody whom it fits.
+    fn is_free(&self, item: &Item, holding: Option<&Holding>, now: Time) -> bool {
+        let Some(offer) = &self.offer else { return false };
+        let held = holding.is_some_and(|holding| holding.items.contains_key(&item.name));
+        let withheld = |kept: &regatta_domain::resource::Withheld| {
+            kept.item.as_ref() == Some(&item.name) && kept.until.is_none_or(|until| now < until)
+        };
+        !held && !offer.withheld.iter().any(withheld) && self.health(Some(&item.name)) == Health::Well
+    }
+
+    /// Counts anew what is free.
+    fn count(&mut self, holding: Option<&Holding>, now: Time) {
+        self.free = self.counted(holding, now);
+    }
+
+    fn counted(&self, holding: Option<&Holding>, now: Time) -> u32 {
+        let Some(offer) = &self.offer else { return 0 };
+        if offer.drained || self.health(None) != Health::Well {
+            return 0;
+        }
+        if offer.resource.kind == ResourceKind::Pool {
+            let free = offer.resource.items.iter().filter(|item| self.is_free(item, holding, now)).count();
+            return u32::try_from(free).unwrap_or(u32::MAX);
+        }
+        let kept = offer.withheld.iter().filter(|kept| kept.until.is_none_or(|until| now < until));
+        let kept: u32 = kept.map(|kept| kept.seats).sum();
+        let taken = holding.map_or(0, |holding| holding.seats);
+        self.total.saturating_sub(taken).saturating_sub(kept)
+    }
+}
+
+impl Ledger {
+    /// What is offered now. What is not among it any more is offered no more; what is held of it stays held.
+    pub(crate) fn offer(&mut self, offers: &BTreeMap<Arc<str>, Offer>, state: &State, now: Time) {
+        for account in &mut self.accounts {
+            account.offer = None;
+        }
+        for (name, offer) in offers {
+            let at = self.place(name);
+            self.accounts[at].total = offer.resource.total();
+            self.accounts[at].offer = Some(offer.clone());
+        }
+        self.count(state, now);
+    }
+
+    /// Counts everything anew: a moment may have come at which something is not kept any more.
+    pub(crate) fn count(&mut self, state: &State, now: Time) {
+        for account in &mut self.accounts {
+            account.count(state.held.get(&account.name), now);
+        }
+    }
+
+    /// What leases hold of these has changed.
+    pub(crate) fn recount<'a>(&mut self, names: impl Iterator<Item = &'a Arc<str>>, state: &State, now: Time) {
+        for name in names {
+            let at = self.place(name);
+            self.accounts[at].count(state.held.get(name), now);
+        }
+    }
+
+    /// How a resource, or an item of it, is from now on.
+    pub(crate) fn set_health(&mut self, name: &Arc<str>, item: Option<Arc<str>>, health: Health) {
+        let at = self.place(name);
+        if health == Health::Well {
+            self.accounts[at].health.remove(&item);
+        } else {
+            self.accounts[at].health.insert(item, health);
+        }
+    }
+
+    /// Takes note of a run that needs resources.
+    pub(crate) fn enter(&mut self, run: &Run) {
+        if !run.resources.is_empty() {
+            let places = run.resources.iter().map(|name| self.place(name)).collect();
+            self.runs.insert(run.id, places);
+        }
+    }
+
+    /// The run needs nothing any more.
+    pub(crate) fn leave(&mut self, run: RunId) {
+        self.runs.remove(&run);
+    }
+
+    fn place(&mut self, name: &Arc<str>) -> usize {
+        if let Some(&at) = self.places.get(name) {
+            return at;
+        }
+        let at = self.accounts.len();
+        self.places.insert(Arc::clone(name), at);
+        self.accounts.push(Account { name: Arc::clone(name), offer: None, total: 0, free: 0, health: BTreeMap::new() });
+        at
+    }
+
+    fn account(&self, name: &str) -> Option<&Account> {
+        self.places.get(name).map(|&at| &self.accounts[at])
+    }
+
+    /// How many may hold some of a resource at once; 1 where nobody knows.
+    pub(crate) fn total(&self, name: &str) -> u32 {
+        self.account(name).map_or(1, |account| account.total).max(1)
+    }
+
+    /// How a resource, or an item of it, is.
+    #[must_use]
+    pub fn health(&self, name: &str, item: Option<&Arc<str>>) -> Health {
+        self.account(name).map_or(Health::Well, |account| account.health(None).max(account.health(item)))
+    }
+
+    /// The offer of a resource.
+    #[must_use]
+    pub fn offered(&self, name: &str) -> Option<&Offer> {
+        self.account(name).and_then(|account| account.offer.as_ref())
+    }
+
+    /// How many seats of a resource are free.
+    #[must_use]
+    pub fn free(&self, name: &str) -> u32 {
+        self.account(name).map_or(0, |account| account.free)
+    }
+
+    /// The needs of a test, each with the account of its resource.
+    fn needs<'a>(&'a self, run: &'a Run, needs: NeedsIx) -> impl Iterator<Item = (&'a Need, &'a Account)> {
+        let places = self.runs.get(&run.id).map_or(&[][..], Vec::as_slice);
+        run.parts(needs).map(move |(need, ix)| (need, &self.accounts[places[ix.at()]]))
+    }
+
+    /// How many shards with these needs could begin now on a worker: as far as counting tells, which for items under
+    /// conditions may be too many.
+    pub(crate) fn shards(&self, run: &Run, needs: NeedsIx, local: impl Fn(&Need) -> u32) -> u32 {
+        let left = |(need, account): (&Need, &Account)| match &account.offer {
+            Some(_) => account.free / need.of(account.total).max(1),
+            None => local(need) / need.of(u32::MAX).max(1),
+        };
+        self.needs(run, needs).map(left).min().unwrap_or_default()
+    }
+
+    /// Whether there could be enough for these needs if nobody else held any: of what the fleet offers.
+    pub(crate) fn suffices(&self, need: &Need) -> bool {
+        self.offered(&need.resource).is_some_and(|offer| offer.resource.suffices(need))
+    }
+
+    /// Everything that is needed, all at once; nothing where something is missing.
+    pub(crate) fn choose(&self, run: &Run, needs: NeedsIx, state: &State, now: Time) -> Option<Vec<Held>> {
+        let mut chosen: Vec<Held> = Vec::new();
+        let all: Vec<(&Need, &Account)> = self.needs(run, needs).collect();
+        // Needs of the same resource stand together, since they are ordered by it.
+        for alike in all.chunk_by(|a, b| a.0.resource == b.0.resource) {
+            let account = alike[0].1;
+            let seats: u32 = alike.iter().map(|(need, _)| need.of(account.total)).fold(0, u32::saturating_add);
+            let resource = Arc::clone(&account.name);
+            let Some(offer) = account.offer.as_ref() else {
+                chosen.push(Held { resource, seats, items: Vec::new() });
+                continue;
+            };
+            if account.free < seats && !mutant::is(Mutant::SeatsUncounted) {
+                return None;
+            }
+            let items = if offer.resource.kind == ResourceKind::Pool {
+                let holding = state.held.get(&account.name);
+                let free = offer.resource.items.iter().filter(|item| account.is_free(item, holding, now));
+                let free: Vec<&Item> = free.collect();
+                assign::assign(alike.iter().map(|&(need, _)| (need, need.of(account.total))), &free)?
+            } else {
+                Vec::new()
+            };
+            chosen.push(Held { resource, seats, items });
+        }
+        Some(chosen)
+    }
+
+    /// Whether what is free is what is offered less what is held: what every step has to keep true.
+    ///
+    /// # Errors
+    /// The first account that is not, in words.
+    pub fn check(&self, state: &State, now: Time) -> Result<(), String> {
+        for account in &self.accounts {
+            let free = account.counted(state.held.get(&account.name), now);
+            if free != account.free {
+                return Err(format!("{} has {free} free, and says {}", account.name, account.free));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What of itself a worker has left, of what it offers.
+pub(crate) fn left_on(capacity: u32, holding: Option<&Holding>, worker: WorkerId) -> u32 {
+    let taken = holding.and_then(|holding| holding.on.get(&worker)).copied().unwrap_or_default();
+    capacity.saturating_sub(taken)
+}
