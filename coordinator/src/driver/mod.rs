@@ -168,7 +168,7 @@ impl Driver {
         let events: Arc<[Event]> = turn.events.as_slice().into();
         let seq = self.journal.append(Batch { at, events: &events, requests: &requests })?;
         for event in events.iter() {
-            self.custody.note(event);
+            self.custody.note(event, self.core.state());
             tracing::debug!(seq, run = %event.run(), "{}", line::Line(event));
             match event {
                 Event::RunSubmitted { .. } => drop(self.beginnings.insert(event.run(), seq)),

@@ -1,18 +1,27 @@
 //! The leases that are live right now: the fence that every request passes which is not a report to the core.
 
 use dashmap::DashMap;
+use regatta_core::State;
+use regatta_domain::database::PlannedDatabase;
 use regatta_domain::{RunId, SuiteIx, Token, WorkerId};
 use std::sync::Arc;
 
 /// A live lease, as far as others than the core need to know it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LiveLease {
     /// Who holds it.
     pub(crate) worker: WorkerId,
     /// Of which run.
     pub(crate) run: RunId,
-    /// Of which suite.
-    pub(crate) suite: SuiteIx,
+    /// The databases of its suite.
+    pub(crate) databases: Arc<[PlannedDatabase]>,
+}
+
+impl LiveLease {
+    pub(super) fn of(state: &State, run: RunId, worker: WorkerId, suite: SuiteIx) -> Self {
+        let planned = state.run(run).map(|found| found.suite(suite).suite.databases.as_slice()).unwrap_or_default();
+        Self { worker, run, databases: planned.into() }
+    }
 }
 
 /// The leases that are live. Written by the driver alone, once their events are durable; read by whoever serves workers.
@@ -30,6 +39,6 @@ impl Live {
 
     /// The lease, where it is live.
     pub(crate) fn get(&self, token: Token) -> Option<LiveLease> {
-        self.0.get(&token).map(|lease| *lease)
+        self.0.get(&token).map(|lease| lease.clone())
     }
 }

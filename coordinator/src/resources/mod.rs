@@ -24,8 +24,14 @@ pub(crate) enum Errand {
         /// The items.
         items: Vec<Arc<str>>,
     },
-    /// The lease has ended: everything that was handed out under it is taken back.
-    Ended(Token),
+}
+
+/// What comes out of [`Custody`].
+pub(crate) struct ToDo {
+    /// What has to be brought back into order.
+    pub(crate) errands: mpsc::Receiver<Errand>,
+    /// Leases that have ended: the databases that were handed out under them are taken back.
+    pub(crate) ended: mpsc::Receiver<Token>,
 }
 
 /// What the driver tells those who look after resources. Clones reach the same ones.
@@ -33,31 +39,32 @@ pub(crate) enum Errand {
 pub(crate) struct Custody {
     pub(crate) live: Live,
     errands: mpsc::Sender<Errand>,
+    ended: mpsc::Sender<Token>,
 }
 
 impl Custody {
     /// Nobody holds anything yet; what has to be done comes out at the other end.
-    pub(crate) fn new() -> (Self, mpsc::Receiver<Errand>) {
-        let (errands, to_do) = mpsc::channel(ERRANDS);
-        (Self { live: Live::default(), errands }, to_do)
+    pub(crate) fn new() -> (Self, ToDo) {
+        let ((errands, to_do), (ended, over)) = (mpsc::channel(ERRANDS), mpsc::channel(ERRANDS));
+        (Self { live: Live::default(), errands, ended }, ToDo { errands: to_do, ended: over })
     }
 
     /// These leases outlived the coordinator that granted them.
     pub(crate) fn resume(&self, state: &State) {
         for (&token, lease) in state.leases.iter() {
-            self.live.begin(token, LiveLease { worker: lease.worker, run: lease.run, suite: lease.work.suite() });
+            self.live.begin(token, LiveLease::of(state, lease.run, lease.worker, lease.work.suite()));
         }
     }
 
     /// An event is durable.
-    pub(crate) fn note(&self, event: &Event) {
+    pub(crate) fn note(&self, event: &Event, state: &State) {
         match event {
             Event::ShardLeased { token, run, worker, work, .. } => {
-                self.live.begin(*token, LiveLease { worker: *worker, run: *run, suite: work.suite() });
+                self.live.begin(*token, LiveLease::of(state, *run, *worker, work.suite()));
             }
             Event::LeaseEnded { token, .. } => {
                 self.live.end(*token);
-                self.send(Errand::Ended(*token));
+                send(&self.ended, *token);
             }
             _ => {}
         }
@@ -65,16 +72,16 @@ impl Custody {
 
     /// Something is to be brought back into order.
     pub(crate) fn reset(&self, resource: Arc<str>, items: Vec<Arc<str>>) {
-        self.send(Errand::Reset { resource, items });
+        send(&self.errands, Errand::Reset { resource, items });
     }
+}
 
-    fn send(&self, errand: Errand) {
-        // Those who do errands end with the coordinator; a queue that is full is a bug of theirs that must not stop tests.
-        if let Err(mpsc::error::TrySendError::Full(lost)) = self.errands.try_send(errand) {
-            tracing::error!(
-                ?lost,
-                "nobody does errands: what a lease held stays as it is until the coordinator starts again"
-            );
-        }
+/// Those who do errands end with the coordinator; a queue that is full is a bug of theirs that must not stop tests.
+fn send<T: std::fmt::Debug>(to: &mpsc::Sender<T>, what: T) {
+    if let Err(mpsc::error::TrySendError::Full(lost)) = to.try_send(what) {
+        tracing::error!(
+            ?lost,
+            "nobody does errands: what a lease held stays as it is until the coordinator starts again"
+        );
     }
 }
