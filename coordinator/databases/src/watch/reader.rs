@@ -1,0 +1,366 @@
+//! The questions that are put to a server, over one connection that is kept.
+//!
+//! Questions of one turn are sent without waiting for the answers of those before, so that a turn costs one round trip. What
+//! the answers come to is left to `follower` and `verdict`.
+
+use super::{Abilities, Error, Leak, wal};
+use std::{collections::HashMap, time::Duration};
+use tokio_postgres::{Client, Config, NoTls, Statement, error::SqlState, types::PgLsn};
+
+/// Bytes of log that are read at once: some 60,000 records, 10 MB while they are read.
+const WINDOW: i64 = 4 << 20;
+
+/// The largest record there is, for which the window grows.
+const LARGEST_WINDOW: i64 = 1 << 30;
+
+/// How much of the text of a statement is read: what tells is at its beginning, or the statement is machine-made.
+const TEXT_BYTES: i32 = 16 * 1024;
+
+/// How long connecting may take.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// A connection, and what is asked over it.
+#[derive(Debug)]
+pub(super) struct Reader {
+    client: Client,
+    flush: Statement,
+    records: Option<Statement>,
+    databases: Statement,
+    peaks: Statement,
+    server: Statement,
+    statements: Option<Statement>,
+    reset: Option<Statement>,
+    calls: Option<Statement>,
+    leaks: Statement,
+}
+
+/// The log between two places.
+#[derive(Debug)]
+pub(super) struct Stretch {
+    /// What it says, in order.
+    pub(super) records: Vec<wal::Record>,
+    /// Where the next stretch begins.
+    pub(super) end: PgLsn,
+}
+
+/// The counters of a database.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counters {
+    /// Its name.
+    pub(super) name: String,
+    /// Sessions ever opened.
+    pub(super) sessions: i64,
+    /// Rows ever written, of whatever kind of table.
+    pub(super) rows: i64,
+    /// Sessions open now.
+    pub(super) connected: i32,
+}
+
+/// What concerns the server as a whole. Only where a server is leased whole is more than the first two of it asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Whole {
+    /// When it was started: counters before and after a restart are not comparable.
+    pub(super) started: String,
+    /// How often texts of statements were dropped for want of room, and when all were.
+    pub(super) evicted: String,
+    /// When the configuration was loaded, and the file of `ALTER SYSTEM` written.
+    pub(super) settings: String,
+    /// The rows of databases and of their settings, those of the watched ones left out.
+    pub(super) others: String,
+    /// Sessions ever opened to other databases.
+    pub(super) elsewhere: i64,
+    /// Changes ever made to shared catalogs, by the counters.
+    pub(super) shared: i64,
+    /// The next transaction id, epoch and all.
+    pub(super) next_xid: i64,
+}
+
+/// Which statement: who ran it, what it is, and whether a client asked for it.
+pub(super) type Key = (u32, i64, bool);
+
+/// A statement that ran, with how often.
+#[derive(Clone, Debug)]
+pub(super) struct Ran {
+    /// In which database.
+    pub(super) database: u32,
+    /// Which it is.
+    pub(super) key: Key,
+    /// How often.
+    pub(super) calls: i64,
+    /// Its text.
+    pub(super) text: String,
+    /// Whether the text was longer.
+    pub(super) is_cut: bool,
+}
+
+impl Reader {
+    /// Connects, and prepares every question that the server can answer.
+    pub(super) async fn connect(config: &Config, whole: bool) -> Result<(Self, Abilities), Error> {
+        let connecting = tokio::time::timeout(CONNECT, config.connect(NoTls));
+        let (client, connection) = connecting.await.map_err(|_| Error::Late("connecting"))??;
+        // It ends when the client is dropped, or when the server goes away, which the next question tells.
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "the connection that watches ended");
+            }
+        });
+        client.batch_execute(SESSION).await?;
+        let abilities = Abilities::find(&client).await?;
+        let (records, statements, reset) =
+            (abilities.wal, abilities.statements, abilities.statements && abilities.reset);
+        let reader = Self {
+            flush: client.prepare(if abilities.wal { FLUSH } else { "SELECT '0/0'::pg_lsn" }).await?,
+            records: if records { Some(client.prepare(RECORDS).await?) } else { None },
+            databases: client.prepare(DATABASES).await?,
+            peaks: client.prepare(PEAKS).await?,
+            server: client.prepare(&whole_sql(&abilities, whole)).await?,
+            statements: if statements { Some(client.prepare(STATEMENTS).await?) } else { None },
+            reset: if reset { Some(client.prepare(RESET).await?) } else { None },
+            calls: if statements { Some(client.prepare(CALLS).await?) } else { None },
+            leaks: client
+                .prepare(&LEAKS.replace("{temporary}", if abilities.temporary { TEMPORARY } else { "" }))
+                .await?,
+            client,
+        };
+        Ok((reader, abilities))
+    }
+
+    /// Whether the connection is gone.
+    pub(super) fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    /// Puts everything that was written on disk, and says how far the log has to be read to have seen it.
+    pub(super) async fn flush(&self) -> Result<PgLsn, Error> {
+        Ok(self.client.query_one(&self.flush, &[]).await?.get(0))
+    }
+
+    /// The log from here on, as far as one window reaches. Wider by `doublings` where a record did not fit.
+    pub(super) async fn stretch(&self, from: PgLsn, doublings: u32) -> Result<Option<Stretch>, Error> {
+        let Some(records) = &self.records else { return Ok(None) };
+        let window = WINDOW.checked_shl(doublings).filter(|&window| window <= LARGEST_WINDOW).unwrap_or(LARGEST_WINDOW);
+        let rows = self.client.query(records, &[&from, &window]).await?;
+        let mut stretch = Stretch { records: Vec::new(), end: from };
+        for row in rows {
+            if let Some(end) = row.get::<_, Option<PgLsn>>(5) {
+                stretch.end = end;
+                continue;
+            }
+            let (xid, manager, kind): (&str, &str, &str) = (row.get(0), row.get(1), row.get(2));
+            let read = wal::Row { xid, manager, kind, description: row.get(3), blocks: row.get(4) }.read();
+            stretch.records.extend(read);
+        }
+        Ok(Some(stretch))
+    }
+
+    /// The counters of these databases; those that are gone are not among them.
+    pub(super) async fn databases(&self, databases: &[u32]) -> Result<HashMap<u32, Counters>, Error> {
+        if databases.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let rows = self.client.query(&self.databases, &[&databases]).await?;
+        let counters = |row: &tokio_postgres::Row| Counters {
+            name: row.get(1),
+            sessions: row.get(2),
+            rows: row.get(3),
+            connected: row.get(4),
+        };
+        Ok(rows.iter().map(|row| (row.get(0), counters(row))).collect())
+    }
+
+    /// Sessions open now, of the databases that have any.
+    pub(super) async fn peaks(&self) -> Result<Vec<(u32, i64)>, Error> {
+        let rows = self.client.query(&self.peaks, &[]).await?;
+        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+    }
+
+    /// What concerns the server, apart from the databases that are watched.
+    pub(super) async fn whole(&self, watched: &[u32]) -> Result<Whole, Error> {
+        let row = self.client.query_one(&self.server, &[&watched]).await?;
+        Ok(Whole {
+            started: row.get(0),
+            evicted: row.get(1),
+            settings: row.get(2),
+            others: row.get(3),
+            elsewhere: row.get(4),
+            shared: row.get(5),
+            next_xid: row.get(6),
+        })
+    }
+
+    /// Every statement that ran in these databases since they were last reset.
+    pub(super) async fn statements(&self, databases: &[u32]) -> Result<Vec<Ran>, Error> {
+        let Some(statements) = self.statements.as_ref().filter(|_| !databases.is_empty()) else {
+            return Ok(Vec::new());
+        };
+        let rows = self.client.query(statements, &[&databases, &TEXT_BYTES]).await?;
+        let ran = |row: &tokio_postgres::Row| Ran {
+            database: row.get(0),
+            key: (row.get(1), row.get(2), row.get(3)),
+            calls: row.get(4),
+            text: row.get(5),
+            is_cut: row.get(6),
+        };
+        Ok(rows.iter().map(ran).collect())
+    }
+
+    /// How often every statement ran in these databases, without the texts, which cost most.
+    pub(super) async fn calls(&self, databases: &[u32]) -> Result<Vec<(u32, Key, i64)>, Error> {
+        let Some(calls) = self.calls.as_ref().filter(|_| !databases.is_empty()) else { return Ok(Vec::new()) };
+        let rows = self.client.query(calls, &[&databases]).await?;
+        Ok(rows.iter().map(|row| (row.get(0), (row.get(1), row.get(2), row.get(3)), row.get(4))).collect())
+    }
+
+    /// Lets the server forget the statements of these databases.
+    pub(super) async fn reset(&self, databases: &[u32]) -> Result<(), Error> {
+        if let Some(reset) = self.reset.as_ref().filter(|_| !databases.is_empty()) {
+            self.client.query(reset, &[&databases]).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether any transaction with an id in this range committed. More of them than can be asked for count as committed.
+    pub(super) async fn any_committed(&self, from: i64, to: i64) -> Result<bool, Error> {
+        const AT_ONCE: i64 = 10_000;
+        match to - from {
+            ..=0 => Ok(false),
+            AT_ONCE.. => Ok(true),
+            _ => Ok(self.client.query_one(COMMITTED, &[&from, &(to - 1)]).await?.get(0)),
+        }
+    }
+
+    /// What is left on the server of a lease.
+    pub(super) async fn leaks(&self, database: u32, role: &str) -> Result<Vec<Leak>, Error> {
+        let rows = self.client.query(&self.leaks, &[&database, &role]).await?;
+        Ok(rows.iter().filter_map(|row| Leak::told(row.get(0), row.get(1), row.get(2))).collect())
+    }
+}
+
+/// Whether an error says that the log is no longer there, or cannot be understood from here on.
+pub(super) fn is_gap(error: &Error) -> bool {
+    let Error::Postgres(error) = error else { return false };
+    let Some(error) = error.as_db_error() else { return false };
+    *error.code() == SqlState::UNDEFINED_FILE
+        || error.message().contains("could not find a valid record")
+        || error.message().contains("could not read WAL")
+        || error.message().contains("has already been removed")
+}
+
+/// Our own commits have to be on disk when they return, whatever the server's habit; nobody's time-outs apply to us.
+const SESSION: &str = "
+    SET synchronous_commit = on;
+    SET statement_timeout = '30s';
+    SET idle_session_timeout = 0;
+    SET application_name = 'regatta watch';
+    SET jit = off";
+
+/// Where nothing is waiting to be written, nothing is written. What was inserted before counts, not what follows.
+const FLUSH: &str = "
+    SELECT CASE WHEN pg_current_wal_insert_lsn() > pg_current_wal_flush_lsn()
+                THEN pg_logical_emit_message(true, 'regatta', '') ELSE pg_current_wal_insert_lsn() END";
+
+/// The last row tells how far it was read. Entries of indexes are left out: those of their tables tell the same.
+const RECORDS: &str = "
+    WITH stretch AS MATERIALIZED (
+        SELECT record.* FROM (SELECT $1::pg_lsn AS s, least(pg_current_wal_flush_lsn(), $1::pg_lsn + $2::int8::numeric) AS e) w,
+               LATERAL pg_get_wal_records_info(w.s, w.e) record WHERE w.s < w.e)
+    SELECT xid::text, resource_manager, record_type,
+           CASE WHEN resource_manager = 'Transaction' THEN split_part(description, '; inval msgs', 1)
+                ELSE left(description, 100) END,
+           left(coalesce(block_ref, ''), 64), NULL::pg_lsn
+    FROM stretch
+    WHERE (xid <> '0'::xid OR resource_manager = 'Transaction')
+      AND resource_manager NOT IN ('Btree', 'Hash', 'Gin', 'Gist', 'SPGist', 'BRIN', 'CLOG', 'MultiXact', 'CommitTs')
+    UNION ALL
+    SELECT NULL, NULL, NULL, NULL, NULL, max(end_lsn) FROM stretch HAVING count(*) > 0";
+
+const DATABASES: &str = "
+    SELECT d.oid, d.datname::text, pg_stat_get_db_sessions(d.oid),
+           pg_stat_get_db_tuples_inserted(d.oid) + pg_stat_get_db_tuples_updated(d.oid) + pg_stat_get_db_tuples_deleted(d.oid),
+           pg_stat_get_db_numbackends(d.oid)
+    FROM pg_database d WHERE d.oid = ANY($1::oid[])";
+
+const PEAKS: &str = "
+    SELECT datid, count(*) FROM pg_stat_get_activity(NULL) WHERE datid <> 0 AND backend_type = 'client backend' GROUP BY 1";
+
+const STATEMENTS: &str = "
+    SELECT dbid, userid, coalesce(queryid, 0), toplevel, calls, left(query, $2::int4), length(query) > $2::int4
+    FROM pg_stat_statements(true) WHERE dbid = ANY($1::oid[]) AND query IS NOT NULL";
+
+const CALLS: &str = "
+    SELECT dbid, userid, coalesce(queryid, 0), toplevel, calls FROM pg_stat_statements(false) WHERE dbid = ANY($1::oid[])";
+
+const RESET: &str = "SELECT pg_stat_statements_reset(0, d, 0) IS NULL FROM unnest($1::oid[]) d";
+
+const COMMITTED: &str = "
+    SELECT coalesce(bool_or(pg_xact_status(x::text::xid8) IS DISTINCT FROM 'aborted'), false)
+    FROM generate_series($1::int8, $2::int8) x";
+
+fn whole_sql(abilities: &Abilities, whole: bool) -> String {
+    let pick = |can: bool, sql: &'static str, otherwise: &'static str| if can { sql } else { otherwise };
+    let evicted =
+        pick(abilities.statements, "(SELECT dealloc || ' ' || stats_reset FROM pg_stat_statements_info)", "''");
+    let file = pick(
+        whole && abilities.files,
+        "coalesce((pg_stat_file('postgresql.auto.conf', true)).modification::text, '')",
+        "''",
+    );
+    let others = pick(
+        whole,
+        "(SELECT coalesce(md5(string_agg(row, ',' ORDER BY row)), '') FROM (
+              SELECT s::text AS row FROM pg_db_role_setting s WHERE setdatabase <> ALL($1)
+              UNION ALL SELECT (oid, datname, datdba, datallowconn, datconnlimit, datistemplate, dattablespace, datacl)::text
+                        FROM pg_database WHERE oid <> ALL($1)) rows)",
+        "''",
+    );
+    let elsewhere = pick(
+        whole && abilities.counters,
+        "(SELECT coalesce(sum(pg_stat_get_db_sessions(oid)), 0)::int8 FROM pg_database WHERE oid <> ALL($1))",
+        "0::int8",
+    );
+    let shared = pick(
+        whole && !abilities.wal,
+        "(SELECT sum(pg_stat_get_tuples_inserted(r) + pg_stat_get_tuples_updated(r) + pg_stat_get_tuples_deleted(r))::int8
+          FROM unnest('{1260,1261,1262,1213,2964,6000,6100,6243}'::oid[]) r)",
+        "0::int8",
+    );
+    let next = pick(!abilities.wal, "pg_snapshot_xmax(pg_current_snapshot())::text::int8", "0::int8");
+    format!(
+        "SELECT pg_postmaster_start_time()::text, {evicted}, pg_conf_load_time()::text || {file}, {others}, {elsewhere},
+                {shared}, {next} WHERE $1::oid[] IS NOT NULL"
+    )
+}
+
+/// Everything that a lease can leave behind, in one statement: kind, what, how many. Whatever is named after the role of
+/// the lease, with an underscore behind it, is the lease's.
+const LEAKS: &str = "
+    WITH lease AS (SELECT $1::oid AS db, $2::text AS role, starts.with AS prefix,
+                          (SELECT oid FROM pg_roles WHERE rolname = $2::text) AS owner,
+                          (SELECT datname FROM pg_database WHERE oid = $1::oid) AS name
+                   FROM (SELECT $2::text || '_' AS with) starts)
+    SELECT 'session', coalesce(a.state, 'starting') || ', process ' || a.pid || coalesce(', ' || nullif(a.application_name, ''), ''), 1::int8
+      FROM lease, pg_stat_activity a
+     WHERE (a.datid = db OR a.usesysid = owner) AND a.pid <> pg_backend_pid() AND a.backend_type = 'client backend'
+    UNION ALL
+    SELECT 'lock', l.mode || ' on ' || l.locktype, count(*) FROM lease, pg_locks l
+     WHERE l.database = db AND l.locktype <> 'advisory' AND l.pid IS NOT NULL GROUP BY l.mode, l.locktype
+    UNION ALL
+    SELECT 'advisory lock', 'process ' || coalesce(l.pid::text, 'of a prepared transaction'), count(*) FROM lease, pg_locks l
+     WHERE l.database = db AND l.locktype = 'advisory' GROUP BY l.pid
+    UNION ALL
+    SELECT 'prepared transaction', p.gid, 1 FROM lease, pg_prepared_xacts p WHERE p.database = name OR p.owner = role
+    UNION ALL
+    SELECT 'slot', s.slot_name::text, 1 FROM lease, pg_replication_slots s
+     WHERE s.datoid = db OR starts_with(s.slot_name::text, prefix)
+    UNION ALL
+    SELECT 'role', r.rolname::text, 1 FROM lease, pg_roles r WHERE starts_with(r.rolname::text, prefix)
+    UNION ALL
+    SELECT 'database', d.datname::text, 1 FROM lease, pg_database d
+     WHERE d.oid <> db AND (d.datdba = owner OR starts_with(d.datname::text, prefix))
+    UNION ALL
+    SELECT 'subscription', s.subname::text, 1 FROM lease, pg_subscription s WHERE s.subdbid = db{temporary}";
+
+const TEMPORARY: &str = "
+    UNION ALL
+    SELECT 'temporary file', f.name, 1 FROM lease, pg_ls_tmpdir() f, pg_stat_activity a
+     WHERE a.datid = db AND starts_with(f.name, 'pgsql_tmp' || a.pid || '.')";

@@ -1,0 +1,204 @@
+//! From how things stood at a mark and how they stand now, to evidence.
+//!
+//! A pure comparison. Where something cannot be told, the stronger is assumed; what was out of sight lowers the confidence.
+
+use super::{
+    Abilities,
+    ledger::{Server, Tally},
+    reader::{Counters, Key, Ran, Whole},
+    rules,
+};
+use regatta_domain::{
+    Level,
+    evidence::{Evidence, Fact, Facts, Sources},
+};
+use std::{cmp::Reverse, collections::HashMap, sync::Arc};
+
+/// Telling statements that are kept, and how much of each.
+const STATEMENTS: usize = 16;
+const STATEMENT_CHARS: usize = 300;
+
+/// How things stood with a database, before a lease of it.
+#[derive(Clone, Debug)]
+pub(super) struct Stand {
+    pub(super) tally: Tally,
+    pub(super) server: Server,
+    /// None where the database is gone.
+    pub(super) counters: Option<Counters>,
+    pub(super) whole: Whole,
+    /// How often statements had run, where they could not be forgotten.
+    pub(super) calls: Arc<HashMap<Key, i64>>,
+}
+
+/// What there is to know at a release, besides how things stand.
+#[derive(Clone, Debug)]
+pub(super) struct Around {
+    /// Whether the server is leased whole: what happened to it, the lease did.
+    pub(super) whole_server: bool,
+    /// Whether others lease the same database at the same time.
+    pub(super) is_shared: bool,
+    /// Whether a transaction of the database has not ended.
+    pub(super) is_open: bool,
+    /// Where the log is out of sight: whether any transaction committed since the mark, on the whole server.
+    pub(super) any_committed: bool,
+    /// The most sessions seen at once.
+    pub(super) peak: u16,
+    /// How many relations commits changed.
+    pub(super) changed: u32,
+}
+
+/// What was done, and the statements that tell.
+pub(super) fn judge(
+    can: &Abilities,
+    before: &Stand,
+    now: &Stand,
+    ran: &[Ran],
+    around: &Around,
+) -> (Evidence, Vec<String>) {
+    let own = now.counters.as_ref().or(before.counters.as_ref()).map_or("", |counters| counters.name.as_str());
+    let texts = Texts::of(ran, &before.calls, own);
+    let mut facts = texts.facts;
+    let mut evidence = Evidence { peak: around.peak, ..Evidence::default() };
+
+    let connected = now.counters.as_ref().is_some_and(|counters| counters.connected > 0);
+    let restarted = before.whole.started != now.whole.started;
+    let gap = before.server.gaps != now.server.gaps;
+    evidence.sources = Sources {
+        wal: can.wal && !gap,
+        statements: can.statements && !texts.any_cut && before.whole.evicted == now.whole.evicted,
+        counters: can.counters && now.counters.is_some() && !restarted && (around.is_shared || !connected),
+        log: false,
+    };
+    if gap || restarted || now.counters.is_none() || !can.wal && !evidence.sources.counters {
+        facts.insert(Fact::Unknown);
+    }
+    if connected && !around.is_shared {
+        facts.insert(Fact::Leaked);
+    }
+    if around.is_open {
+        // Without a session nobody can commit it any more; a prepared one is counted as such.
+        facts.insert(if connected { Fact::Open } else { Fact::Aborted });
+    }
+
+    if facts.has(Fact::Notify) && evidence.sources.wal && !any_commit(before, now) {
+        // A notification is sent by a commit, which has an id of its own. Where there was none, it was rolled back.
+        facts = facts.iter().map(|fact| if fact == Fact::Notify { Fact::Aborted } else { fact }).collect();
+    }
+
+    let rows = counted(before, now, &mut evidence, &mut facts);
+    if can.wal {
+        logged(before, now, rows, &mut evidence, &mut facts);
+    } else if rows > 0 || facts.has(Fact::Sequence) {
+        facts.insert(Fact::Wrote);
+        facts.insert(if around.any_committed { Fact::Committed } else { Fact::Aborted });
+        evidence.rows = rows;
+    }
+    let is_idle = evidence.sources.counters && evidence.sessions == 0;
+    if !evidence.sources.statements && now.server.bare > before.server.bare && !is_idle {
+        // A notification, perhaps: without texts, nobody can tell whose commit it was.
+        facts.insert(Fact::Bare);
+    }
+    if around.whole_server {
+        facts.extend(of_server(can, before, now, facts));
+    }
+    if facts.has(Fact::Committed) {
+        evidence.relations_more = around.changed;
+    }
+    if !facts.is_empty() {
+        facts.insert(Fact::Connected);
+    }
+    evidence.facts = facts;
+    (evidence, texts.told)
+}
+
+/// Whether a transaction of this database committed, or one that does not tell of which it is.
+const fn any_commit(before: &Stand, now: &Stand) -> bool {
+    now.tally.ended > before.tally.ended || now.server.bare > before.server.bare
+}
+
+/// Sessions, and rows by the counters of the server.
+fn counted(before: &Stand, now: &Stand, evidence: &mut Evidence, facts: &mut Facts) -> u64 {
+    let (Some(before), Some(now)) = (&before.counters, &now.counters) else { return 0 };
+    evidence.sessions = u32::try_from(now.sessions - before.sessions).unwrap_or(0);
+    evidence.peak = evidence.peak.max(u16::from(evidence.sessions > 0));
+    if evidence.sessions > 0 || now.connected > 0 {
+        facts.insert(Fact::Connected);
+    }
+    u64::try_from(now.rows - before.rows).unwrap_or(0)
+}
+
+/// What the log says of the database.
+fn logged(before: &Stand, now: &Stand, rows: u64, evidence: &mut Evidence, facts: &mut Facts) {
+    let (was, is) = (&before.tally, &now.tally);
+    let moved = [
+        (is.wrote - was.wrote, Fact::Wrote),
+        (is.committed - was.committed, Fact::Committed),
+        (is.aborted - was.aborted, Fact::Aborted),
+        (is.prepared - was.prepared, Fact::Prepared),
+        (is.row_locks - was.row_locks, Fact::RowLock),
+        (is.sequences - was.sequences, Fact::Sequence),
+        (is.ddl - was.ddl, Fact::Ddl),
+    ];
+    facts.extend(moved.into_iter().filter(|(times, _)| *times > 0).map(|(_, fact)| fact).collect());
+    evidence.committed = clamped(is.committed - was.committed);
+    evidence.aborted = clamped(is.aborted - was.aborted);
+    evidence.rows = is.rows - was.rows;
+    // Rows that the server counted and the log does not have are of unlogged or temporary tables. They stay if something
+    // committed that left no record; no database is named there, so somebody else's commit may raise a rollback.
+    if rows > is.rows_of_old - was.rows_of_old && now.server.bare > before.server.bare {
+        facts.insert(Fact::Bare);
+    }
+}
+
+/// What happened to a server that was leased whole.
+fn of_server(can: &Abilities, before: &Stand, now: &Stand, texts: Facts) -> Facts {
+    let mut facts = Facts::default();
+    let (was, is) = (&before.server, &now.server);
+    let only_own =
+        texts.has(Fact::OwnDatabase) && !texts.has(Fact::SharedCatalog) && before.whole.others == now.whole.others;
+    if is.shared > was.shared || is.shared_rows > was.shared_rows && !only_own {
+        facts.insert(Fact::SharedCatalog);
+    }
+    if !can.wal && now.whole.shared > before.whole.shared && !only_own || before.whole.others != now.whole.others {
+        facts.insert(Fact::SharedCatalog);
+    }
+    if before.whole.settings != now.whole.settings {
+        facts.insert(Fact::Settings);
+    }
+    if is.elsewhere > was.elsewhere || now.whole.elsewhere > before.whole.elsewhere {
+        facts.insert(Fact::OtherDatabase);
+    }
+    facts
+}
+
+fn clamped(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// What the statements say that ran since a mark.
+struct Texts {
+    facts: Facts,
+    told: Vec<String>,
+    any_cut: bool,
+}
+
+impl Texts {
+    fn of(ran: &[Ran], before: &HashMap<Key, i64>, own: &str) -> Self {
+        let mut facts = Facts::default();
+        let mut told: Vec<(Level, &str)> = Vec::new();
+        let mut any_cut = false;
+        for ran in ran.iter().filter(|ran| ran.calls > before.get(&ran.key).copied().unwrap_or(0)) {
+            let says = rules::judge(&ran.text, own);
+            facts.insert(Fact::Connected);
+            facts.extend(says);
+            any_cut |= ran.is_cut;
+            if !says.is_empty() {
+                told.push((says.level(), &ran.text));
+            }
+        }
+        told.sort_by_key(|(level, _)| Reverse(*level));
+        let told =
+            told.into_iter().take(STATEMENTS).map(|(_, text)| text.chars().take(STATEMENT_CHARS).collect()).collect();
+        Self { facts, told, any_cut }
+    }
+}
