@@ -5,11 +5,11 @@ mod scripts;
 #[path = "watch/server.rs"]
 mod server;
 
-use regatta_databases::watch::{Seen, Watch};
-use regatta_domain::{Confidence, Level};
+use regatta_databases::watch::{Kind, Seen, Watch, names};
+use regatta_domain::{Confidence, Fact, Level};
 use scripts::{SCRIPTS, Script, TEMPLATE};
-use server::{Server, Session, left, oid};
-use std::collections::BTreeMap;
+use server::{Server, Session, left, oid, until};
+use std::collections::{BTreeMap, BTreeSet};
 use tokio_postgres::Client;
 
 const LEVELS: [Level; 5] = [Level::None, Level::Read, Level::Transaction, Level::Isolated, Level::Exclusive];
@@ -127,4 +127,277 @@ async fn no_test_is_judged_weaker_than_it_is_on_a_server_of_its_own() {
     assert!(SCRIPTS.len() >= 45);
     assert_eq!(confusion.weaker, [""; 0]);
     assert!(confusion.stronger.len() <= 2, "{:#?}", confusion.stronger);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn four_databases_at_once_are_each_judged_right_from_one_stream() {
+    let (server, admin) = prepared(&[]).await;
+    let watch = Watch::start(server.config("postgres"), false).await.expect("the server can be watched");
+    let scripts: Vec<(usize, &Script)> =
+        SCRIPTS.iter().enumerate().filter(|(_, script)| script.level < Level::Exclusive).collect();
+    let lane = async |lane: usize| {
+        let mut seen = Vec::new();
+        for (number, script) in scripts.iter().skip(lane).step_by(4) {
+            let own = format!("lane_{number}");
+            seen.push((*script, observed(&server, &admin.client, &watch, "lessee", script, &own).await));
+        }
+        seen
+    };
+    let (a, b, c, d) = tokio::join!(lane(0), lane(1), lane(2), lane(3));
+    let mut confusion = Confusion::default();
+    for (script, seen) in [a, b, c, d].iter().flatten() {
+        confusion.add(script, seen);
+    }
+    confusion.print("four at once, as owners of databases on a shared server");
+    assert_eq!(confusion.weaker, [""; 0]);
+    // A commit that names no database may be anybody's: it can raise a rollback of unlogged rows or of a notification.
+    assert!(confusion.stronger.len() <= 5, "{:#?}", confusion.stronger);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn busy_neighbours_do_not_change_a_verdict() {
+    const KINDS: [(&str, Level); 4] = [
+        ("SELECT count(*) FROM accounts", Level::Read),
+        ("BEGIN; UPDATE accounts SET balance = balance + 1; ROLLBACK", Level::Transaction),
+        ("BEGIN; SELECT * FROM accounts FOR UPDATE; COMMIT", Level::Transaction),
+        ("UPDATE accounts SET balance = balance + 1 WHERE id = 1", Level::Isolated),
+    ];
+    let (server, admin) = prepared(&[]).await;
+    let watch = Watch::start(server.config("postgres"), false).await.expect("the server can be watched");
+    let busy = async |number: usize| {
+        let (sql, level) = KINDS[number];
+        let own = format!("busy_{number}");
+        let database = cloned(&admin.client, &own).await;
+        for round in 0..5 {
+            let mark = watch.mark(database).await.expect("a database can be marked");
+            let session = server.connect_as("lessee", &own).await;
+            for _ in 0..40 {
+                run(&session.client, sql).await;
+            }
+            session.close().await;
+            left(&admin.client, &own).await;
+            let seen = watch.since(&mark).await.expect("a database can be judged");
+            assert_eq!(seen.evidence.level(), level, "{sql}, round {round}: {}", seen.evidence);
+            assert_eq!(seen.evidence.sessions, 1, "{sql}");
+            assert_eq!(seen.evidence.committed, if level == Level::Isolated { 40 } else { 0 }, "{sql}");
+        }
+    };
+    tokio::join!(busy(0), busy(1), busy(2), busy(3));
+}
+
+#[tokio::test]
+async fn a_commit_that_is_not_yet_on_disk_is_seen() {
+    let (server, admin) = prepared(&[]).await;
+    let watch = Watch::start(server.config("postgres"), false).await.expect("the server can be watched");
+    let database = cloned(&admin.client, "own").await;
+    for round in 0..20 {
+        let mark = watch.mark(database).await.expect("a database can be marked");
+        let session = server.connect_as("lessee", "own").await;
+        run(&session.client, "SET synchronous_commit = off; UPDATE accounts SET balance = 1 WHERE id = 1").await;
+        // Asked at once, while the session is still there.
+        let seen = watch.since(&mark).await.expect("a database can be judged");
+        assert!(seen.evidence.facts.has(Fact::Committed), "round {round}: {}", seen.evidence);
+        session.close().await;
+        left(&admin.client, "own").await;
+    }
+}
+
+#[tokio::test]
+async fn the_evidence_tells_what_was_changed_by_name() {
+    let (server, admin) = prepared(&[]).await;
+    let watch = Watch::start(server.config("postgres"), false).await.expect("the server can be watched");
+    let database = cloned(&admin.client, "own").await;
+    let mark = watch.mark(database).await.expect("a database can be marked");
+    let session = server.connect_as("lessee", "own").await;
+    run(&session.client, "BEGIN; INSERT INTO accounts (email) VALUES ('x'); COMMIT").await;
+    run(&session.client, "BEGIN; UPDATE ledger SET amount = 0 WHERE id = 1; COMMIT").await;
+    run(&session.client, "BEGIN; DELETE FROM lock_events; ROLLBACK; LOCK TABLE accounts").await;
+    session.close().await;
+    left(&admin.client, "own").await;
+    let mut seen = watch.since(&mark).await.expect("a database can be judged");
+    let own = server.connect("own").await;
+    let files: Vec<u32> = seen.changed.iter().map(|changed| changed.file).collect();
+    seen.name(&names(&own.client, &files).await.expect("names can be asked"));
+    own.close().await;
+    let named: BTreeSet<&str> = seen.evidence.relations.iter().map(String::as_str).collect();
+    assert_eq!(named, BTreeSet::from(["accounts", "accounts_id_seq", "ledger"]));
+    assert!(seen.evidence.because().starts_with("committed 2 transactions that changed "), "{}", seen.evidence);
+    assert!(seen.sequences_moved);
+    assert_eq!((seen.evidence.committed, seen.evidence.aborted, seen.evidence.rows), (2, 1, 4));
+    assert!(seen.statements.iter().any(|text| text.contains("LOCK TABLE")), "{:?}", seen.statements);
+}
+
+#[tokio::test]
+async fn readers_of_one_database_are_told_apart_by_their_marks() {
+    let (server, admin) = prepared(&[]).await;
+    let watch = Watch::start(server.config("postgres"), false).await.expect("the server can be watched");
+    let database = cloned(&admin.client, "own").await;
+    let first = watch.mark(database).await.expect("a database can be marked");
+    let session = server.connect_as("lessee", "own").await;
+    run(&session.client, "SELECT pg_advisory_lock(1)").await;
+    session.close().await;
+    left(&admin.client, "own").await;
+    let second = watch.mark(database).await.expect("a database can be marked");
+    let session = server.connect_as("lessee", "own").await;
+    run(&session.client, "SELECT 1").await;
+    session.close().await;
+    left(&admin.client, "own").await;
+    let seen = watch.since(&second).await.expect("a database can be judged");
+    assert_eq!(seen.evidence.level(), Level::Read, "{}", seen.evidence);
+    let seen = watch.since(&first).await.expect("a database can be judged");
+    assert_eq!(seen.evidence.level(), Level::Isolated, "{}", seen.evidence);
+    let again = watch.since(&first).await.expect("it may be asked again");
+    assert_eq!(again.evidence, seen.evidence);
+}
+
+#[tokio::test]
+async fn sessions_that_stay_are_a_leak_and_what_they_hold_open_is_not_trusted() {
+    let (server, admin) = prepared(&[]).await;
+    let watch = Watch::start(server.config("postgres"), false).await.expect("the server can be watched");
+    let database = cloned(&admin.client, "own").await;
+    let mark = watch.mark(database).await.expect("a database can be marked");
+    let session = server.connect_as("lessee", "own").await;
+    run(&session.client, "BEGIN; UPDATE accounts SET balance = 1").await;
+    let seen = watch.since(&mark).await.expect("a database can be judged");
+    assert!(seen.evidence.facts.has(Fact::Leaked) && seen.evidence.facts.has(Fact::Open), "{}", seen.evidence);
+    assert_eq!(seen.evidence.level(), Level::Isolated);
+    assert_eq!(seen.evidence.confidence(), Confidence::Low);
+    session.close().await;
+}
+
+#[tokio::test]
+async fn a_cut_connection_costs_no_evidence_and_a_forgotten_database_is_unknown() {
+    let (server, admin) = prepared(&[]).await;
+    let watch = Watch::start(server.config("postgres"), false).await.expect("the server can be watched");
+    let database = cloned(&admin.client, "own").await;
+    let mark = watch.mark(database).await.expect("a database can be marked");
+    let session = server.connect_as("lessee", "own").await;
+    run(&session.client, "UPDATE accounts SET balance = 1 WHERE id = 1").await;
+    session.close().await;
+    left(&admin.client, "own").await;
+    run(&admin.client, CUT).await;
+    let seen = watch.since(&mark).await.expect("it connects again");
+    assert_eq!((seen.evidence.level(), seen.evidence.committed), (Level::Isolated, 1), "{}", seen.evidence);
+    assert_eq!(seen.evidence.confidence(), Confidence::Full);
+    watch.forget(database);
+    let seen = watch.since(&mark).await.expect("an answer is given");
+    assert!(seen.evidence.facts.has(Fact::Unknown));
+    assert_eq!(seen.evidence.confidence(), Confidence::Low);
+}
+
+const CUT: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'regatta watch'";
+
+#[tokio::test]
+async fn a_gap_in_the_log_is_told_as_unknown() {
+    let (server, admin) = prepared(&["wal_keep_size=0", "min_wal_size=2MB", "max_wal_size=2MB"]).await;
+    let watch = Watch::start(server.config("postgres"), false).await.expect("the server can be watched");
+    let database = cloned(&admin.client, "own").await;
+    let mark = watch.mark(database).await.expect("a database can be marked");
+    // While the reader is held, the log runs away from it.
+    const READER: &str = "SELECT pid FROM pg_stat_activity WHERE application_name = 'regatta watch' AND state = 'idle'";
+    let mut held = None;
+    until("the reader is idle", async || {
+        held = admin.client.query_opt(READER, &[]).await.expect("the server answers").map(|row| row.get::<_, i32>(0));
+        held.is_some()
+    })
+    .await;
+    let reader = nix::unistd::Pid::from_raw(held.expect("it was found"));
+    nix::sys::signal::kill(reader, nix::sys::signal::Signal::SIGSTOP).expect("the server is ours");
+    for _ in 0..6 {
+        run(&admin.client, "SELECT pg_logical_emit_message(false, 'filler', repeat('x', 700000))").await;
+        run(&admin.client, "SELECT pg_switch_wal()").await;
+        run(&admin.client, "CHECKPOINT").await;
+    }
+    nix::sys::signal::kill(reader, nix::sys::signal::Signal::SIGCONT).expect("the server is ours");
+    let seen = watch.since(&mark).await.expect("an answer is given");
+    assert!(seen.evidence.facts.has(Fact::Unknown), "{}", seen.evidence);
+    assert_eq!((seen.evidence.level(), seen.evidence.confidence()), (Level::Isolated, Confidence::Low));
+    // What comes after the gap is certain again.
+    let mark = watch.mark(database).await.expect("a database can be marked");
+    let seen = watch.since(&mark).await.expect("a database can be judged");
+    assert_eq!((seen.evidence.level(), seen.evidence.confidence()), (Level::None, Confidence::Full));
+}
+
+#[tokio::test]
+async fn a_log_that_is_long_is_read_in_pieces() {
+    let (server, admin) = prepared(&[]).await;
+    let watch = Watch::start(server.config("postgres"), false).await.expect("the server can be watched");
+    let database = cloned(&admin.client, "own").await;
+    let mark = watch.mark(database).await.expect("a database can be marked");
+    let session = server.connect_as("lessee", "own").await;
+    // One record that is larger than what is read at once, and many small ones behind it.
+    run(&session.client, "SELECT pg_logical_emit_message(false, 'filler', repeat('x', 9000000))").await;
+    run(
+        &session.client,
+        "BEGIN; INSERT INTO ledger (note) SELECT repeat('y', 500) FROM generate_series(1, 30000); ROLLBACK",
+    )
+    .await;
+    run(&session.client, "UPDATE accounts SET balance = 7 WHERE id = 1").await;
+    session.close().await;
+    left(&admin.client, "own").await;
+    let seen = watch.since(&mark).await.expect("a database can be judged");
+    assert_eq!((seen.evidence.committed, seen.evidence.aborted, seen.evidence.rows), (1, 1, 30_001));
+    assert!(!seen.evidence.facts.has(Fact::Unknown));
+}
+
+#[tokio::test]
+async fn a_server_that_shows_little_is_judged_carefully() {
+    let (server, admin) = prepared(&[]).await;
+    run(&admin.client, "CREATE ROLE tenant LOGIN; GRANT pg_monitor TO tenant; CREATE EXTENSION pg_stat_statements")
+        .await;
+    let mut config = server.config("postgres");
+    let watch = Watch::start(config.user("tenant").clone(), false).await.expect("the server can be watched");
+    assert_eq!(watch.abilities().missing().len(), 1, "{:?}", watch.abilities());
+    assert!(watch.abilities().missing()[0].starts_with("the WAL cannot be seen: "), "{:?}", watch.abilities());
+    let mut confusion = Confusion::default();
+    let scripts = SCRIPTS.iter().filter(|script| script.level < Level::Exclusive);
+    for (number, script) in scripts.enumerate() {
+        let seen = observed(&server, &admin.client, &watch, "lessee", script, &format!("own_{number}")).await;
+        assert_eq!(seen.evidence.confidence(), Confidence::Fair, "{}", script.name);
+        confusion.add(script, &seen);
+    }
+    confusion.print("without the log");
+    assert_eq!(confusion.weaker, [""; 0]);
+}
+
+#[tokio::test]
+async fn everything_a_lease_leaves_behind_is_found() {
+    let (server, admin) = prepared(&[]).await;
+    let watch = Watch::start(server.config("postgres"), true).await.expect("the server can be watched");
+    let database = cloned(&admin.client, "own").await;
+    let leaks = async || watch.leaks(database, "chief").await.expect("leaks can be asked");
+    assert_eq!(leaks().await, []);
+    let session = server.connect_as("chief", "own").await;
+    let other = server.connect_as("chief", "own").await;
+    run(&session.client, "CREATE ROLE chief_guest; CREATE PUBLICATION p FOR TABLE accounts").await;
+    run(&session.client, "CREATE DATABASE chiefs_own").await;
+    run(&session.client, "SELECT pg_create_physical_replication_slot('chief_slot')").await;
+    run(&session.client, "CREATE SUBSCRIPTION sub CONNECTION 'dbname=own' PUBLICATION p WITH (connect = false)").await;
+    run(&session.client, "BEGIN; DELETE FROM lock_events; PREPARE TRANSACTION 'chief_gid'").await;
+    run(&session.client, "SELECT pg_advisory_lock(1)").await;
+    run(
+        &session.client,
+        "SET work_mem = '64kB'; BEGIN; DECLARE c CURSOR FOR SELECT * FROM generate_series(1, 100000) ORDER BY random()",
+    )
+    .await;
+    run(&session.client, "FETCH 1 FROM c; LOCK TABLE accounts").await;
+    let found = leaks().await;
+    let kinds: BTreeSet<Kind> = found.iter().map(|leak| leak.kind).collect();
+    let all = [
+        Kind::Session,
+        Kind::InTransaction,
+        Kind::Lock,
+        Kind::Advisory,
+        Kind::Prepared,
+        Kind::Slot,
+        Kind::Role,
+        Kind::Database,
+        Kind::Subscription,
+        Kind::TemporaryFile,
+    ];
+    assert_eq!(kinds, BTreeSet::from(all), "{found:#?}");
+    let words: Vec<String> = found.iter().map(ToString::to_string).collect();
+    assert!(words.contains(&"the prepared transaction chief_gid".to_owned()), "{words:?}");
+    session.close().await;
+    other.close().await;
 }
