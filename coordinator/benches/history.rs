@@ -96,6 +96,7 @@ fn verdict(run: RunId, project: &Arc<str>, suite: &Arc<str>, paths: &[Arc<str>],
         attempts: 1,
         duration: Some(Micros(1_000 + at as u64 % 1_000_000)),
         speed: 1.0,
+        observed: None,
         at: now,
     }
 }

@@ -17,10 +17,11 @@ pub(crate) use desk::{Context, PlannerDesk, broken};
 use crate::store::projection::{FileHistory, Remembered, Scope};
 use estimate::{Expectations, Seen};
 use policies::Policies;
+use regatta_domain::database::PlannedDatabase;
 use regatta_domain::history::risk;
 use regatta_domain::listing::{ListedFile, ListedTest};
 use regatta_domain::submission::{FileDraft, TestDraft};
-use regatta_domain::{Source, SuiteIx, TestKey, Verdict};
+use regatta_domain::{Level, Source, SuiteIx, TestKey, Verdict};
 use regatta_wire::submission::Request;
 use regatta_wire::{Invalid, listing};
 use selection::Selection;
@@ -44,6 +45,7 @@ struct SuitePlanning {
     runner: regatta_domain::RunnerKind,
     tree_key: Arc<str>,
     changed: HashSet<Arc<str>>,
+    has_databases: bool,
     expectations: Expectations,
 }
 
@@ -55,14 +57,17 @@ impl Planning {
             runner: asked.suite.runner,
             tree_key: Arc::clone(&asked.tree_key),
             changed: asked.changed.iter().cloned().collect(),
+            has_databases: !asked.suite.databases.is_empty(),
             expectations: Expectations::default(),
         });
+        let databases: Vec<&[PlannedDatabase]> =
+            request.suites.iter().map(|asked| asked.suite.databases.as_slice()).collect();
         Ok(Self {
             project: Arc::clone(&request.project),
             scope: scope(request),
             suites: suites.collect(),
             selection: Selection::new(&request.filters, rerun_of)?,
-            policies: Policies::new(request.test_policy.clone(), &request.overrides)?,
+            policies: Policies::new(request.test_policy.clone(), &request.overrides, &databases)?,
         })
     }
 
@@ -137,15 +142,24 @@ impl Planning {
             }
             let rules = self.policies.of(&subject);
             let estimate = file.estimate(test, known);
+            let declared = rules.level.or(Some(test.level).filter(|&level| level > Level::None));
+            let level = match declared {
+                // Whoever says that it needs none is believed: a test without a database cannot do harm to one.
+                Some(Level::None) => Level::None,
+                _ if asked.has_databases => known.map(|known| known.levels).unwrap_or_default().plan(declared),
+                _ => declared.unwrap_or_default(),
+            };
+            let leased = asked.has_databases && level > Level::None;
+            let needs = if leased { self.policies.with_databases(rules.needs, suite) } else { rules.needs };
             drafts.push(TestDraft {
                 name: Arc::clone(&test.name),
                 key,
                 group: test.group.clone(),
                 estimate,
                 risk: risk(known, subject.is_new && estimate.source != Source::Renamed, changed),
-                needs: rules.needs,
+                needs,
                 policy: rules.policy,
-                level: rules.level.unwrap_or(test.level),
+                level,
                 line: test.line,
                 ignored: test.ignored,
             });

@@ -5,12 +5,14 @@
 
 use super::selection;
 use regatta_core::Setup;
+use regatta_domain::database::PlannedDatabase;
 use regatta_domain::filter::{Filter, Subject};
 use regatta_domain::policy::TestPolicy;
-use regatta_domain::{Level, Needs, NeedsIx, PolicyIx};
+use regatta_domain::{Level, Need, Needs, NeedsIx, PolicyIx, SuiteIx};
 use regatta_wire::submission::Override;
 use regatta_wire::{Failure, Invalid, Why};
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 /// Combinations that a run may hold.
 const POLICIES: usize = 4_096;
@@ -23,6 +25,8 @@ pub(super) struct Policies {
     all: Vec<TestPolicy>,
     places: HashMap<TestPolicy, PolicyIx>,
     needs: Vec<Needs>,
+    /// What tests need that also need the databases of a suite, by what they need else.
+    with_databases: HashMap<(NeedsIx, SuiteIx), NeedsIx>,
 }
 
 /// What a test runs under.
@@ -36,7 +40,12 @@ pub(super) struct Rules {
 }
 
 impl Policies {
-    pub(super) fn new(base: TestPolicy, overrides: &[Override]) -> Result<Self, Invalid> {
+    /// The rules of a run whose suites use these databases.
+    pub(super) fn new(
+        base: TestPolicy,
+        overrides: &[Override],
+        databases: &[&[PlannedDatabase]],
+    ) -> Result<Self, Invalid> {
         let parse = |(at, other): (usize, &Override)| {
             let filter = selection::parse(&format!("overrides[{at}].filter"), &other.filter)?;
             Ok((filter, other.clone()))
@@ -50,7 +59,13 @@ impl Policies {
                 needs.push(other.needs.clone());
             }
         }
-        Ok(Self { base, overrides, all, places, needs })
+        let with_databases = lay_out(&mut needs, databases);
+        Ok(Self { base, overrides, all, places, needs, with_databases })
+    }
+
+    /// What a test needs that also needs the databases of its suite.
+    pub(super) fn with_databases(&self, needs: NeedsIx, suite: SuiteIx) -> NeedsIx {
+        self.with_databases.get(&(needs, suite)).copied().unwrap_or(needs)
     }
 
     /// Refuses overrides that need what the fleet does not have.
@@ -102,6 +117,26 @@ impl Policies {
         let needs = self.needs.iter().position(|needs| *needs == said.needs).map_or(0, |at| at + 1);
         Rules { policy, level: said.level, needs: NeedsIx::nth(needs) }
     }
+}
+
+/// Adds to `needs` what tests need beside each of them that use the databases of a suite: a seat of each.
+fn lay_out(needs: &mut Vec<Needs>, databases: &[&[PlannedDatabase]]) -> HashMap<(NeedsIx, SuiteIx), NeedsIx> {
+    let mut places = HashMap::new();
+    let plain = needs.len();
+    for (at, databases) in databases.iter().enumerate().filter(|(_, databases)| !databases.is_empty()) {
+        let seats = databases.iter().map(|database| Need::new(Arc::clone(&database.resource), 1));
+        let seats: Vec<Need> = seats.collect();
+        for base in 0..=plain {
+            let others = base.checked_sub(1).map(|at| needs[at].clone()).unwrap_or_default();
+            let all = Needs::all(others.iter().cloned().chain(seats.iter().cloned()));
+            let place = needs.iter().position(|known| *known == all).unwrap_or_else(|| {
+                needs.push(all);
+                needs.len() - 1
+            });
+            places.insert((NeedsIx::nth(base), SuiteIx::nth(at)), NeedsIx::nth(place + 1));
+        }
+    }
+    places
 }
 
 /// What overrides say together: the earlier one has the say.

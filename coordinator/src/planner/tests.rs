@@ -267,3 +267,54 @@ fn a_name_that_is_listed_twice_is_one_test() {
     assert_eq!(names(&drafts), ["a", "b"]);
     assert!(drafts.iter().all(|draft| draft.policy == PolicyIx(0)));
 }
+
+#[test]
+fn a_test_of_a_suite_with_databases_needs_a_seat_of_each_unless_it_is_known_to_need_none() {
+    use regatta_domain::database::{Per, PlannedDatabase};
+    use regatta_domain::evidence::Observed;
+    use regatta_domain::history::Levels;
+    use regatta_domain::{Digest, Need, Needs};
+    let database = PlannedDatabase {
+        resource: "app".into(),
+        template: Digest::default(),
+        build: Vec::new(),
+        build_limit: Micros::ZERO,
+        extensions: Vec::new(),
+        per: Per::Test,
+    };
+    let mut asked = request();
+    asked.suites[0].suite.databases = vec![database];
+    let stripe = Needs::all([Need::new("stripe", 1)]);
+    asked.overrides = vec![
+        Override { filter: "test(/pays/)".to_owned(), needs: stripe.clone(), ..Override::default() },
+        Override { filter: "test(/pure/)".to_owned(), level: Some(Level::None), ..Override::default() },
+    ];
+    let planning = Planning::new(&asked, None).unwrap();
+    let path: Arc<str> = "a.py".into();
+    let mut listed: Vec<ListedTest> = Vec::new();
+    for (name, level) in
+        [("t_new", Level::None), ("t_pays", Level::Read), ("t_pure", Level::Read), ("t_known", Level::Read)]
+    {
+        listed.push(ListedTest { name: name.into(), level, ..Default::default() });
+    }
+    let mut levels = Levels::default();
+    for _ in 0..3 {
+        levels.push(Observed { level: Level::None, sure: true });
+    }
+    let known = TestHistory { levels, ..TestHistory::default() };
+    let history = history(&path, &[("t_known", known)]);
+    let drafts = planning.tests(API, &path, &listed, &history, &[]);
+    let needs = |draft: &TestDraft| draft.needs.at().checked_sub(1).map(|at| planning.policies.needs()[at].clone());
+    let got: Vec<(&str, Level, Option<Needs>)> =
+        drafts.iter().map(|draft| (&*draft.name, draft.level, needs(draft))).collect();
+    let app = || Need::new("app", 1);
+    assert_eq!(
+        got,
+        [
+            ("t_new", Level::Isolated, Some(Needs::all([app()]))),
+            ("t_pays", Level::Read, Some(Needs::all([app(), Need::new("stripe", 1)]))),
+            ("t_pure", Level::None, None),
+            ("t_known", Level::None, None),
+        ]
+    );
+}

@@ -9,6 +9,7 @@ use crate::store::projection::{Row, Scope};
 use prost::Message as _;
 use regatta_core::state::Place;
 use regatta_core::{Event, LeaseEnd, Run, State, Then, Work};
+use regatta_domain::evidence::{Evidence, Observed};
 use regatta_domain::report::Counts;
 use regatta_domain::result::RunError;
 use regatta_domain::submission::FileDraft;
@@ -37,6 +38,8 @@ pub(super) struct Tale {
     counts: Counts,
     errors: u32,
     meter: Meter,
+    /// What attempts of tests without a verdict were seen to do with their databases.
+    seen: BTreeMap<TestIx, Observed>,
 }
 
 /// What one event of the core means.
@@ -74,7 +77,7 @@ impl Translator {
         let id = event.run();
         if let Event::RunSubmitted { at, .. } = event {
             let (counts, meter) = (Counts::default(), Meter::default());
-            let tale = Tale { first: seq, seq: 0, at: *at, counts, errors: 0, meter };
+            let tale = Tale { first: seq, seq: 0, at: *at, counts, errors: 0, meter, seen: BTreeMap::new() };
             self.runs.insert(id, tale);
         } else if self.state.run(id).is_none() {
             return Meaning::default();
@@ -234,6 +237,12 @@ impl Telling<'_> {
                 let mut told = Vec::with_capacity(results.len());
                 for accepted in results {
                     let result = &accepted.result;
+                    if let Some(seen) = &result.observation {
+                        let observed = Observed::from(&Evidence::decode(seen.evidence));
+                        let all = self.tale.seen.entry(result.test).or_insert(observed);
+                        let level = all.level.max(observed.level);
+                        *all = Observed { level, sure: all.sure && observed.sure };
+                    }
                     self.tale.meter.result(*token, self.run.test(result.test).file, result);
                     self.meaning.rows.push(Row::Attempt { run: self.run.id, result: result.clone() });
                     if let Then::Verdict(verdict) = accepted.then {
@@ -392,6 +401,7 @@ impl Telling<'_> {
             duration,
             // Nobody tells workers apart by speed yet.
             speed: 1.0,
+            observed: self.tale.seen.remove(&test),
             at: self.tale.at,
         });
     }

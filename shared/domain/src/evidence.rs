@@ -205,6 +205,14 @@ impl Facts {
     }
 }
 
+impl Facts {
+    /// The set as bits, one a fact.
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+}
+
 impl FromIterator<Fact> for Facts {
     fn from_iter<I: IntoIterator<Item = Fact>>(facts: I) -> Self {
         let mut set = Self::default();
@@ -341,6 +349,26 @@ fn count(number: u32, of: &str) -> String {
     format!("{number} {of}{}", if number == 1 { "" } else { "s" })
 }
 
+impl Evidence {
+    /// The facts, and where they came from, in 36 bits: what is kept of an attempt for good.
+    #[must_use]
+    pub fn code(&self) -> u64 {
+        let Sources { wal, statements, counters, log } = self.sources;
+        let sources = [wal, statements, counters, log].into_iter().enumerate();
+        let sources: u64 = sources.map(|(at, there)| u64::from(there) << (u32::BITS as usize + at)).sum();
+        u64::from(self.facts.bits()) | sources
+    }
+
+    /// What [`Evidence::code`] kept; bits that nobody knows any more are left out.
+    #[must_use]
+    pub fn decode(code: u64) -> Self {
+        let facts = Fact::ALL.into_iter().filter(|fact| code & u64::from(fact.bit()) != 0).collect();
+        let there = |at: u32| code >> (u32::BITS + at) & 1 == 1;
+        let sources = Sources { wal: there(0), statements: there(1), counters: there(2), log: there(3) };
+        Self { facts, sources, ..Self::default() }
+    }
+}
+
 impl fmt::Display for Evidence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.because())
@@ -411,6 +439,14 @@ mod tests {
         for (facts, level) in table {
             assert_eq!(seen(facts).level(), level, "{facts:?}");
         }
+    }
+
+    #[test]
+    fn what_is_kept_of_an_attempt_is_judged_like_the_attempt() {
+        let evidence = seen(&[Fact::Connected, Fact::Wrote, Fact::Committed, Fact::Denied]);
+        let kept = Evidence::decode(evidence.code());
+        assert_eq!((kept.facts, kept.sources), (evidence.facts, evidence.sources));
+        assert_eq!(Evidence::decode(u64::MAX).facts.iter().count(), Fact::ALL.len());
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use super::read::{time, verdict};
 use regatta_domain::TestKey;
-use regatta_domain::history::{Recent, TestHistory};
+use regatta_domain::history::{Levels, Recent, TestHistory};
 use rusqlite::Row;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ pub struct Remembered {
 
 /// The columns of a history, in the order in which [`history`] reads them.
 pub(super) const COLUMNS: &str =
-    "runs, mean, variance, odd, passes, flakes, failures, skips, failing, recent, last, seen, imported";
+    "runs, mean, variance, odd, passes, flakes, failures, skips, failing, recent, last, seen, imported, levels";
 
 /// The history in a row, from its column `at` on.
 pub(super) fn history(row: &Row<'_>, at: usize) -> rusqlite::Result<TestHistory> {
@@ -54,6 +54,7 @@ pub(super) fn history(row: &Row<'_>, at: usize) -> rusqlite::Result<TestHistory>
         last: verdict(row, at + 10)?,
         seen: time(row, at + 11)?,
         imported: row.get(at + 12)?,
+        levels: Levels(row.get(at + 13)?),
     })
 }
 

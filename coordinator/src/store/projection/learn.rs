@@ -3,6 +3,7 @@
 use super::history::{self, COLUMNS, Scope};
 use super::row::Row;
 use super::write::Ids;
+use regatta_domain::evidence::Observed;
 use regatta_domain::history::TestHistory;
 use regatta_domain::{Micros, TestKey, Time, Verdict};
 use regatta_wire::v1;
@@ -20,14 +21,12 @@ pub(super) struct Named<'a> {
 }
 
 impl Ids<'_> {
-    /// A verdict teaches; `duration` is that on a worker of this speed.
+    /// A verdict teaches: with the duration on a worker of speed 1, and with what was seen of its databases.
     pub(super) fn learn(
         &mut self,
         named: Named<'_>,
         scope: &Scope,
-        verdict: Verdict,
-        duration: Option<Micros>,
-        speed: f64,
+        (verdict, duration, observed): (Verdict, Option<Micros>, Option<Observed>),
         at: Time,
     ) -> rusqlite::Result<()> {
         // What was not run teaches nothing.
@@ -36,7 +35,10 @@ impl Ids<'_> {
         }
         let file = self.file(named.project, named.suite, named.path)?;
         let mut history = self.known(file, named.key, scope)?.unwrap_or_default();
-        history.learn(verdict, duration.map(|duration| at_speed_1(duration, speed)), at);
+        history.learn(verdict, duration, at);
+        if let Some(observed) = observed {
+            history.levels.push(observed);
+        }
         self.put(file, named, scope, &history)
     }
 
@@ -66,7 +68,7 @@ impl Ids<'_> {
     fn put(&self, file: i64, named: Named<'_>, scope: &Scope, history: &TestHistory) -> rusqlite::Result<()> {
         let put = format!(
             "INSERT OR REPLACE INTO history (file, key, branch, class, name, {COLUMNS}, day)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         );
         let TestHistory { runs, mean, variance, odd, passes, flakes, failures, skips, failing, imported, .. } =
             *history;
@@ -91,6 +93,7 @@ impl Ids<'_> {
                 history.last.map_or(0, |last| i32::from(v1::Verdict::from(last))),
                 history.seen.0.cast_signed(),
                 imported,
+                history.levels.0,
                 self.day.cast_signed(),
             ],
         )
@@ -104,6 +107,6 @@ impl Ids<'_> {
     clippy::cast_sign_loss,
     reason = "the cast saturates, and speeds are positive"
 )]
-fn at_speed_1(duration: Micros, speed: f64) -> Micros {
+pub(super) fn at_speed_1(duration: Micros, speed: f64) -> Micros {
     if speed.is_finite() && speed > 0.0 { Micros((duration.0 as f64 * speed) as u64) } else { duration }
 }

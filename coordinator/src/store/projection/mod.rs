@@ -65,8 +65,10 @@ pub fn open(file: Option<&Path>, keep: Keep) -> Result<(Writer, Reader), Error> 
 fn upgrade(connection: &mut Connection) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
     let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if found == 1 {
-        transaction.execute_batch(schema::FROM_1)?;
+    match found {
+        1 => transaction.execute_batch(schema::FROM_1)?,
+        2 => transaction.execute_batch(schema::FROM_2)?,
+        _ => {}
     }
     transaction.pragma_update(None, "user_version", schema::SCHEMA.version)?;
     transaction.commit()

@@ -2,6 +2,7 @@
 
 use super::costs::Learnt;
 use super::history::Scope;
+use regatta_domain::evidence::Observed;
 use regatta_domain::listing::{ListedFile, ListedTest};
 use regatta_domain::report::{Counts, RunOutcome};
 use regatta_domain::result::{RunError, TestResult};
@@ -75,6 +76,8 @@ pub enum Row {
         duration: Option<Micros>,
         /// How fast its worker is: 2 does in a second what takes others two.
         speed: f64,
+        /// What its attempts were seen to do with their databases, all in all; nothing where they had none.
+        observed: Option<Observed>,
         /// When.
         at: Time,
     },

@@ -15,6 +15,8 @@ macro_rules! history_tables {
             passes INTEGER NOT NULL, flakes INTEGER NOT NULL, failures INTEGER NOT NULL, skips INTEGER NOT NULL,
             failing REAL NOT NULL, recent INTEGER NOT NULL, last INTEGER NOT NULL, seen INTEGER NOT NULL,
             imported INTEGER NOT NULL, day INTEGER NOT NULL,
+            -- The levels at which it was seen lately.
+            levels INTEGER NOT NULL DEFAULT 0,
             PRIMARY KEY (file, key, branch, class)
         ) WITHOUT ROWID;
 
@@ -44,13 +46,16 @@ pub(super) const FROM_1: &str = concat!(
     history_tables!(),
     "
     INSERT INTO history SELECT file, key, '', '', name, runs, mean, variance, NULL,
-        max(runs - failures, 0), 0, failures, 0, 0, 0, last, seen, 0, 0 FROM history_1;
+        max(runs - failures, 0), 0, failures, 0, 0, 0, last, seen, 0, 0, 0 FROM history_1;
     DROP TABLE history_1;
     "
 );
 
+/// From version 2, which knew nothing of levels, to version 3.
+pub(super) const FROM_2: &str = "ALTER TABLE history ADD COLUMN levels INTEGER NOT NULL DEFAULT 0;";
+
 pub(super) const SCHEMA: Schema = Schema {
-    version: 2,
+    version: 3,
     // What the last power loss took is projected again from the journal.
     synchronous: "NORMAL",
     create: concat!(

@@ -22,6 +22,7 @@ fn verdict(n: u64, name: &str, verdict: Verdict) -> Row {
         attempts: 1,
         duration: Some(Micros(1_000)),
         speed: 1.0,
+        observed: None,
         at: Time(n),
     }
 }
@@ -118,7 +119,7 @@ fn a_projection_of_a_newer_version_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("projection.db");
     drop(open(Some(&file), Keep::LOCAL).unwrap());
-    Connection::open(&file).unwrap().execute_batch("PRAGMA user_version = 3").unwrap();
+    Connection::open(&file).unwrap().execute_batch("PRAGMA user_version = 4").unwrap();
     let Err(error) = open(Some(&file), Keep::LOCAL) else { panic!("a newer projection is refused") };
-    assert!(matches!(error, Error::Newer { found: 3, known: 2, .. }), "{error:?}");
+    assert!(matches!(error, Error::Newer { found: 4, known: 3, .. }), "{error:?}");
 }

@@ -2,7 +2,7 @@
 
 use super::activity::Activity;
 use super::history::Scope;
-use super::learn::Named;
+use super::learn::{Named, at_speed_1};
 use super::prune::{self, Keep};
 use super::row::Row;
 use super::{Shared, read};
@@ -177,7 +177,7 @@ impl Ids<'_> {
 
     fn verdict(&mut self, row: &Row) -> rusqlite::Result<()> {
         let Row::Verdict { run, test, key, verdict, attempts, duration, speed, at, .. } = row else { return Ok(()) };
-        let Row::Verdict { project, suite, path, name, .. } = row else { return Ok(()) };
+        let Row::Verdict { project, suite, path, name, observed, .. } = row else { return Ok(()) };
         let scope = self.scope(*run)?;
         let run = self.run(*run)?;
         self.execute(
@@ -192,7 +192,8 @@ impl Ids<'_> {
             ],
         )?;
         let named = Named { project, suite, path, name, key: *key };
-        self.learn(named, &scope, *verdict, *duration, *speed, *at)
+        let duration = duration.map(|duration| at_speed_1(duration, *speed));
+        self.learn(named, &scope, (*verdict, duration, *observed), *at)
     }
 
     fn run(&mut self, run: RunId) -> rusqlite::Result<i64> {

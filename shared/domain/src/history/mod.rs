@@ -7,6 +7,7 @@
 
 mod estimator;
 mod level;
+mod levels;
 mod recent;
 mod renames;
 mod risk;
@@ -15,6 +16,7 @@ mod test;
 mod tests;
 
 pub use estimator::{Estimator, InFile, Sample, UNKNOWN_FILE, UNKNOWN_TEST};
+pub use levels::Levels;
 pub use recent::Recent;
 pub use renames::{Moves, renamed};
 pub use risk::risk;

@@ -1,6 +1,6 @@
 //! What is known of one test over all runs.
 
-use super::Recent;
+use super::{Levels, Recent};
 use crate::{Estimate, Micros, Source, Time, Verdict};
 
 /// The weight of the newest duration, once there are enough for a mean.
@@ -62,6 +62,8 @@ pub struct TestHistory {
     pub seen: Time,
     /// Nothing was measured here: mean and variance were imported, and are worth one run.
     pub imported: bool,
+    /// What it was seen to do with its databases.
+    pub levels: Levels,
 }
 
 impl TestHistory {

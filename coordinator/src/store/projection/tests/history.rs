@@ -43,6 +43,7 @@ impl Store {
             attempts: 1,
             duration: Some(Micros::from_ms(*ms)),
             speed,
+            observed: None,
             at,
         });
         let rows: Vec<Row> = std::iter::once(begun).chain(verdicts).collect();
