@@ -1,14 +1,15 @@
 //! The desk of a worker: what its slots hold, what they said, and what they are told. No IO: the session carries for it.
 
 use crate::outbox::{self, Outbox};
-use crate::runner::{Brief, Control, FileWork, Numbered, Shard, Tell, TestWork, Work};
+use crate::runner::{Brief, Control, FileWork, HeldItem, Holding, Numbered, Shard, Tell, TestWork, Work};
 use crate::slot::{FromSlot, ToSlot};
 use regatta_domain::plan::PlannedSuite;
 use regatta_domain::policy::TestPolicy;
 use regatta_domain::result::RunError;
-use regatta_domain::{FileIx, FileKey, Micros, RunId, SlotIx, TestIx, Token, WorkerId};
+use regatta_domain::{FileIx, FileKey, Level, Micros, RunId, SlotIx, TestIx, Token, WorkerId};
 use regatta_runtime::shutdown::Urgency;
 use regatta_wire::v1::{self, entry, from_worker, to_worker};
+use regatta_wire::verdict::Closed as _;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -308,10 +309,11 @@ impl Desk {
         } else {
             Work::Files(grant.files.into_iter().map(|file| run.file(file)).collect())
         };
+        let holds = grant.holds.into_iter().map(holding).collect();
         let brief = Arc::clone(brief);
         self.held.insert(token, Held { run: id, slot: SlotIx::nth(slot), running: None });
         self.slots[slot].wants = false;
-        self.slots[slot].tell(ToSlot::Grant(brief, Shard { token, work }));
+        self.slots[slot].tell(ToSlot::Grant(brief, Shard { token, holds, work }));
     }
 
     fn close(&mut self, run: &str) {
@@ -361,6 +363,8 @@ impl RunDesk {
             name: test.name.as_str().into(),
             estimate: Micros(test.estimate),
             policy: Arc::clone(self.policies.get(test.policy as usize)?),
+            // A level that is not known here could be the strongest: such a test is handed back with its lease.
+            level: Level::read(test.level)?,
         })
     }
 
@@ -374,6 +378,13 @@ impl RunDesk {
             tests: (!file.list).then(|| file.tests.iter().filter_map(|test| self.test(test)).collect()),
         }
     }
+}
+
+fn holding(held: v1::Held) -> Holding {
+    let pair = |value: v1::Variable| (value.name.into(), value.value.into());
+    let item =
+        |item: v1::HeldItem| HeldItem { name: item.name.into(), values: item.values.into_iter().map(pair).collect() };
+    Holding { resource: held.resource.into(), seats: held.seats, items: held.items.into_iter().map(item).collect() }
 }
 
 fn carry(message: outbox::Message) -> from_worker::Message {

@@ -3,11 +3,15 @@
 //! - [`process`] starts test processes through a small spawner of its own, bounds what they may print and how long they
 //!   may live, and leaves none behind.
 //! - [`runner`] knows the test frameworks, one folder each.
+//! - [`databases`] asks the coordinator for what tests need of databases, and gives it back; `cleanup` performs what tests
+//!   asked to be done after them.
 //! - `slot` works through shards, `desk` knows what the slots hold and what they said, `outbox` keeps what is not
 //!   acknowledged, `session` carries it over one stream after the other.
 //!
 //! It leaves every decision about what runs where to the coordinator.
 
+mod cleanup;
+pub mod databases;
 mod desk;
 mod outbox;
 pub mod process;

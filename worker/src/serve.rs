@@ -1,5 +1,6 @@
 //! A worker from its start to its end.
 
+use crate::databases::{Coordinator, Provider};
 use crate::desk::Desk;
 use crate::process::Spawner;
 use crate::runner::Place;
@@ -10,6 +11,7 @@ use regatta_runtime::shutdown::Asked;
 use regatta_wire::limits::MESSAGE_BYTES;
 use regatta_wire::v1::fleet_client::FleetClient;
 use std::path::PathBuf;
+use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tonic::transport::Channel;
 
@@ -48,6 +50,7 @@ pub async fn serve(config: Config, channel: Channel, shutdown: watch::Receiver<A
     let scratch = tempfile::Builder::new().prefix("regatta-").tempdir().map_err(|error| {
         Error::Setup(format!("no directory for sockets and lists in {}: {error}", std::env::temp_dir().display()))
     })?;
+    let databases: Arc<dyn Provider> = Arc::new(Coordinator::at(channel.clone()));
     let (out, from_slots) = mpsc::channel(FROM_SLOTS);
     let mut senders = Vec::with_capacity(config.slots.into());
     let mut slots = tokio::task::JoinSet::new();
@@ -60,7 +63,8 @@ pub async fn serve(config: Config, channel: Channel, shutdown: watch::Receiver<A
         let spawner = Spawner::start(&config.exe).await;
         let spawner = spawner
             .map_err(|error| Error::Setup(format!("cannot start {} as a spawner: {error}", config.exe.display())))?;
-        let place = Place { worker: config.worker, slot, spawner, scratch: place };
+        let databases = Arc::clone(&databases);
+        let place = Place { worker: config.worker, slot, spawner, scratch: place, databases };
         slots.spawn(Slot::new(place, inbox, out.clone()).run());
     }
     drop(out);

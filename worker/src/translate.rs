@@ -5,6 +5,7 @@ use regatta_domain::limits::REASON_BYTES;
 use regatta_domain::result::{RunError, TestResult};
 use regatta_domain::{Micros, Token};
 use regatta_wire::v1;
+use std::sync::Arc;
 
 /// A test that ended, and its output, which travels apart.
 pub(crate) fn finished(token: Token, finished: Finished) -> (v1::Finished, Vec<u8>) {
@@ -17,7 +18,7 @@ pub(crate) fn finished(token: Token, finished: Finished) -> (v1::Finished, Vec<u
         duration: Micros::from(finished.duration),
         reason: finished.reason.map(|reason| clip(&reason, REASON_BYTES).into()),
         output: None,
-        observation: None,
+        observation: finished.observation.map(Arc::new),
     };
     (v1::Finished { token: token.0, result: Some(v1::TestResult::from(&result)) }, finished.output)
 }

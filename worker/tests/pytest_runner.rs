@@ -60,6 +60,7 @@ fn work(stage: &Stage, files: &[(&str, &[&str])]) -> Vec<FileWork> {
         name: (*name).into(),
         estimate: Micros::from_ms(1),
         policy: Arc::clone(&policy),
+        level: stage.level,
     };
     let file = |(at, (path, names)): (usize, &(&str, &[&str]))| FileWork {
         file: FileIx::nth(at),

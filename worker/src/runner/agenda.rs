@@ -1,8 +1,9 @@
 //! What is left to do of a shard, for runners that go through it test by test, and what reaches them meanwhile.
 //!
 //! It answers steals at once, whatever the runner is busy with, and takes in the answers to listings. The invariant: a
-//! test is in here exactly as long as it was neither begun nor given back.
+//! test is in here exactly as long as it was neither begun nor given back; so one that waits for its databases can be stolen.
 
+use super::attempts::{Attempts, Standing};
 use super::{Control, FileWork, Numbered, Sink, Tell, TestWork};
 use regatta_domain::{FileIx, TestIx};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -14,6 +15,7 @@ use tokio::sync::mpsc;
 pub(super) struct Agenda<'a> {
     control: &'a mut mpsc::Receiver<Control>,
     sink: &'a Sink,
+    attempts: Attempts,
     unlisted: VecDeque<Arc<FileWork>>,
     /// Listed, and waiting for the coordinator to number their tests.
     told: BTreeMap<FileIx, Arc<FileWork>>,
@@ -42,10 +44,16 @@ pub(super) enum Next {
 pub(super) struct Killed;
 
 impl<'a> Agenda<'a> {
-    pub(super) fn new(files: Vec<FileWork>, control: &'a mut mpsc::Receiver<Control>, sink: &'a Sink) -> Self {
+    pub(super) fn new(
+        files: Vec<FileWork>,
+        control: &'a mut mpsc::Receiver<Control>,
+        sink: &'a Sink,
+        attempts: Attempts,
+    ) -> Self {
         let mut agenda = Self {
             control,
             sink,
+            attempts,
             unlisted: VecDeque::new(),
             told: BTreeMap::new(),
             ready: VecDeque::new(),
@@ -67,6 +75,16 @@ impl<'a> Agenda<'a> {
         self.sink
     }
 
+    /// What goes before and after each attempt.
+    pub(super) fn attempts(&self) -> &Attempts {
+        &self.attempts
+    }
+
+    /// Whether tests are to come that use what all tests of the shard share.
+    pub(super) fn expects_shared(&self) -> bool {
+        self.attempts.is_any_shared(self.ready.iter().map(|(_, test)| test))
+    }
+
     /// What to do next. Listing comes first: it is quick, and its answer travels while tests run.
     pub(super) async fn next(&mut self) -> Next {
         loop {
@@ -79,8 +97,24 @@ impl<'a> Agenda<'a> {
             if let Some(file) = self.unlisted.pop_front() {
                 return Next::List(file);
             }
-            if let Some((file, test)) = self.ready.pop_front() {
-                return Next::Run(file, test);
+            if let Some((_, test)) = self.ready.front() {
+                match self.attempts.seek(test) {
+                    Standing::Ready => {
+                        let (file, test) = self.ready.pop_front().expect("it was just looked at");
+                        // What the next one needs is asked for while this one runs.
+                        if let Some((_, next)) = self.ready.front() {
+                            self.attempts.seek(next);
+                        }
+                        return Next::Run(file, test);
+                    }
+                    Standing::Refused => drop(self.ready.pop_front()),
+                    Standing::Weak => {
+                        let attempts = self.attempts.clone();
+                        let _killed_shows_above = self.attend(attempts.give_shard_back()).await;
+                    }
+                    Standing::Waiting => self.wait().await,
+                }
+                continue;
             }
             if self.told.is_empty() {
                 return Next::Over;
@@ -88,6 +122,29 @@ impl<'a> Agenda<'a> {
             let control = self.control.recv().await;
             self.note(control).await;
         }
+    }
+
+    /// Waits until something has changed.
+    async fn wait(&mut self) {
+        let control = tokio::select! {
+            () = self.attempts.changed() => return,
+            control = self.control.recv() => control,
+        };
+        self.note(control).await;
+    }
+
+    /// Waits until a test that was begun already can run once more.
+    ///
+    /// # Errors
+    /// When what runs is to be killed.
+    pub(super) async fn until_ready(&mut self, test: &TestWork) -> Result<(), Killed> {
+        while self.attempts.seek(test) == Standing::Waiting {
+            self.wait().await;
+            if self.stop == Some(Stop::Kill) {
+                return Err(Killed);
+            }
+        }
+        Ok(())
     }
 
     /// More tests of `file` to go with the one that [`Agenda::next`] gave: those that come next, as long as `fits`.
@@ -131,6 +188,25 @@ impl<'a> Agenda<'a> {
         }
     }
 
+    /// Ends the shard, of which nothing runs any more: tidies up, gives back, tells. Sees to what arrives meanwhile.
+    pub(super) async fn close(mut self) {
+        let attempts = self.attempts.clone();
+        let mut closing = pin!(attempts.close());
+        loop {
+            if self.stop == Some(Stop::Kill) {
+                attempts.hurry();
+                // There is nothing left to be stopped, and nothing to be given back that was not killed.
+                return closing.await;
+            }
+            let control = tokio::select! {
+                biased;
+                () = &mut closing => return,
+                control = self.control.recv() => control,
+            };
+            self.note(control).await;
+        }
+    }
+
     async fn note(&mut self, control: Option<Control>) {
         match control {
             Some(control) => self.take(control).await,
@@ -143,6 +219,7 @@ impl<'a> Agenda<'a> {
         match control {
             Control::Numbered(Numbered { file, tests }) => {
                 if let Some(file) = self.told.remove(&file) {
+                    self.attempts.expect(&tests);
                     self.ready.extend(tests.into_iter().map(|test| (Arc::clone(&file), test)));
                 }
             }
@@ -165,6 +242,7 @@ impl<'a> Agenda<'a> {
             return Vec::new();
         }
         self.ready.retain(|(_, test)| !wanted.contains(&test.test));
+        self.attempts.forget(&tests);
         tests
     }
 }

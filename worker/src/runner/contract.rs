@@ -1,12 +1,14 @@
 //! What a runner is given, and what it tells.
 
+use crate::databases::Provider;
 use crate::process::Spawner;
 use async_trait::async_trait;
+use regatta_domain::database::Observation;
 use regatta_domain::listing::{ListedFile, ListedTest};
 use regatta_domain::plan::PlannedSuite;
 use regatta_domain::policy::TestPolicy;
 use regatta_domain::result::RunError;
-use regatta_domain::{FileIx, FileKey, Micros, Nuance, Outcome, RunId, SlotIx, TestIx, Time, Token, WorkerId};
+use regatta_domain::{FileIx, FileKey, Level, Micros, Nuance, Outcome, RunId, SlotIx, TestIx, Time, Token, WorkerId};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +38,8 @@ pub struct Place {
     pub spawner: Spawner,
     /// A directory of the slot's own for sockets, list files and result files; emptied when the slot ends.
     pub scratch: PathBuf,
+    /// Hands out the databases of tests, and takes them back.
+    pub databases: Arc<dyn Provider>,
 }
 
 /// A shard, as its slot receives it.
@@ -43,8 +47,30 @@ pub struct Place {
 pub struct Shard {
     /// The lease.
     pub token: Token,
+    /// What of the fleet's resources comes with it, until it is released.
+    pub holds: Vec<Holding>,
     /// What is to be done.
     pub work: Work,
+}
+
+/// What a lease holds of one resource.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Holding {
+    /// The resource.
+    pub resource: Arc<str>,
+    /// How many seats.
+    pub seats: u32,
+    /// Which items, where it is a pool.
+    pub items: Vec<HeldItem>,
+}
+
+/// An item of a pool, as its holder is told of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeldItem {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What is told of it: values by name.
+    pub values: Vec<(Arc<str>, Arc<str>)>,
 }
 
 /// What is to be done.
@@ -89,6 +115,8 @@ pub struct TestWork {
     pub estimate: Micros,
     /// The rules it runs under.
     pub policy: Arc<TestPolicy>,
+    /// What it does with the databases of its suite.
+    pub level: Level,
 }
 
 /// The coordinator's answer to a listing: those of the listed tests that are to run in this lease.
@@ -167,6 +195,8 @@ pub struct Finished {
     pub reason: Option<String>,
     /// What it printed, and the framework's own account of its failure; bounded, empty where there is none.
     pub output: Vec<u8>,
+    /// What it was seen to do with its databases, and what is to be said of its clean-up; `None` where there is neither.
+    pub observation: Option<Observation>,
 }
 
 /// Where a runner tells what happens. Bounded: a runner that is ahead of the network waits here.

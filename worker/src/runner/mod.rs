@@ -5,16 +5,20 @@
 //! a test that it did not see end.
 
 mod agenda;
+mod attempts;
 mod clock;
 mod contract;
 pub mod exec;
 mod exports;
+mod holdings;
 pub mod pytest;
 mod reason;
 pub mod rust;
 mod snapshot;
 
-pub use contract::{Brief, Control, FileWork, Finished, Numbered, Place, Runner, Shard, Sink, Tell, TestWork, Work};
+pub use contract::{
+    Brief, Control, FileWork, Finished, HeldItem, Holding, Numbered, Place, Runner, Shard, Sink, Tell, TestWork, Work,
+};
 
 pub use snapshot::Snapshot;
 

@@ -102,7 +102,7 @@ impl Load {
 mod tests {
     use super::*;
     use regatta_domain::policy::TestPolicy;
-    use regatta_domain::{FileIx, FileKey, Token};
+    use regatta_domain::{FileIx, FileKey, Level, Token};
     use std::sync::Arc;
 
     fn shard(estimates_ms: &[u64]) -> Shard {
@@ -113,6 +113,7 @@ mod tests {
             name: "t".into(),
             estimate: Micros::from_ms(ms),
             policy: Arc::clone(&policy),
+            level: Level::None,
         });
         let file = crate::runner::FileWork {
             file: FileIx(0),
@@ -122,7 +123,7 @@ mod tests {
             remembered: 0,
             tests: Some(tests.collect()),
         };
-        Shard { token: Token(1), work: Work::Files(vec![file]) }
+        Shard { token: Token(1), holds: Vec::new(), work: Work::Files(vec![file]) }
     }
 
     #[test]

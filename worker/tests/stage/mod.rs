@@ -1,13 +1,19 @@
 //! A runner on a slot of its own, with the coordinator's part played by the test.
 
+#[allow(dead_code, reason = "only some tests have databases")]
+pub(crate) mod databases;
+
+use databases::Fake;
+use regatta_domain::database::PlannedDatabase;
 use regatta_domain::listing::{ListedFile, ListedTest};
 use regatta_domain::plan::PlannedSuite;
 use regatta_domain::policy::TestPolicy;
 use regatta_domain::result::RunError;
-use regatta_domain::{FileIx, Micros, Outcome, RunId, RunnerKind, SlotIx, TestIx, Token, WorkerId};
+use regatta_domain::{FileIx, Level, Micros, Outcome, RunId, RunnerKind, SlotIx, TestIx, Token, WorkerId};
+use regatta_worker::databases::Provider;
 use regatta_worker::process::Spawner;
 use regatta_worker::runner::{
-    self, Brief, Control, FileWork, Finished, Numbered, Place, Runner, Shard, Sink, Tell, TestWork, Work,
+    self, Brief, Control, FileWork, Finished, Holding, Numbered, Place, Runner, Shard, Sink, Tell, TestWork, Work,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,6 +28,11 @@ const LIMIT: Duration = Duration::from_secs(120);
 pub(crate) struct Stage {
     pub(crate) runner: Box<dyn Runner>,
     pub(crate) policy: TestPolicy,
+    /// What the tests do with their databases, and what their shards hold.
+    pub(crate) level: Level,
+    pub(crate) holds: Vec<Holding>,
+    #[allow(dead_code, reason = "only some tests have databases")]
+    pub(crate) databases: Arc<Fake>,
     _scratch: TempDir,
 }
 
@@ -84,6 +95,19 @@ impl Stage {
         settings: &str,
         env: &[(&str, &str)],
     ) -> Result<Self, RunError> {
+        Self::try_open_with(Vec::new(), slots, kind, root, settings, env).await
+    }
+
+    /// As [`Stage::try_open_among`], for a suite with databases.
+    pub(crate) async fn try_open_with(
+        planned: Vec<PlannedDatabase>,
+        slots: u16,
+        kind: RunnerKind,
+        root: &Path,
+        settings: &str,
+        env: &[(&str, &str)],
+    ) -> Result<Self, RunError> {
+        let databases = Arc::new(Fake::default());
         let spawner = Path::new(env!("CARGO_BIN_EXE_regatta-spawner"));
         let scratch = tempfile::tempdir().expect("a directory");
         let suite = PlannedSuite {
@@ -93,7 +117,7 @@ impl Stage {
             settings: settings.into(),
             requires: Vec::new(),
             env: env.iter().map(|&(name, value)| (name.into(), value.into())).collect(),
-            databases: Vec::new(),
+            databases: planned,
         };
         let brief = Brief { run: RunId::from_bits(1), suite, seed: 1, slots };
         let place = Place {
@@ -101,11 +125,12 @@ impl Stage {
             slot: SlotIx(0),
             spawner: Spawner::start(spawner).await.expect("the spawner starts"),
             scratch: scratch.path().to_owned(),
+            databases: Arc::clone(&databases) as Arc<dyn Provider>,
         };
         let runner = runner::open(Arc::new(brief), Arc::new(place))?;
         let policy =
             TestPolicy { timeout: Micros::from_secs(30), grace: Micros::from_ms(100), ..TestPolicy::default() };
-        Ok(Self { runner, policy, _scratch: scratch })
+        Ok(Self { runner, policy, level: Level::None, holds: Vec::new(), databases, _scratch: scratch })
     }
 
     /// As [`Stage::try_open`], for settings that make sense.
@@ -122,9 +147,9 @@ impl Stage {
         if let Work::Files(files) = &work {
             names.extend(files.iter().flat_map(|file| file.tests.iter().flatten()).map(|test| test.name.clone()));
         }
-        let policy = Arc::new(self.policy.clone());
+        let (policy, level) = (Arc::new(self.policy.clone()), self.level);
         let runner = &mut self.runner;
-        let shard = Shard { token: Token(1), work };
+        let shard = Shard { token: Token(1), holds: self.holds.clone(), work };
         let working = async move {
             let sink = sink;
             runner.work(shard, &mut control, &sink).await;
@@ -140,7 +165,7 @@ impl Stage {
                     names.truncate(0);
                     names.extend(tests.iter().map(|test| test.name.clone()));
                     let wanted = names.iter().zip(tests).enumerate().filter(|(_, (_, test))| !test.ignored);
-                    let tests = wanted.map(|(at, (name, _))| numbered(at, name, &policy)).collect();
+                    let tests = wanted.map(|(at, (name, _))| numbered(at, name, &policy, level)).collect();
                     say.send(Control::Numbered(Numbered { file: *file, tests })).await.expect("the runner works");
                 }
                 told.take(tell, &names);
@@ -169,8 +194,8 @@ impl Stage {
 
     /// The work on `file`: these tests, or to list it.
     pub(crate) fn file(&self, file: &ListedFile, names: Option<&[&str]>) -> FileWork {
-        let policy = Arc::new(self.policy.clone());
-        let numbered = |(at, name): (usize, &&str)| numbered(at, name, &policy);
+        let (policy, level) = (Arc::new(self.policy.clone()), self.level);
+        let numbered = |(at, name): (usize, &&str)| numbered(at, name, &policy, level);
         FileWork {
             file: FileIx(0),
             path: file.path.clone(),
@@ -182,13 +207,14 @@ impl Stage {
     }
 }
 
-fn numbered(at: usize, name: &str, policy: &Arc<TestPolicy>) -> TestWork {
+fn numbered(at: usize, name: &str, policy: &Arc<TestPolicy>, level: Level) -> TestWork {
     TestWork {
         test: TestIx::nth(at),
         attempt: 1,
         name: name.into(),
         estimate: Micros::from_ms(1),
         policy: Arc::clone(policy),
+        level,
     }
 }
 

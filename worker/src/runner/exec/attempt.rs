@@ -42,6 +42,7 @@ impl Exec {
     ) -> Result<(), Killed> {
         let open = self.start(agenda, file, &tests, false).await?;
         for test in tests.into_iter().filter(|test| open.contains(&test.test)) {
+            agenda.until_ready(&test).await?;
             self.start(agenda, file, std::slice::from_ref(&test), true).await?;
         }
         Ok(())
@@ -56,7 +57,7 @@ impl Exec {
         begun: bool,
     ) -> Result<Vec<TestIx>, Killed> {
         let sink = agenda.sink();
-        let (directory, command) = match self.prepare(file, tests) {
+        let (directory, mut command) = match self.prepare(file, tests) {
             Ok(prepared) => prepared,
             Err(error) => {
                 let message = format!("cannot write the list of tests in {}: {error}", self.place.scratch.display());
@@ -65,6 +66,9 @@ impl Exec {
                 return Err(Killed);
             }
         };
+        let attempts = agenda.attempts().clone();
+        let prepared = attempts.prepare(tests);
+        command.env.extend(attempts.variables(&prepared));
         let ended = self.attend(agenda, &command, tests, begun).await;
         let report = match &ended {
             Ok(Ok((ran, ..))) => self.report(&directory.join("result"), ran).await,
@@ -74,7 +78,10 @@ impl Exec {
         match ended? {
             Ok((ran, limit, started)) => {
                 let attempt = Attempt { ran, report, limit, started };
-                Ok(self.tell(sink, tests, attempt).await)
+                let (results, open) = self.results(sink, tests, attempt).await;
+                let more = !open.is_empty() || agenda.expects_shared();
+                attempts.end_all(prepared, results, more).await;
+                Ok(open)
             }
             Err(SpawnError::Gone) => {
                 let error = error_of(&self.brief, RunErrorKind::Infrastructure, &SpawnError::Gone.to_string());
@@ -172,8 +179,8 @@ impl Exec {
         })
     }
 
-    /// Tells the results, and what is wrong beside them; says which tests are to be run alone.
-    async fn tell(&self, sink: &Sink, tests: &[TestWork], attempt: Attempt) -> Vec<TestIx> {
+    /// The results, and which tests are to be run alone; tells what is wrong beside them.
+    async fn results(&self, sink: &Sink, tests: &[TestWork], attempt: Attempt) -> (Vec<Finished>, Vec<TestIx>) {
         let Attempt { ran, report, limit, started } = attempt;
         let died = died(&ran, limit);
         let output = output(ran.stdout, ran.stderr);
@@ -181,22 +188,24 @@ impl Exec {
         let Some(report) = report else {
             // An exit code speaks of one test.
             let found = by_exit_code(&ran.exit, died);
-            finish(sink, &tests[0], found, started, duration, &output).await;
-            return Vec::new();
+            return (vec![finished(&tests[0], found, started, duration, &output)], Vec::new());
         };
         let (results, unasked) = self.reconciled(tests, &report);
         let failed = results.iter().flatten().any(|found| !found.outcome.is_ok());
         let share = duration / u32::try_from(results.iter().flatten().count().max(1)).unwrap_or(u32::MAX);
-        let mut open = Vec::new();
+        let (mut told, mut open) = (Vec::new(), Vec::new());
         for (test, found) in tests.iter().zip(results) {
             match found {
                 Some(found) => {
                     let found = if tests.len() == 1 { whole(found, &report, &ran.exit, died.as_ref()) } else { found };
                     let took = found.duration.unwrap_or(share);
-                    finish(sink, test, found, started, took, if tests.len() == 1 { &output } else { &[] }).await;
+                    told.push(finished(test, found, started, took, if tests.len() == 1 { &output } else { &[] }));
                 }
                 None if tests.len() > 1 && (died.is_some() || report.fault.is_some()) => open.push(test.test),
-                None => finish(sink, test, without(&report, died.as_ref(), &unasked), started, share, &output).await,
+                None => {
+                    let found = without(&report, died.as_ref(), &unasked);
+                    told.push(finished(test, found, started, share, &output));
+                }
             }
         }
         let bad_end = ran.exit.ending != Ending::Exited(0) && !failed && open.is_empty() && tests.len() > 1;
@@ -210,7 +219,7 @@ impl Exec {
             let error = error_of(&self.brief, RunErrorKind::Collection, &message);
             sink.tell(Tell::Error { file: None, error }).await;
         }
-        open
+        (told, open)
     }
 
     /// A result for each test, and the names of results that nobody asked for. The suite that is a test, and the TAP of
@@ -282,7 +291,7 @@ fn without(report: &Report, died: Option<&(Outcome, String)>, unasked: &[String]
     Found { outcome, reason: Some(reason), ..Found::named("") }
 }
 
-async fn finish(sink: &Sink, test: &TestWork, found: Found, started: Time, duration: Duration, printed: &[u8]) {
+fn finished(test: &TestWork, found: Found, started: Time, duration: Duration, printed: &[u8]) -> Finished {
     let mut output = printed.to_vec();
     if !found.text.trim().is_empty() {
         if !output.is_empty() && !output.ends_with(b"\n") {
@@ -290,7 +299,7 @@ async fn finish(sink: &Sink, test: &TestWork, found: Found, started: Time, durat
         }
         output.extend_from_slice(found.text.as_bytes());
     }
-    let finished = Finished {
+    Finished {
         test: test.test,
         attempt: test.attempt,
         outcome: found.outcome,
@@ -299,8 +308,8 @@ async fn finish(sink: &Sink, test: &TestWork, found: Found, started: Time, durat
         duration,
         reason: found.reason.as_deref().map(one_line),
         output,
-    };
-    sink.tell(Tell::Finished(finished)).await;
+        observation: None,
+    }
 }
 
 /// What was printed on both streams, bounded as the output of an attempt is: a list may have been longer.

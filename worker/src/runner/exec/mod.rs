@@ -18,6 +18,7 @@ mod template;
 pub use settings::{ExecSettings, ResultFormat};
 
 use super::agenda::{Agenda, Killed, Next};
+use super::attempts::Attempts;
 use super::{Brief, Control, FileWork, Place, Runner, Shard, Sink, Tell, Work};
 use async_trait::async_trait;
 use regatta_domain::FileKey;
@@ -84,9 +85,12 @@ impl Exec {
                 Next::Over => return Ok(()),
                 Next::List(file) => self.list(agenda, file).await?,
                 Next::Run(file, test) => {
-                    let mut room = self.settings.batch.map_or(0, |batch| batch - 1);
-                    let mut tests = agenda.more(&file, |_| {
-                        let fits = room > 0;
+                    let attempts = agenda.attempts().clone();
+                    // What has databases of its own has a process of its own.
+                    let is_own = attempts.is_own(&test);
+                    let mut room = if is_own { 0 } else { self.settings.batch.map_or(0, |batch| batch - 1) };
+                    let mut tests = agenda.more(&file, |next| {
+                        let fits = room > 0 && attempts.joins(next);
                         room = room.saturating_sub(1);
                         fits
                     });
@@ -122,10 +126,17 @@ fn error_of(brief: &Brief, kind: RunErrorKind, message: &str) -> RunError {
 #[async_trait]
 impl Runner for Exec {
     async fn work(&mut self, shard: Shard, control: &mut mpsc::Receiver<Control>, sink: &Sink) {
-        let _stopped = match shard.work {
-            Work::Discover => self.discover(&mut Agenda::new(Vec::new(), control, sink)).await,
-            Work::Files(files) => self.files(&mut Agenda::new(files, control, sink)).await,
+        let attempts = match Attempts::of(&self.brief, &self.place, &shard, sink) {
+            Ok(attempts) => attempts,
+            Err(error) => return sink.tell(Tell::Error { file: None, error }).await,
         };
+        let (files, discovers) = match shard.work {
+            Work::Discover => (Vec::new(), true),
+            Work::Files(files) => (files, false),
+        };
+        let mut agenda = Agenda::new(files, control, sink, attempts);
+        let _stopped = if discovers { self.discover(&mut agenda).await } else { self.files(&mut agenda).await };
+        agenda.close().await;
     }
 
     async fn close(&mut self, _sink: &Sink) {}

@@ -107,7 +107,7 @@ pub(super) fn give_back(entries: &mut [Entry], tests: Vec<TestIx>) -> Vec<TestIx
 mod tests {
     use super::*;
     use regatta_domain::policy::TestPolicy;
-    use regatta_domain::{FileKey, Micros};
+    use regatta_domain::{FileKey, Level, Micros};
 
     fn entry(tests: Option<&[u32]>) -> Entry {
         let test = |ix: &u32| TestWork {
@@ -116,6 +116,7 @@ mod tests {
             name: "t".into(),
             estimate: Micros::ZERO,
             policy: Arc::new(TestPolicy::default()),
+            level: Level::None,
         };
         Entry::new(FileWork {
             file: FileIx(0),

@@ -10,6 +10,7 @@ use super::settings::interpreter;
 use super::zygote::{Shared, Zygote};
 use super::{PytestSettings, environment};
 use crate::process::{Captured, Command, Ending, Exit, Streams};
+use crate::runner::attempts::Stems;
 use crate::runner::{Brief, Place, exports};
 use nix::sys::signal::Signal;
 use regatta_domain::result::{RunError, RunErrorKind};
@@ -38,6 +39,8 @@ pub(super) struct Host {
     pub(super) ran: u32,
     /// The files it has collected: their numbers, and the digests of their listings.
     pub(super) collected: HashMap<Arc<str>, (u32, u64)>,
+    /// Which databases of a shard it was started with: see [`Attempts::generation`](crate::runner::attempts::Attempts).
+    pub(super) generation: u32,
     /// The number of the next file.
     files: u32,
 }
@@ -58,6 +61,7 @@ impl Host {
         place: &Place,
         settings: &PytestSettings,
         shared: &Shared,
+        shard: &Stems,
         number: u32,
     ) -> Result<Self, Vec<RunError>> {
         let source = place.scratch.join("regatta_host.py");
@@ -72,12 +76,12 @@ impl Host {
         // For one slot, a process that imports pytest and another that forks would be one too many.
         let zygote = if brief.slots > 1 { shared.get(place, command.clone(), &settings.args).await } else { None };
         if let Some(zygote) = zygote {
-            let started = Self::start_from(brief, place, settings, &command, Some(&zygote), number).await;
+            let started = Self::start_from(brief, place, settings, &command, Some(&zygote), shard, number).await;
             if started.is_ok() || !zygote.is_gone() {
                 return started;
             }
         }
-        Self::start_from(brief, place, settings, &command, None, number).await
+        Self::start_from(brief, place, settings, &command, None, shard, number).await
     }
 
     /// Starts a host by `command`, or as a fork of `zygote`.
@@ -87,6 +91,7 @@ impl Host {
         settings: &PytestSettings,
         command: &Command,
         zygote: Option<&Arc<Zygote>>,
+        shard: &Stems,
         number: u32,
     ) -> Result<Self, Vec<RunError>> {
         let python = command.program();
@@ -124,7 +129,16 @@ impl Host {
         let connection =
             Connection::new(stream).map_err(|error| broken(place, "cannot talk to the pytest host", &error))?;
         let traces = place.scratch.join(format!("traces-{number}.txt"));
-        let mut host = Self { process, connection, traces, ended: None, ran: 0, collected: HashMap::new(), files: 0 };
+        let mut host = Self {
+            process,
+            connection,
+            traces,
+            ended: None,
+            ran: 0,
+            collected: HashMap::new(),
+            generation: 0,
+            files: 0,
+        };
         let traces = host.traces.display().to_string();
         let setup = Setup {
             args: &settings.args,
@@ -134,6 +148,7 @@ impl Host {
             run: brief.run.to_string(),
             env: variables(brief, place),
             traces: &traces,
+            shard,
         };
         host.connection.send(&setup).await;
         host.hello().await.map_err(|(mut errors, exit)| {
@@ -247,7 +262,7 @@ impl Host {
     }
 
     /// Has it tear everything down, and waits for its end. What went wrong in that.
-    pub(super) async fn finish(mut self) -> Vec<(String, String)> {
+    pub(super) async fn finish(&mut self) -> Vec<(String, String)> {
         let mut errors = Vec::new();
         self.ask(&Do::Shutdown).await;
         let deadline = Instant::now() + FINISH;

@@ -1,5 +1,6 @@
 //! What worker and host say to each other, one JSON object a line. The page docs/runner-protocol.md explains it.
 
+use crate::runner::attempts::Stems;
 use regatta_domain::listing::ListedTest;
 use regatta_domain::{Level, Nuance, Outcome};
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,16 @@ pub(super) struct Setup<'a> {
     pub(super) env: Vec<(String, String)>,
     /// Where tracebacks go when SIGUSR1 asks for them.
     pub(super) traces: &'a str,
+    /// What is told of the first shard.
+    pub(super) shard: &'a Stems,
+}
+
+/// A test to run: number of the file, number of the test, attempt, name; and variables of its own, where it has some.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum Item {
+    Plain(u32, u64, u16, Arc<str>),
+    With(u32, u64, u16, Arc<str>, Vec<(String, String)>),
 }
 
 /// What a worker asks of a host.
@@ -36,9 +47,10 @@ pub(super) enum Do<'a> {
     Collect { n: u32, file: &'a str, names: bool },
     /// Tell all there is of the tests of a file that was collected.
     List { n: u32 },
-    /// Run these tests in this order, after those that were asked for before: number of the file, number of the test,
-    /// attempt, name.
-    Run { tests: Vec<(u32, u64, u16, &'a str)> },
+    /// Run these tests in this order, after those that were asked for before.
+    Run { tests: Vec<Item> },
+    /// From now on it is for another shard.
+    Shard { shard: &'a Stems },
     /// Begin no test of those that were asked for.
     Halt,
     /// Tear everything down, and leave.

@@ -27,6 +27,7 @@ pub use environment::{Environment, environment};
 pub use keys::{file_key, tree_key};
 pub use settings::PytestSettings;
 
+use super::attempts::Attempts;
 use super::{Brief, Control, Place, Runner, Shard, Sink, Tell, Work};
 use async_trait::async_trait;
 use host::Host;
@@ -68,20 +69,29 @@ impl Pytest {
 
     /// Has the host tear down what is its own, and tells what went wrong in that.
     async fn finish(&mut self, sink: &Sink) {
-        let Some(host) = self.host.take() else { return };
-        for (place, message) in host.finish().await {
-            let error = RunError { kind: RunErrorKind::Teardown, place: place.into(), message: message.into() };
-            sink.tell(Tell::Error { file: None, error: shift::bounded(error) }).await;
-        }
+        let Some(mut host) = self.host.take() else { return };
+        tell_teardown(sink, host.finish().await).await;
+    }
+}
+
+/// Tells what went wrong when a host tore down what was its own.
+async fn tell_teardown(sink: &Sink, errors: Vec<(String, String)>) {
+    for (place, message) in errors {
+        let error = RunError { kind: RunErrorKind::Teardown, place: place.into(), message: message.into() };
+        sink.tell(Tell::Error { file: None, error: shift::bounded(error) }).await;
     }
 }
 
 #[async_trait]
 impl Runner for Pytest {
     async fn work(&mut self, shard: Shard, control: &mut mpsc::Receiver<Control>, sink: &Sink) {
+        let attempts = match Attempts::of(&self.brief, &self.place, &shard, sink) {
+            Ok(attempts) => attempts,
+            Err(error) => return sink.tell(Tell::Error { file: None, error }).await,
+        };
         match shard.work {
-            Work::Discover => Shift::new(self, Vec::new(), control, sink).discover().await,
-            Work::Files(files) => Shift::new(self, files, control, sink).run().await,
+            Work::Discover => Shift::new(self, Vec::new(), control, sink, attempts).find().await,
+            Work::Files(files) => Shift::new(self, files, control, sink, attempts).run().await,
         }
     }
 

@@ -209,6 +209,41 @@ class Hold:
         return getattr(self._item, name)
 
 
+def dress(variables):
+    """Sets variables; what was there before, for `undress`."""
+    before = [(name, os.environ.get(name)) for name, _ in variables]
+    os.environ.update(variables)
+    return before
+
+
+def undress(before):
+    """Puts back what was there."""
+    for name, value in before:
+        if value is not None:
+            os.environ[name] = value
+        else:
+            os.environ.pop(name, None)
+
+
+class Shard:
+    """What tests are told of the shard that they belong to."""
+
+    def __init__(self):
+        self.before = []
+        self.namespace = self.cleanup = ""
+
+    def begin(self, told):
+        """Another shard: nothing of the last one is told any more."""
+        undress(self.before)
+        self.before = dress(told["env"])
+        self.namespace, self.cleanup = told["namespace"], told["cleanup"]
+
+    def attempt(self, ix):
+        number = str(ix)
+        os.environ["REGATTA_NAMESPACE"] = self.namespace + number
+        os.environ["REGATTA_CLEANUP"] = self.cleanup + number
+
+
 class Silent:
     """Stands in for the terminal reporter: plugins that write to it may, and none of its hooks cost anything."""
 
@@ -560,6 +595,7 @@ class Host:
         self.task = None
         self.last = None
         self.attempt = None
+        self.shard = Shard()
         self.captures = []
         self.noted = set()
         # What pytest could not deal with itself, in its words.
@@ -734,6 +770,8 @@ class Host:
                 self.list(message["n"])
             elif do == "discover":
                 self.discover()
+            elif do == "shard":
+                self.shard.begin(message["shard"])
             elif do == "halt":
                 # Everything that was asked for before has been run.
                 self.link.tell("halted")
@@ -743,7 +781,7 @@ class Host:
 
     def enqueue(self, message):
         """Takes tests into the queue; those that are not there are told at once."""
-        for number, ix, attempt, name in message["tests"]:
+        for number, ix, attempt, name, *own in message["tests"]:
             file = self.files.get(number)
             item = file.items.get(name) if file is not None else None
             if item is None:
@@ -752,7 +790,7 @@ class Host:
                 self.link.say(self.started(ix))
                 self.link.tell("result", ix=ix, outcome="skipped", us=0, reason=item.reason)
             else:
-                self.queue.append((ix, item, attempt))
+                self.queue.append((ix, item, attempt, own))
 
     def started(self, ix):
         return '{"say":"started","ix":%d,"at":%d}\n' % (ix, (self.epoch + self.clock()) * 1e6)
@@ -761,15 +799,18 @@ class Host:
         """Runs what is queued. A result and the start of the next test are one write."""
         queue, link, clock = self.queue, self.link, self.clock
         protocol = self.session.config.hook.pytest_runtest_protocol
-        verdict = self.verdict
+        verdict, shard = self.verdict, self.shard
         if queue:
             self.settle(queue[0][1])
             link.say(self.started(queue[0][0]))
         while queue:
-            ix, item, attempt = queue.popleft()
+            ix, item, attempt, own = queue.popleft()
             if attempt != self.attempt:
                 self.attempt = attempt
                 os.environ["REGATTA_ATTEMPT"] = str(attempt)
+            shard.attempt(ix)
+            if own:
+                own = dress(own[0])
             if not queue:
                 self.more()
             if queue:
@@ -786,6 +827,8 @@ class Host:
             us = (clock() - begun) * 1e6
             if self.capture_is_broken():
                 self.mend_capture(next_item)
+            if own:
+                undress(own)
             if verdict.seen and verdict.outcome == "passed" and verdict.nuance is None:
                 line = '{"say":"result","ix":%d,"outcome":"passed","us":%d}\n' % (ix, us)
             else:
@@ -1292,6 +1335,8 @@ def host(link, prepared=None):
     from _pytest.config.exceptions import UsageError
 
     host, status = Host(link, prepared), None
+    # Before anything of the suite's is imported.
+    host.shard.begin(setup["shard"])
     try:
         config = host.prepare(setup)
         status = config.hook.pytest_cmdline_main(config=config)

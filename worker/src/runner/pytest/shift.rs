@@ -8,9 +8,10 @@ use super::Pytest;
 use super::entry::{Entry, Phase, give_back};
 use super::host::{Heard, Host, reason, text};
 use super::limits::{CALM_TESTS, FRUITLESS, GRACE, SILENCE};
-use super::message::{Do, Kind, Say};
+use super::message::{Do, Item, Kind, Say};
 use super::window::Window;
 use crate::process::{Captured, Exit};
+use crate::runner::attempts::{Attempts, Prepared, Standing};
 use crate::runner::{Control, FileWork, Finished, Sink, Tell, TestWork, reason as words};
 use regatta_domain::listing::ListedFile;
 use regatta_domain::result::{RunError, RunErrorKind};
@@ -28,11 +29,11 @@ pub(super) struct Shift<'a> {
     runner: &'a mut Pytest,
     control: &'a mut mpsc::Receiver<Control>,
     sink: &'a Sink,
+    attempts: Attempts,
     entries: Vec<Entry>,
     /// What the host was asked to run, in order.
     sent: VecDeque<Sent>,
     window: Window,
-    next_ix: u64,
     stop: Option<Stop>,
     /// The host was told to begin nothing more, and has not answered.
     halting: bool,
@@ -44,7 +45,8 @@ pub(super) struct Shift<'a> {
 
 /// A test that was sent.
 struct Sent {
-    ix: u64,
+    /// Its number is that of the test between the two.
+    prepared: Prepared,
     entry: usize,
     test: TestWork,
     started: Option<(Time, Instant)>,
@@ -60,6 +62,8 @@ enum Stop {
 enum Event {
     Heard(Heard),
     Control(Option<Control>),
+    /// What tests wait for may be there.
+    Changed,
     Late,
 }
 
@@ -69,15 +73,16 @@ impl<'a> Shift<'a> {
         files: Vec<FileWork>,
         control: &'a mut mpsc::Receiver<Control>,
         sink: &'a Sink,
+        attempts: Attempts,
     ) -> Self {
         Self {
             runner,
             control,
             sink,
+            attempts,
             entries: files.into_iter().map(Entry::new).collect(),
             sent: VecDeque::new(),
             window: Window::default(),
-            next_ix: 0,
             stop: None,
             halting: false,
             heard: Instant::now(),
@@ -85,8 +90,28 @@ impl<'a> Shift<'a> {
         }
     }
 
-    /// Works through the files.
+    /// Works through the files, and ends the shard.
     pub(super) async fn run(mut self) {
+        // A host that was there before knows nothing of what the shard holds, and one that does may not outlive it.
+        if self.attempts.is_apart() {
+            self.let_go().await;
+        } else if let Some(host) = &mut self.runner.host {
+            host.ask(&Do::Shard { shard: &self.attempts.stems() }).await;
+        }
+        self.work().await;
+        if self.attempts.is_apart() || self.runner.host.as_ref().is_some_and(|host| host.generation > 0) {
+            self.let_go().await;
+        }
+        self.close().await;
+    }
+
+    /// Finds the files of the suite.
+    pub(super) async fn find(mut self) {
+        self.discover().await;
+        self.close().await;
+    }
+
+    async fn work(&mut self) {
         loop {
             while let Ok(control) = self.control.try_recv() {
                 self.take(control).await;
@@ -97,6 +122,13 @@ impl<'a> Shift<'a> {
                 Some(Stop::StartNothing) => {}
                 None if self.is_done() => return,
                 None => {
+                    let waits = !self.has_what_is_shared().await;
+                    if waits && self.stop.is_none() {
+                        self.step().await;
+                    }
+                    if waits || self.stop.is_some() {
+                        continue;
+                    }
                     if self.has_work() && !self.has_host().await {
                         return;
                     }
@@ -119,8 +151,7 @@ impl<'a> Shift<'a> {
         self.sent.is_empty() && !self.entries.iter().any(Entry::is_open)
     }
 
-    /// Finds the files of the suite.
-    pub(super) async fn discover(mut self) {
+    async fn discover(&mut self) {
         if !self.has_host().await {
             return;
         }
@@ -151,6 +182,7 @@ impl<'a> Shift<'a> {
                     let text = text + &self.stopped(GRACE).await;
                     return self.error(None, RunErrorKind::Runner, "pytest", &text).await;
                 }
+                Event::Changed => {}
                 Event::Control(control) => {
                     self.note(control).await;
                     match self.stop {
@@ -175,6 +207,77 @@ impl<'a> Shift<'a> {
         self.sink.tell(Tell::Discovered(files.await.expect("looking at files does not panic"))).await;
     }
 
+    /// Sees to it that the databases which all tests of the shard share are there, and that the host was started with them,
+    /// before the first test that uses them. `false` where that has to be waited for, and there is no host to do anything
+    /// else.
+    async fn has_what_is_shared(&mut self) -> bool {
+        loop {
+            let waiting = self.entries.iter().flat_map(|entry| &entry.unsent);
+            let Some(test) = waiting.into_iter().find(|test| self.attempts.is_shared(test)) else { return true };
+            match self.attempts.seek(test) {
+                Standing::Waiting => return self.runner.host.is_some(),
+                Standing::Refused => {
+                    let attempts = self.attempts.clone();
+                    self.entries.iter_mut().for_each(|entry| entry.unsent.retain(|test| !attempts.is_shared(test)));
+                }
+                Standing::Ready | Standing::Weak if !self.is_calm() => return true,
+                Standing::Ready => {
+                    let generation = self.attempts.generation();
+                    if self.runner.host.as_ref().is_some_and(|host| host.generation < generation) {
+                        self.let_go().await;
+                    }
+                    return true;
+                }
+                Standing::Weak => {
+                    self.let_go().await;
+                    let attempts = self.attempts.clone();
+                    if self.attend(attempts.give_shard_back()).await.is_none() {
+                        return false;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether the host has nothing to do.
+    fn is_calm(&self) -> bool {
+        self.sent.is_empty() && !self.entries.iter().any(|entry| matches!(entry.phase, Phase::Collecting { .. }))
+    }
+
+    /// Has the host tear down everything, and waits for its end, unless it is to be killed.
+    async fn let_go(&mut self) {
+        self.entries.iter_mut().for_each(Entry::forget_host);
+        let Some(mut host) = self.runner.host.take() else { return };
+        match self.attend(host.finish()).await {
+            Some(errors) => super::tell_teardown(self.sink, errors).await,
+            None => host.kill(GRACE).await,
+        }
+    }
+
+    /// Waits for `work`, and sees to what arrives meanwhile; `None` when what runs is to be killed.
+    async fn attend<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        while self.stop != Some(Stop::Kill) {
+            let control = tokio::select! {
+                biased;
+                done = &mut work => return Some(done),
+                control = self.control.recv() => control,
+            };
+            self.note(control).await;
+        }
+        None
+    }
+
+    /// Ends the shard, for which nothing runs any more, or what does knows nothing of it.
+    async fn close(&mut self) {
+        let attempts = self.attempts.clone();
+        let mut closing = pin!(attempts.close());
+        if self.attend(&mut closing).await.is_none() {
+            attempts.hurry();
+            closing.await;
+        }
+    }
+
     /// Whether there is something that a host has to do now.
     fn has_work(&self) -> bool {
         !self.sent.is_empty() || self.entries.iter().any(|entry| entry.phase != Phase::Told && entry.is_open())
@@ -193,7 +296,8 @@ impl<'a> Shift<'a> {
         let (brief, place) = (Arc::clone(&self.runner.brief), Arc::clone(&self.runner.place));
         let (settings, zygote) = (Arc::clone(&self.runner.settings), Arc::clone(&self.runner.zygote));
         self.runner.hosts += 1;
-        let mut start = pin!(Host::start(&brief, &place, &settings, &zygote, self.runner.hosts));
+        let (shard, generation) = (self.attempts.stems(), self.attempts.generation());
+        let mut start = pin!(Host::start(&brief, &place, &settings, &zygote, &shard, self.runner.hosts));
         let started = loop {
             tokio::select! {
                 started = &mut start => break started,
@@ -204,8 +308,9 @@ impl<'a> Shift<'a> {
             }
         };
         match started {
-            Ok(host) => {
+            Ok(mut host) => {
                 self.heard = Instant::now();
+                host.generation = generation;
                 self.runner.host = Some(host);
                 true
             }
@@ -228,8 +333,7 @@ impl<'a> Shift<'a> {
     async fn feed(&mut self) {
         if self.runner.is_due() {
             // It gets nothing more, and is replaced once it is done.
-            if self.sent.is_empty() && !self.entries.iter().any(|entry| matches!(entry.phase, Phase::Collecting { .. }))
-            {
+            if self.is_calm() {
                 self.recycle().await;
             }
             return;
@@ -238,6 +342,7 @@ impl<'a> Shift<'a> {
             self.heard = Instant::now();
         }
         self.collect_ahead().await;
+        let (attempts, generation) = (self.attempts.clone(), self.attempts.generation());
         let Some(host) = &mut self.runner.host else { return };
         let most = self.runner.settings.recycle_after.map_or(usize::MAX, |most| (most - host.ran) as usize);
         let (mut tests, before) = (Vec::new(), self.sent.len());
@@ -247,16 +352,33 @@ impl<'a> Shift<'a> {
                 if tests.len() == most || !self.window.takes(test.estimate, &test.name) {
                     break 'full;
                 }
+                // What only one may have at a time is tidied up after each test, before the next is known to the host.
+                if attempts.is_apart() && !self.sent.is_empty() {
+                    break 'full;
+                }
+                match attempts.seek(test) {
+                    Standing::Ready if host.generation < generation && attempts.is_shared(test) => break 'full,
+                    Standing::Ready => {}
+                    Standing::Waiting | Standing::Weak => break 'full,
+                    Standing::Refused => {
+                        entry.unsent.pop_front();
+                        continue;
+                    }
+                }
                 let test = entry.unsent.pop_front().expect("it was just looked at");
                 self.window.sent(test.estimate, &test.name);
-                self.next_ix += 1;
-                tests.push((n, self.next_ix, test.attempt, Arc::clone(&test.name)));
-                self.sent.push_back(Sent { ix: self.next_ix, entry: at, test, started: None });
+                let prepared = attempts.prepare(std::slice::from_ref(&test));
+                let own = attempts.own_variables(&prepared);
+                let (ix, name) = (prepared.number, Arc::clone(&test.name));
+                tests.push(match own.is_empty() {
+                    true => Item::Plain(n, ix, test.attempt, name),
+                    false => Item::With(n, ix, test.attempt, name, own),
+                });
+                self.sent.push_back(Sent { prepared, entry: at, test, started: None });
             }
         }
         host.ran += u32::try_from(self.sent.len() - before).unwrap_or(u32::MAX);
         if !tests.is_empty() {
-            let tests = tests.iter().map(|(n, ix, attempt, name)| (*n, *ix, *attempt, &**name)).collect();
             host.ask(&Do::Run { tests }).await;
         }
     }
@@ -312,6 +434,7 @@ impl<'a> Shift<'a> {
             Event::Heard(Heard::Said(say)) => self.hear(say).await,
             Event::Heard(Heard::Ended(exit)) => self.ended(exit).await,
             Event::Control(control) => self.note(control).await,
+            Event::Changed => {}
             Event::Late => self.late().await,
         }
     }
@@ -333,6 +456,7 @@ impl<'a> Shift<'a> {
             biased;
             heard = heard => Event::Heard(heard),
             control = self.control.recv() => Event::Control(control),
+            () = self.attempts.changed() => Event::Changed,
             () = late => Event::Late,
         }
     }
@@ -350,6 +474,7 @@ impl<'a> Shift<'a> {
             Control::Numbered(numbered) => {
                 let told = |entry: &&mut Entry| entry.file == numbered.file && entry.phase == Phase::Told;
                 if let Some(entry) = self.entries.iter_mut().find(told) {
+                    self.attempts.expect(&numbered.tests);
                     entry.remembered = 0;
                     entry.unsent = numbered.tests.into();
                     entry.phase = Phase::Waiting { list: false };
@@ -357,6 +482,7 @@ impl<'a> Shift<'a> {
             }
             Control::Steal(tests) => {
                 let stolen = give_back(&mut self.entries, tests);
+                self.attempts.forget(&stolen);
                 self.sink.tell(Tell::GaveBack(stolen)).await;
             }
             Control::Stop { kill } => {
@@ -377,13 +503,13 @@ impl<'a> Shift<'a> {
         self.heard = Instant::now();
         match say {
             Say::Started { ix, at } => {
-                let Some(sent) = self.sent.iter_mut().find(|sent| sent.ix == ix) else { return };
+                let Some(sent) = self.sent.iter_mut().find(|sent| sent.prepared.number == ix) else { return };
                 sent.started = Some((Time(at), Instant::now()));
                 let (test, attempt) = (sent.test.test, sent.test.attempt);
                 self.sink.tell(Tell::Started { test, attempt }).await;
             }
             Say::Result { ix, outcome, nuance, us, reason, output } => {
-                let Some(at) = self.sent.iter().position(|sent| sent.ix == ix) else { return };
+                let Some(at) = self.sent.iter().position(|sent| sent.prepared.number == ix) else { return };
                 let sent = self.sent.remove(at).expect("it was just found");
                 self.fruitless = 0;
                 let outcome = Outcome::from(outcome);
@@ -415,7 +541,14 @@ impl<'a> Shift<'a> {
             }
             Say::Halted => {
                 self.halting = false;
-                self.sent.retain(|sent| sent.started.is_some());
+                let attempts = &self.attempts;
+                self.sent.retain(|sent| {
+                    let begun = sent.started.is_some();
+                    if !begun {
+                        attempts.put_back(&sent.prepared);
+                    }
+                    begun
+                });
             }
             Say::Note { text } => self.sink.tell(Tell::Note(text)).await,
             Say::Hello { .. } | Say::Files { .. } | Say::Bye => {}
@@ -464,7 +597,7 @@ impl<'a> Shift<'a> {
     }
 
     async fn finished(&mut self, sent: Sent, took: Option<Duration>, how: How) {
-        let Sent { test, started, .. } = sent;
+        let Sent { prepared, test, started, .. } = sent;
         self.window.over(test.estimate, &test.name, took);
         if started.is_none() {
             self.sink.tell(Tell::Started { test: test.test, attempt: test.attempt }).await;
@@ -479,8 +612,12 @@ impl<'a> Shift<'a> {
             duration: took.unwrap_or_else(|| since.elapsed()),
             reason: how.reason.map(|reason| words::one_line(&reason)),
             output: how.output,
+            observation: None,
         };
-        self.sink.tell(Tell::Finished(finished)).await;
+        let to_come =
+            self.sent.iter().map(|sent| &sent.test).chain(self.entries.iter().flat_map(|entry| &entry.unsent));
+        let more = self.attempts.is_any_shared(to_come);
+        self.attempts.end(prepared, finished, more).await;
     }
 
     /// The host ended, and nobody asked it to.
@@ -518,7 +655,8 @@ impl<'a> Shift<'a> {
     /// What was sent, and not begun, waits for the next host.
     fn requeue(&mut self) {
         self.entries.iter_mut().for_each(Entry::forget_host);
-        while let Some(Sent { entry, test, .. }) = self.sent.pop_back() {
+        while let Some(Sent { prepared, entry, test, .. }) = self.sent.pop_back() {
+            self.attempts.put_back(&prepared);
             self.window.over(test.estimate, &test.name, None);
             self.entries[entry].unsent.push_front(test);
         }

@@ -48,10 +48,12 @@ impl Rust {
     ) -> Result<(), Killed> {
         let mut bytes = test.name.len();
         let mut work = Duration::from(test.estimate);
+        let attempts = agenda.attempts().clone();
+        let is_own = attempts.is_own(&test);
         let mut tests = agenda.more(file, |next| {
             bytes += next.name.len() + 1;
             work += Duration::from(next.estimate);
-            bytes <= NAME_BYTES && work <= WORK
+            bytes <= NAME_BYTES && work <= WORK && !is_own && attempts.joins(next)
         });
         tests.insert(0, test);
         while !tests.is_empty() {
@@ -60,7 +62,7 @@ impl Rust {
             for (test, begun) in left.alone {
                 match locator {
                     Locator::Binary(binary) => self.alone(agenda, file, binary, test, begun).await?,
-                    Locator::Doc { .. } => missing(agenda.sink(), &test, begun).await,
+                    Locator::Doc { .. } => missing(agenda, &test, begun).await,
                 }
             }
             tests = left.again;
@@ -75,16 +77,21 @@ impl Rust {
         locator: &Locator,
         mut batch: Batch<'_>,
     ) -> Result<Left, Killed> {
-        let command = self.batch_command(locator, &batch.tests);
+        agenda.until_ready(&batch.tests[0]).await?;
+        let attempts = agenda.attempts().clone();
+        let prepared = attempts.prepare(&batch.tests);
+        let mut command = self.batch_command(locator, &batch.tests);
+        command.env.extend(attempts.variables(&prepared));
         let spawned = agenda.attend(self.place.spawner.spawn(&command, Streams::Apart)).await?;
         let mut process = match spawned {
             Ok(process) => process,
             Err(error @ (SpawnError::Gone | SpawnError::NotFound { .. })) => {
                 let first = batch.tests.remove(0);
-                self.not_started(agenda, file, &first, false, error).await?;
+                self.not_started(agenda, file, &first, false, error, prepared).await?;
                 return Ok(Left { again: batch.tests, alone: Vec::new() });
             }
             Err(_) => {
+                attempts.put_back(&prepared);
                 let alone = batch.tests.into_iter().map(|test| (test, false)).collect();
                 return Ok(Left { again: Vec::new(), alone });
             }
@@ -101,7 +108,10 @@ impl Rust {
             let error = RunError { kind: RunErrorKind::Teardown, place: file.path.clone(), message };
             agenda.sink().tell(Tell::Error { file: None, error }).await;
         }
-        Ok(batch.settle(ended).await)
+        let (last, left) = batch.settle(ended).await;
+        let more = !(left.again.is_empty() && left.alone.is_empty()) || agenda.expects_shared();
+        attempts.end_all(prepared, last.into_iter().collect(), more).await;
+        Ok(left)
     }
 
     fn batch_command(&self, locator: &Locator, tests: &[TestWork]) -> Command {
@@ -133,13 +143,14 @@ fn lines_of(tests: &[TestWork]) -> BTreeSet<String> {
     lines.collect::<Option<_>>().unwrap_or_default()
 }
 
-async fn missing(sink: &Sink, test: &TestWork, begun: bool) {
+async fn missing(agenda: &Agenda<'_>, test: &TestWork, begun: bool) {
     let reason = Some("rustdoc was asked for it, and did not run it".to_owned());
     if !begun {
-        sink.tell(Tell::Started { test: test.test, attempt: test.attempt }).await;
+        agenda.sink().tell(Tell::Started { test: test.test, attempt: test.attempt }).await;
     }
     let finished = Finished { outcome: Outcome::Missing, reason, ..blank(test, now(), Duration::ZERO) };
-    sink.tell(Tell::Finished(finished)).await;
+    let prepared = agenda.attempts().prepare(std::slice::from_ref(test));
+    agenda.attempts().end(prepared, finished, agenda.expects_shared()).await;
 }
 
 /// What is left of a batch when its process has ended.
@@ -165,6 +176,8 @@ struct Batch<'a> {
     since: (Instant, Time),
     /// All its tests were said to have ended.
     over: bool,
+    /// The result that is told when the process has ended: the last, where every test has one.
+    last: Option<Finished>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -197,7 +210,7 @@ impl<'a> Batch<'a> {
         let states = vec![State::Pending; tests.len()];
         let since = (Instant::now(), now());
         let (transcript, stderr) = (Transcript::default(), Captured::default());
-        Self { sink, tests, by_name, states, transcript, stderr, running: None, since, over: false }
+        Self { sink, tests, by_name, states, transcript, stderr, running: None, since, over: false, last: None }
     }
 
     /// Reads what the process prints until it has ended, and stops it when a test exceeds its limit.
@@ -301,7 +314,16 @@ impl<'a> Batch<'a> {
         };
         self.states[at] = State::Told;
         let finished = Finished { outcome, ..blank(&self.tests[at], started, duration) };
-        self.sink.tell(Tell::Finished(finished)).await;
+        self.tell(finished).await;
+    }
+
+    /// Tells a result. The last of all waits for what comes after the process.
+    async fn tell(&mut self, finished: Finished) {
+        if self.states.iter().all(|state| *state == State::Told) {
+            self.last = Some(finished);
+        } else {
+            self.sink.tell(Tell::Finished(finished)).await;
+        }
     }
 
     /// How the process ended, if it ended badly when there was no test left to blame.
@@ -314,8 +336,8 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Tells what only the end shows, and says what is left.
-    async fn settle(mut self, ended: Ended) -> Left {
+    /// Tells what only the end shows; says which result is not told yet, and what is left.
+    async fn settle(mut self, ended: Ended) -> (Option<Finished>, Left) {
         let stderr = std::mem::take(&mut self.stderr).into_bytes();
         self.tell_failed().await;
         let begun = self.states.contains(&State::Told);
@@ -324,11 +346,12 @@ impl<'a> Batch<'a> {
         if let Some(at) = blamed {
             let finished = self.blame(at, &ended, stderr);
             self.states[at] = State::Told;
-            self.sink.tell(Tell::Finished(finished)).await;
+            self.tell(finished).await;
         }
+        let last = self.last.take();
         let open = self.tests.into_iter().zip(self.states).filter(|(_, state)| state.is_open());
         // A process that died before any test began would do so again.
-        if whole || (blamed.is_none() && !begun) {
+        let left = if whole || (blamed.is_none() && !begun) {
             Left { alone: open.map(|(test, state)| (test, state == State::Begun)).collect(), ..Left::default() }
         } else {
             let (alone, again): (Vec<_>, Vec<_>) = open.partition(|(_, state)| *state == State::Begun);
@@ -336,7 +359,8 @@ impl<'a> Batch<'a> {
                 alone: alone.into_iter().map(|(test, _)| (test, true)).collect(),
                 again: again.into_iter().map(|(test, _)| test).collect(),
             }
-        }
+        };
+        (last, left)
     }
 
     async fn tell_failed(&mut self) {
@@ -352,7 +376,7 @@ impl<'a> Batch<'a> {
             };
             let finished =
                 Finished { outcome: Outcome::Failed, reason: Some(reason), output, ..blank(test, started, duration) };
-            self.sink.tell(Tell::Finished(finished)).await;
+            self.tell(finished).await;
         }
     }
 

@@ -22,6 +22,7 @@ mod transcript;
 pub use settings::{Ignored, Isolation, RustSettings};
 
 use super::agenda::{Agenda, Killed, Next};
+use super::attempts::Attempts;
 use super::{Brief, Control, FileWork, Place, Runner, Shard, Sink, Tell, TestWork, Work};
 use async_trait::async_trait;
 use locator::{Locator, Stamp};
@@ -123,8 +124,10 @@ impl Rust {
         let Some(locator) = self.files.get(&file.file).cloned() else {
             return self.look_at(agenda, file, test).await;
         };
+        let is_own = agenda.attempts().is_own(&test);
         match &*locator {
-            Locator::Binary(binary) if self.settings.isolation == Isolation::Process => {
+            // What has databases of its own has a process of its own.
+            Locator::Binary(binary) if is_own || self.settings.isolation == Isolation::Process => {
                 self.alone(agenda, file, binary, test, false).await
             }
             locator => self.together(agenda, file, locator, test).await,
@@ -166,10 +169,17 @@ impl Rust {
 #[async_trait]
 impl Runner for Rust {
     async fn work(&mut self, shard: Shard, control: &mut mpsc::Receiver<Control>, sink: &Sink) {
-        let _stopped = match shard.work {
-            Work::Discover => self.discover(&mut Agenda::new(Vec::new(), control, sink)).await,
-            Work::Files(files) => self.files(&mut Agenda::new(files, control, sink)).await,
+        let attempts = match Attempts::of(&self.brief, &self.place, &shard, sink) {
+            Ok(attempts) => attempts,
+            Err(error) => return sink.tell(Tell::Error { file: None, error }).await,
         };
+        let (files, discovers) = match shard.work {
+            Work::Discover => (Vec::new(), true),
+            Work::Files(files) => (files, false),
+        };
+        let mut agenda = Agenda::new(files, control, sink, attempts);
+        let _stopped = if discovers { self.discover(&mut agenda).await } else { self.files(&mut agenda).await };
+        agenda.close().await;
     }
 
     async fn close(&mut self, _sink: &Sink) {}

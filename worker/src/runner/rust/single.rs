@@ -6,6 +6,7 @@ use super::listing;
 use super::locator::Binary;
 use crate::process::{Command, SpawnError, Streams};
 use crate::runner::agenda::{Agenda, Killed};
+use crate::runner::attempts::Prepared;
 use crate::runner::clock::now;
 use crate::runner::reason::one_line;
 use crate::runner::{FileWork, Finished, Tell, TestWork, exports};
@@ -26,13 +27,17 @@ impl Rust {
         begun: bool,
     ) -> Result<(), Killed> {
         let sink = agenda.sink();
-        let command = self.command(file, binary, &test);
+        agenda.until_ready(&test).await?;
+        let attempts = agenda.attempts().clone();
+        let prepared = attempts.prepare(std::slice::from_ref(&test));
+        let mut command = self.command(file, binary, &test);
+        command.env.extend(attempts.variables(&prepared));
         let started = now();
         let deadline = Instant::now() + Duration::from(test.policy.timeout);
         let spawned = agenda.attend(self.place.spawner.spawn(&command, Streams::Merged)).await?;
         let mut process = match spawned {
             Ok(process) => process,
-            Err(error) => return self.not_started(agenda, file, &test, begun, error).await,
+            Err(error) => return self.not_started(agenda, file, &test, begun, error, prepared).await,
         };
         if !begun {
             sink.tell(Tell::Started { test: test.test, attempt: test.attempt }).await;
@@ -61,7 +66,7 @@ impl Rust {
                 ..blank(&test, started, Duration::ZERO)
             },
         };
-        sink.tell(Tell::Finished(finished)).await;
+        attempts.end(prepared, finished, agenda.expects_shared()).await;
         Ok(())
     }
 
@@ -82,6 +87,7 @@ impl Rust {
         test: &TestWork,
         begun: bool,
         error: SpawnError,
+        prepared: Prepared,
     ) -> Result<(), Killed> {
         let sink = agenda.sink();
         if matches!(error, SpawnError::Gone) {
@@ -98,7 +104,8 @@ impl Rust {
             sink.tell(Tell::Started { test: test.test, attempt: test.attempt }).await;
         }
         let reason = Some(one_line(&error.to_string()));
-        sink.tell(Tell::Finished(Finished { outcome, reason, ..blank(test, now(), Duration::ZERO) })).await;
+        let finished = Finished { outcome, reason, ..blank(test, now(), Duration::ZERO) };
+        agenda.attempts().end(prepared, finished, agenda.expects_shared()).await;
         Ok(())
     }
 }
@@ -114,5 +121,6 @@ pub(super) fn blank(test: &TestWork, started: Time, duration: Duration) -> Finis
         duration,
         reason: None,
         output: Vec::new(),
+        observation: None,
     }
 }
