@@ -97,6 +97,8 @@ pub struct Observation {
     pub seen: Level,
     /// It was refused something for lack of rights: it may be well where it has them.
     pub denied: bool,
+    /// Its server was lost while it had them: whatever it met then is not its fault.
+    pub lost: bool,
     /// The evidence, as the engine encodes it; kept so that it can be judged again by better rules.
     pub evidence: u64,
     /// What is to be told to people: statements, what it left behind.
@@ -128,7 +130,8 @@ mod tests {
 
     #[test]
     fn what_was_refused_is_tried_again_with_more_rights_until_there_are_no_more() {
-        let seen = |leased, seen, denied| Observation { leased, seen, denied, evidence: 0, notes: Vec::new() };
+        let seen =
+            |leased, seen, denied| Observation { leased, seen, denied, lost: false, evidence: 0, notes: Vec::new() };
         assert_eq!(seen(Level::Read, Level::Read, true).promotes(), Some(Level::Isolated));
         assert_eq!(seen(Level::Isolated, Level::Isolated, true).promotes(), Some(Level::Exclusive));
         assert_eq!(seen(Level::Transaction, Level::Isolated, false).promotes(), None, "it was refused nothing");

@@ -67,11 +67,13 @@ pub enum Fact {
     ServerStatement = 23,
     /// Refused a right that the owner of a database does not have: SQLSTATE 42501.
     Denied = 24,
+    /// A statement failed of which nothing else is known: it may have wanted to write.
+    Failed = 25,
 }
 
 impl Fact {
     /// Every fact, in the order of their bits.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Connected,
         Self::Wrote,
         Self::Asked,
@@ -97,6 +99,7 @@ impl Fact {
         Self::OtherDatabase,
         Self::ServerStatement,
         Self::Denied,
+        Self::Failed,
     ];
 
     /// The level that this fact alone asks for.
@@ -110,7 +113,8 @@ impl Fact {
             | Self::RowLock
             | Self::Sequence
             | Self::Ddl
-            | Self::ReadOnlyViolation => Level::Transaction,
+            | Self::ReadOnlyViolation
+            | Self::Failed => Level::Transaction,
             Self::Committed
             | Self::Bare
             | Self::TableLock
@@ -157,6 +161,7 @@ impl Fact {
             Self::OtherDatabase => "used another database",
             Self::ServerStatement => "ran statements about the whole server",
             Self::Denied => "was refused a right that the owner of a database does not have",
+            Self::Failed => "ran a statement that failed and may have wanted to write",
         }
     }
 

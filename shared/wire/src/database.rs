@@ -50,6 +50,7 @@ impl TryFrom<v1::Observation> for Observation {
             leased: Level::field("leased", seen.leased)?,
             seen: Level::field("seen", seen.seen)?,
             denied: seen.denied,
+            lost: seen.lost,
             evidence: seen.evidence,
             notes: notes.into_iter().map(|note| text("notes", note, NOTE_BYTES)).collect::<Result<_, _>>()?,
         })
@@ -62,6 +63,7 @@ impl From<&Observation> for v1::Observation {
             leased: v1::Level::from(seen.leased).into(),
             seen: v1::Level::from(seen.seen).into(),
             denied: seen.denied,
+            lost: seen.lost,
             evidence: seen.evidence,
             notes: seen.notes.iter().map(ToString::to_string).collect(),
         }

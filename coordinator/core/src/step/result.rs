@@ -110,10 +110,12 @@ impl Turn<'_> {
             return Some(Blameless::Promoted(level));
         }
         let lease = self.core.state.leases.get(&token)?;
-        let unwell = lease.holds.iter().any(|held| {
-            let of = |item: Option<&Arc<str>>| self.core.ledger.health(&held.resource, item) == Health::Ill;
-            of(None) || held.items.iter().any(|item| of(Some(item)))
-        });
+        let lost = result.observation.as_ref().is_some_and(|seen| seen.lost);
+        let unwell = lost
+            || lease.holds.iter().any(|held| {
+                let of = |item: Option<&Arc<str>>| self.core.ledger.health(&held.resource, item) == Health::Ill;
+                of(None) || held.items.iter().any(|item| of(Some(item)))
+            });
         (unwell && test.losses < plan.policy.max_losses).then_some(Blameless::Unwell)
     }
 

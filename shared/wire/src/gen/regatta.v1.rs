@@ -230,6 +230,9 @@ pub struct Observation {
     /// What is to be told to people.
     #[prost(string, repeated, tag = "5")]
     pub notes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Its server was lost while it had them.
+    #[prost(bool, tag = "6")]
+    pub lost: bool,
 }
 /// Something that went wrong beside any one test.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
