@@ -53,6 +53,8 @@ pub(super) enum Request {
 struct Leased {
     /// Its marks that nobody has asked about yet.
     marks: BTreeSet<u64>,
+    /// The last that was made.
+    last: u64,
     /// The most sessions seen since the first of these.
     peak: u16,
 }
@@ -236,10 +238,12 @@ impl Follower {
     fn mark(&mut self, database: u32, learned: &Learned) -> Mark {
         self.marks += 1;
         let leased = self.leased.entry(database).or_default();
-        if leased.marks.is_empty() {
+        let is_first = leased.marks.is_empty();
+        if is_first {
             leased.peak = 0;
         }
         leased.marks.insert(self.marks);
+        leased.last = self.marks;
         let stand = Stand {
             tally: self.ledger.watch(database),
             server: self.ledger.server,
@@ -247,16 +251,17 @@ impl Follower {
             whole: learned.whole.clone(),
             calls: Arc::new(learned.calls.get(&database).cloned().unwrap_or_default()),
         };
-        Mark(Arc::new(Held { number: self.marks, database, stand, given_up: Arc::clone(&self.given_up) }))
+        Mark(Arc::new(Held { number: self.marks, database, stand, is_first, given_up: Arc::clone(&self.given_up) }))
     }
 
     async fn since(&mut self, mark: &Mark, learned: &Learned) -> Result<Seen, Error> {
-        let Held { number, database, stand, .. } = &*mark.0;
+        let Held { number, database, stand, is_first, .. } = &*mark.0;
         let database = *database;
         let Some(tally) = self.ledger.tally(database) else { return Ok(unknown()) };
         let leased = self.leased.entry(database).or_default();
         leased.marks.remove(number);
         let (is_shared, peak) = (!leased.marks.is_empty(), leased.peak);
+        let had_others = !is_first || leased.last != *number;
         let any_committed = match &self.reader {
             Some(reader) if !self.abilities.wal => {
                 reader.any_committed(stand.whole.next_xid, learned.whole.next_xid).await?
@@ -274,6 +279,7 @@ impl Follower {
         let around = Around {
             whole_server: self.whole_server,
             is_shared,
+            had_others,
             is_open: self.ledger.is_open(database),
             any_committed,
             peak,

@@ -96,6 +96,8 @@ struct Held {
     number: u64,
     database: u32,
     stand: Stand,
+    /// Whether nobody else leased the database at that time.
+    is_first: bool,
     given_up: Arc<Mutex<GivenUp>>,
 }
 

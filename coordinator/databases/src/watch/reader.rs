@@ -54,6 +54,10 @@ pub(super) struct Counters {
     pub(super) rows: i64,
     /// Sessions open now.
     pub(super) connected: i32,
+    /// Transactions ever rolled back, asked to or not.
+    pub(super) rollbacks: i64,
+    /// Sessions ever ended from outside.
+    pub(super) killed: i64,
 }
 
 /// What concerns the server as a whole. Only where a server is leased whole is more than the first two of it asked for.
@@ -164,6 +168,8 @@ impl Reader {
             sessions: row.get(2),
             rows: row.get(3),
             connected: row.get(4),
+            rollbacks: row.get(5),
+            killed: row.get(6),
         };
         Ok(rows.iter().map(|row| (row.get(0), counters(row))).collect())
     }
@@ -277,7 +283,8 @@ const RECORDS: &str = "
 const DATABASES: &str = "
     SELECT d.oid, d.datname::text, pg_stat_get_db_sessions(d.oid),
            pg_stat_get_db_tuples_inserted(d.oid) + pg_stat_get_db_tuples_updated(d.oid) + pg_stat_get_db_tuples_deleted(d.oid),
-           pg_stat_get_db_numbackends(d.oid)
+           pg_stat_get_db_numbackends(d.oid), pg_stat_get_db_xact_rollback(d.oid),
+           pg_stat_get_db_sessions_killed(d.oid)
     FROM pg_database d WHERE d.oid = ANY($1::oid[])";
 
 const PEAKS: &str = "

@@ -25,6 +25,34 @@ pub(super) fn judge(text: &str, own: &str) -> Facts {
     facts
 }
 
+/// What a statement does to the transaction that it is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bound {
+    /// It begins one.
+    Begin,
+    /// It ends one for good, or means to.
+    Commit,
+    /// It asks for a rollback, so that one is no sign of failure.
+    Rollback,
+}
+
+/// Whether a statement bounds a transaction.
+pub(super) fn bound(text: &str) -> Option<Bound> {
+    let tokens = tokens(text);
+    let (first, second) = (tokens.first()?, tokens.get(1));
+    let continues = |word: &str| second.is_some_and(|second| second.is(word));
+    let to_savepoint = tokens.iter().any(|token| token.is("to"));
+    match first {
+        _ if first.is("begin") || first.is("start") && continues("transaction") => Some(Bound::Begin),
+        _ if continues("prepared") || to_savepoint => None,
+        _ if first.is("commit") || first.is("end") || first.is("prepare") && continues("transaction") => {
+            Some(Bound::Commit)
+        }
+        _ if first.is("rollback") || first.is("abort") => Some(Bound::Rollback),
+        _ => None,
+    }
+}
+
 /// The body of an anonymous block: its statements begin after a semicolon, and after the words that open a block.
 fn block(body: &str, own: &str) -> Facts {
     let mut facts = Facts::default();
@@ -166,6 +194,7 @@ fn copied(statement: &[Token]) -> Facts {
 /// What a statement uses: names of functions and relations, and the clauses that lock rows.
 fn anywhere(statement: &[Token]) -> Facts {
     let mut facts = Facts::default();
+    let is_own_row = statement.windows(5).any(own_row);
     for (at, token) in statement.iter().enumerate() {
         if token.is("for") && locks_rows(&statement[at + 1..]) {
             facts.insert(Fact::Asked);
@@ -177,7 +206,8 @@ fn anywhere(statement: &[Token]) -> Facts {
             && statement[at - 2].name().is_some_and(|schema| schema != "pg_catalog" && schema != "public");
         if !foreign {
             let called = statement.get(at + 1).is_some_and(|next| next.is_sign('('));
-            facts.extend(named(name, called).into_iter().collect());
+            let says = if called { calls(name) } else { shows(name).filter(|_| !is_own_row) };
+            facts.extend(says.into_iter().collect());
         }
     }
     facts
@@ -192,23 +222,36 @@ fn locks_rows(after: &[Token]) -> bool {
     }
 }
 
-/// What the use of a name says.
-fn named(name: &str, called: bool) -> Option<Fact> {
-    if called {
-        // Connection pools unlock everything, and UNLISTEN, when they take a session back: that alone says nothing.
-        let advisory = name.starts_with("pg_advisory_") || name.starts_with("pg_try_advisory_");
-        return match name {
-            _ if advisory && !name.contains("unlock") => Some(Fact::Advisory),
-            "pg_notify" => Some(Fact::Notify),
-            "nextval" | "setval" => Some(Fact::Sequence),
-            "lo_creat" | "lo_create" | "lo_from_bytea" | "lo_put" | "lo_unlink" | "lowrite" | "lo_truncate" => {
-                Some(Fact::Asked)
-            }
-            _ if name.starts_with("dblink") => Some(Fact::OtherDatabase),
-            _ if SERVER_CALLS.iter().any(|call| name.starts_with(call)) => Some(Fact::ServerStatement),
-            _ => None,
-        };
+/// `datname = current_database()`, `pid = pg_backend_pid()`: of all databases or sessions only one's own is looked at.
+fn own_row(five: &[Token]) -> bool {
+    let [column, equals, function, open, close] = five else { return false };
+    let is_own = match column.name() {
+        Some("datname") => function.name() == Some("current_database"),
+        Some("pid") => function.name() == Some("pg_backend_pid"),
+        _ => false,
+    };
+    is_own && equals.is_sign('=') && open.is_sign('(') && close.is_sign(')')
+}
+
+/// What the call of a function says.
+fn calls(name: &str) -> Option<Fact> {
+    // Connection pools unlock everything, and UNLISTEN, when they take a session back: that alone says nothing.
+    let advisory = name.starts_with("pg_advisory_") || name.starts_with("pg_try_advisory_");
+    match name {
+        _ if advisory && !name.contains("unlock") => Some(Fact::Advisory),
+        "pg_notify" => Some(Fact::Notify),
+        "nextval" | "setval" => Some(Fact::Sequence),
+        "lo_creat" | "lo_create" | "lo_from_bytea" | "lo_put" | "lo_unlink" | "lowrite" | "lo_truncate" => {
+            Some(Fact::Asked)
+        }
+        _ if name.starts_with("dblink") => Some(Fact::OtherDatabase),
+        _ if SERVER_CALLS.iter().any(|call| name.starts_with(call)) => Some(Fact::ServerStatement),
+        _ => None,
     }
+}
+
+/// What the use of a relation says.
+fn shows(name: &str) -> Option<Fact> {
     let about_server = SERVER_RELATIONS.contains(&name) || SERVER_VIEWS.iter().any(|view| name.starts_with(view));
     about_server.then_some(Fact::ServerStatement)
 }
@@ -263,19 +306,16 @@ const SERVER_CALLS: &[&str] = &[
     "lo_export",
 ];
 
-/// Relations that show the server as a whole.
+/// Relations that show the server as a whole. The names of roles (`pg_roles`) are looked up by everybody who describes a
+/// table, and are left out.
 const SERVER_RELATIONS: &[&str] = &[
     "pg_database",
     "pg_settings",
     "pg_file_settings",
     "pg_hba_file_rules",
     "pg_ident_file_mappings",
-    "pg_roles",
     "pg_authid",
-    "pg_auth_members",
     "pg_shadow",
-    "pg_user",
-    "pg_group",
     "pg_tablespace",
     "pg_db_role_setting",
     "pg_parameter_acl",
@@ -325,6 +365,8 @@ mod tests {
             "select lock, listen, notify, \"vacuum\", analyze_count from cluster_nodes",
             "select 'pg_stat_activity', $$pg_terminate_backend(1)$$ -- pg_advisory_lock(1)",
             "select * from app.pg_settings",
+            "select encoding from pg_database where datname = current_database()",
+            "select state from pg_stat_activity a where a.pid = pg_backend_pid()",
             "explain analyze select 1",
             "explain insert into t values (1)",
             "unlisten *",
@@ -410,6 +452,25 @@ mod tests {
             "copy (delete from t returning a) to stdout",
         ] {
             check(text, &[Fact::Asked]);
+        }
+    }
+
+    #[test]
+    fn bounds_of_transactions_are_told_from_savepoints() {
+        for (text, expected) in [
+            ("ROLLBACK", Some(Bound::Rollback)),
+            ("abort work", Some(Bound::Rollback)),
+            ("/* x */ rollback and chain", Some(Bound::Rollback)),
+            ("BEGIN ISOLATION LEVEL SERIALIZABLE", Some(Bound::Begin)),
+            ("start transaction", Some(Bound::Begin)),
+            ("end", Some(Bound::Commit)),
+            ("prepare transaction 'x'", Some(Bound::Commit)),
+            ("ROLLBACK TO SAVEPOINT s", None),
+            ("ROLLBACK PREPARED 'x'", None),
+            ("select 1", None),
+            ("", None),
+        ] {
+            assert_eq!(bound(text), expected, "{text}");
         }
     }
 

@@ -6,7 +6,7 @@ use super::{
     Abilities,
     ledger::{Server, Tally},
     reader::{Counters, Key, Ran, Whole},
-    rules,
+    rules::{self, Bound},
 };
 use regatta_domain::{
     Level,
@@ -37,6 +37,8 @@ pub(super) struct Around {
     pub(super) whole_server: bool,
     /// Whether others lease the same database at the same time.
     pub(super) is_shared: bool,
+    /// Whether others leased it at any time since the mark, so that counters and statements may be theirs.
+    pub(super) had_others: bool,
     /// Whether a transaction of the database has not ended.
     pub(super) is_open: bool,
     /// Where the log is out of sight: whether any transaction committed since the mark, on the whole server.
@@ -86,6 +88,10 @@ pub(super) fn judge(
     }
 
     let rows = counted(before, now, &mut evidence, &mut facts);
+    // A statement that failed left no text. An insert that a constraint refused, say, would have failed otherwise for a reader.
+    if !around.had_others && rolled_back(before, now) > texts.rollbacks() {
+        facts.insert(Fact::Failed);
+    }
     if can.wal {
         logged(before, now, rows, &mut evidence, &mut facts);
     } else if rows > 0 || facts.has(Fact::Sequence) {
@@ -125,6 +131,12 @@ fn counted(before: &Stand, now: &Stand, evidence: &mut Evidence, facts: &mut Fac
         facts.insert(Fact::Connected);
     }
     u64::try_from(now.rows - before.rows).unwrap_or(0)
+}
+
+/// Transactions rolled back, by the counters of the server, those left out whose session was ended from outside.
+fn rolled_back(before: &Stand, now: &Stand) -> i64 {
+    let count = |stand: &Stand| stand.counters.as_ref().map(|counters| counters.rollbacks - counters.killed);
+    count(now).zip(count(before)).map_or(0, |(now, before)| now - before)
 }
 
 /// What the log says of the database.
@@ -180,25 +192,44 @@ struct Texts {
     facts: Facts,
     told: Vec<String>,
     any_cut: bool,
+    /// How often transactions were begun, committed, and asked to be rolled back.
+    begun: i64,
+    committed: i64,
+    rolled_back: i64,
 }
 
 impl Texts {
     fn of(ran: &[Ran], before: &HashMap<Key, i64>, own: &str) -> Self {
-        let mut facts = Facts::default();
+        let mut texts =
+            Self { facts: Facts::default(), told: Vec::new(), any_cut: false, begun: 0, committed: 0, rolled_back: 0 };
         let mut told: Vec<(Level, &str)> = Vec::new();
-        let mut any_cut = false;
-        for ran in ran.iter().filter(|ran| ran.calls > before.get(&ran.key).copied().unwrap_or(0)) {
+        for ran in ran {
+            let calls = ran.calls - before.get(&ran.key).copied().unwrap_or(0);
+            if calls <= 0 {
+                continue;
+            }
             let says = rules::judge(&ran.text, own);
-            facts.insert(Fact::Connected);
-            facts.extend(says);
-            any_cut |= ran.is_cut;
+            texts.facts.insert(Fact::Connected);
+            texts.facts.extend(says);
+            texts.any_cut |= ran.is_cut;
             if !says.is_empty() {
                 told.push((says.level(), &ran.text));
             }
+            match rules::bound(&ran.text) {
+                Some(Bound::Begin) => texts.begun += calls,
+                Some(Bound::Commit) => texts.committed += calls,
+                Some(Bound::Rollback) => texts.rolled_back += calls,
+                None => {}
+            }
         }
         told.sort_by_key(|(level, _)| Reverse(*level));
-        let told =
-            told.into_iter().take(STATEMENTS).map(|(_, text)| text.chars().take(STATEMENT_CHARS).collect()).collect();
-        Self { facts, told, any_cut }
+        let cut = |(_, text): (_, &str)| text.chars().take(STATEMENT_CHARS).collect();
+        texts.told = told.into_iter().take(STATEMENTS).map(cut).collect();
+        texts
+    }
+
+    /// Rollbacks that nobody has to wonder about: those asked for, and those of transactions that a session left open.
+    fn rollbacks(&self) -> i64 {
+        self.rolled_back + (self.begun - self.committed - self.rolled_back).max(0)
     }
 }
