@@ -31,6 +31,7 @@ use driver::DriverHandle;
 use grpc::Parts;
 use outage::Outage;
 use planner::PlannerDesk;
+use resources::Databases;
 use server::Servers;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -126,11 +127,16 @@ impl Coordinator {
     async fn with(opened: Opened, config: &Config) -> Result<Self, Error> {
         let Opened { lock, journal, writer, projection, blobs } = opened;
         let (outage, asked) = (Outage::default(), journal.reader()?);
-        let (custody, _errands) = resources::Custody::new();
+        let (custody, to_do) = resources::Custody::new();
+        let directory = config.data.clone().unwrap_or_else(std::env::temp_dir).join("databases");
+        let databases = Databases::new(custody.live.clone(), directory);
+        databases.declare(resources::databases_among(&config.setup.resources));
         let start = driver::start(journal, writer, blobs.clone(), config.setup.clone(), custody, &outage)?;
         let driver::Started { handle, projector, thread } = start;
         let planner = PlannerDesk::new(projection, asked, projector.clone(), config.setup.clone());
-        let parts = Parts { driver: handle, planner, projector, blobs };
+        // Ends with the driver, which holds the other end.
+        drop(tokio::spawn(resources::attend(databases.clone(), handle.clone(), to_do.ended)));
+        let parts = Parts { driver: handle, planner, projector, blobs, databases };
         let coordinator = Self {
             parts,
             outage,
@@ -203,6 +209,7 @@ impl Coordinator {
             // A driver that panicked has been heard of by now.
             let _panicked = tokio::task::spawn_blocking(move || driver.join()).await;
         }
+        self.parts.databases.shutdown().await;
         // The directory is free from here on, however long this handle lives.
         drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.outage.get().map_or(Ok(()), Err)

@@ -136,6 +136,11 @@ impl DriverHandle {
         self.send(Request::Detach { worker, session, why }).await
     }
 
+    /// Something that the core is to know, and that nobody waits for.
+    pub(crate) async fn command(&self, command: Command) -> Result<(), Gone> {
+        self.send(Request::Command(command)).await
+    }
+
     /// A slot has room.
     pub(crate) async fn ask_for_work(&self, worker: WorkerId, session: SessionId, slot: SlotIx) -> Result<(), Gone> {
         self.send(Request::Command(Command::Ask { worker, session, slot })).await

@@ -1,5 +1,6 @@
 //! The services: what passes between clients or workers and the driver. They hold no state of their own.
 
+mod databases;
 mod fleet;
 mod history;
 mod runs;
@@ -9,8 +10,10 @@ use crate::blobs::Blobs;
 use crate::driver::DriverHandle;
 use crate::planner::PlannerDesk;
 use crate::projector::Desk;
+use crate::resources::Databases;
 use regatta_wire::Failure;
 use regatta_wire::limits::MESSAGE_BYTES;
+use regatta_wire::v1::databases_server::DatabasesServer;
 use regatta_wire::v1::fleet_server::FleetServer;
 use regatta_wire::v1::history_server::HistoryServer;
 use regatta_wire::v1::runs_server::RunsServer;
@@ -38,6 +41,7 @@ pub(crate) struct Parts {
     pub(crate) planner: PlannerDesk,
     pub(crate) projector: Desk,
     pub(crate) blobs: Blobs,
+    pub(crate) databases: Databases,
 }
 
 /// The services, to be served.
@@ -51,7 +55,8 @@ pub(crate) fn routes(parts: &Parts) -> Routes {
     let history = HistoryServer::new(history::Service::new(parts.clone()))
         .max_decoding_message_size(MESSAGE_BYTES)
         .max_encoding_message_size(MESSAGE_BYTES);
-    Routes::new(runs).add_service(fleet).add_service(history)
+    let databases = DatabasesServer::new(databases::Service::new(parts.clone()));
+    Routes::new(runs).add_service(fleet).add_service(history).add_service(databases)
 }
 
 /// A server with the limits of this house.

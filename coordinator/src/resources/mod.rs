@@ -2,14 +2,25 @@
 //!
 //! It leaves every decision about who holds what to the core.
 
+mod databases;
 mod live;
 
+pub(crate) use databases::{Databases, attend};
 pub(crate) use live::{Live, LiveLease};
 
 use regatta_core::{Event, State};
-use regatta_domain::Token;
+use regatta_domain::{Offer, Resource, ResourceKind, Token};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::mpsc;
+
+/// Those of these resources that are databases.
+pub(crate) fn databases_among(
+    resources: &BTreeMap<Arc<str>, Offer>,
+) -> impl Iterator<Item = (Arc<str>, Arc<Resource>)> + '_ {
+    let databases = resources.iter().filter(|(_, offer)| offer.resource.kind == ResourceKind::Database);
+    databases.map(|(name, offer)| (Arc::clone(name), Arc::clone(&offer.resource)))
+}
 
 /// Errands that may wait: one for each item of a large fleet, and one for each of its slots.
 pub(crate) const ERRANDS: usize = 65_536;

@@ -97,8 +97,7 @@ impl Usage {
         for (name, account) in &mut table.accounts {
             account.pass(now);
             if !offers.contains_key(name) {
-                *account = Account { seats: account.seats, leases: account.leases, ..std::mem::take(account) };
-                account.total = 0;
+                (account.total, account.taken, account.offered) = (0, 0, 0);
             }
         }
         for (name, offer) in offers {

@@ -18,3 +18,20 @@ pub enum Level {
     /// Changes the server itself.
     Exclusive,
 }
+
+impl Level {
+    /// Every level, from the weakest to the strongest.
+    pub const ALL: [Self; 5] = [Self::None, Self::Read, Self::Transaction, Self::Isolated, Self::Exclusive];
+
+    /// Its name in configuration, markers and documents.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Read => "read",
+            Self::Transaction => "transaction",
+            Self::Isolated => "isolated",
+            Self::Exclusive => "exclusive",
+        }
+    }
+}

@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub struct Resource {
     /// What kind of thing it is.
     pub kind: ResourceKind,
-    /// How many may hold some of it at once: of semaphores and databases; see [`Resource::total`] for all of them.
+    /// How many may hold some of it at once: of semaphores and databases (0 for as many as its connections allow); see [`Resource::total`] for all of them.
     pub seats: u32,
     /// The items of a pool.
     pub items: Vec<Item>,
@@ -130,6 +130,10 @@ impl Resource {
     /// Readers that a resource of readers and a writer may have at once: more than there are slots in the design's fleet.
     pub const READERS: u32 = 1 << 20;
 
+    /// Leases that a database server is taken to carry while nobody has told how many its connections allow: those of a
+    /// server with the usual 100 connections, 80 of them to be used less 8 of our own, at 5 for each lease.
+    pub const LEASES: u32 = 14;
+
     /// A mutex, or a semaphore of so many seats.
     #[must_use]
     pub fn of_seats(seats: u32) -> Self {
@@ -148,7 +152,9 @@ impl Resource {
     pub fn total(&self) -> u32 {
         match self.kind {
             ResourceKind::Mutex => 1,
-            ResourceKind::Semaphore | ResourceKind::Database => self.seats,
+            ResourceKind::Semaphore => self.seats,
+            ResourceKind::Database if self.seats == 0 => Self::LEASES,
+            ResourceKind::Database => self.seats,
             ResourceKind::Pool => u32::try_from(self.items.len()).unwrap_or(u32::MAX),
             ResourceKind::ReadersWriter => Self::READERS,
         }

@@ -1,0 +1,45 @@
+//! How the servers behind the databases are, as the core is told: while one is down, nobody is granted a seat of it, and what
+//! fails meanwhile is not the tests' fault.
+
+use super::Databases;
+use crate::driver::DriverHandle;
+use regatta_core::{Command, Health};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// How often the engines are asked: they notice a server that is gone by themselves.
+const EVERY: Duration = Duration::from_millis(250);
+
+/// Takes back what was handed out under leases that have ended, and tells the core how the servers are; until the coordinator
+/// ends.
+pub(crate) async fn attend(
+    databases: Databases,
+    driver: DriverHandle,
+    mut ended: mpsc::Receiver<regatta_domain::Token>,
+) {
+    let mut told: BTreeMap<Arc<str>, Health> = BTreeMap::new();
+    let mut tick = tokio::time::interval(EVERY);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            token = ended.recv() => match token {
+                Some(token) => databases.end(token).await,
+                None => return,
+            },
+            _ = tick.tick() => {
+                for (resource, status) in databases.status().await {
+                    let health = if status.health == regatta_databases::Health::Up { Health::Well } else { Health::Ill };
+                    if told.insert(Arc::clone(&resource), health).unwrap_or_default() != health {
+                        tracing::warn!(%resource, health = ?status.health, "a database server has changed its state");
+                        let examined = Command::Examined { resource, item: None, health };
+                        if driver.command(examined).await.is_err() {
+                            return;
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! What workers are told of databases, and people through them.
+
+use super::Answer;
+use super::claims::Claim;
+use regatta_databases::{Fate, Released};
+use regatta_domain::database::{Observation, PlannedDatabase};
+use regatta_domain::evidence::Evidence;
+use regatta_domain::{Level, RunId};
+use regatta_wire::limits::{NOTE_BYTES, NOTES_PER_OBSERVATION};
+use regatta_wire::verdict::Closed as _;
+use regatta_wire::{Failure, v1};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Statements that are told of one test.
+const STATEMENTS: usize = 5;
+
+pub(super) fn level(level: i32) -> Result<Level, Failure> {
+    Ok(Level::field("level", level)?)
+}
+
+pub(super) fn handed(variables: Vec<(String, String)>) -> v1::AcquireResponse {
+    respond(v1::acquire_response::Answer::Databases(v1::HandedOut { variables: self::variables(variables) }))
+}
+
+pub(super) fn answer(answer: Answer, again: Duration) -> v1::AcquireResponse {
+    use v1::acquire_response::Answer as Told;
+    respond(match answer {
+        Answer::Handed(variables) => return handed(variables),
+        Answer::Build { order, resource, variables } => {
+            Told::Build(v1::BuildOrder { order, resource: resource.to_string(), variables: self::variables(variables) })
+        }
+        Answer::Later(reason) => {
+            let after_ms = u32::try_from(again.as_millis()).unwrap_or(u32::MAX);
+            Told::Later(v1::Later { after_ms, reason })
+        }
+        Answer::Never(error) => Told::Error((&error).into()),
+    })
+}
+
+fn respond(answer: v1::acquire_response::Answer) -> v1::AcquireResponse {
+    v1::AcquireResponse { answer: Some(answer) }
+}
+
+fn variables(variables: Vec<(String, String)>) -> Vec<v1::Variable> {
+    variables.into_iter().map(|(name, value)| v1::Variable { name, value }).collect()
+}
+
+/// The variable that holds the URL of one of several databases.
+pub(super) fn url_variable(resource: &str) -> String {
+    let word = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
+    format!("REGATTA_DATABASE_{}_URL", resource.chars().map(word).collect::<String>())
+}
+
+/// What the sessions of an attempt are called in the server's own views and logs.
+pub(super) fn application(run: RunId, claim: Claim) -> String {
+    let run = run.to_string();
+    let test = claim.test.map_or_else(|| "shard".to_owned(), |test| test.to_string());
+    format!("regatta:{}:{}:{test}:{}", &run[..8.min(run.len())], claim.token, claim.attempt)
+}
+
+pub(super) fn failed_build(planned: &PlannedDatabase, log: &str) -> String {
+    let command = planned.build.join(" ");
+    let command = if command.is_empty() { "an empty template".to_owned() } else { format!("`{command}`") };
+    format!("the template of the database `{}` could not be built by {command}:\n{}", planned.resource, log.trim_end())
+}
+
+/// What is told of databases that nobody knows of any more.
+pub(super) fn lost() -> v1::Observation {
+    let notes = vec!["the coordinator that had handed out its databases is gone, and they with it".into()];
+    let level = Level::None;
+    (&Observation { leased: level, seen: level, denied: false, lost: true, evidence: 0, notes }).into()
+}
+
+/// What an attempt did, all its databases together.
+pub(super) fn observation(leased: Level, released: &[(Arc<str>, Option<Released>)]) -> Observation {
+    let mut all = Observation { leased, seen: Level::None, denied: false, lost: false, evidence: 0, notes: Vec::new() };
+    let several = released.len() > 1;
+    for (resource, released) in released {
+        let Some(released) = released else {
+            all.lost = true;
+            continue;
+        };
+        all.seen = all.seen.max(released.level);
+        all.denied |= released.denied;
+        all.lost |= released.fate == Fate::Lost;
+        all.evidence = together(all.evidence, &released.evidence);
+        let of = if several { format!("{resource}: ") } else { String::new() };
+        all.notes.extend(notes(released).map(|note| bounded(format!("{of}{note}"))));
+    }
+    all.notes.truncate(NOTES_PER_OBSERVATION);
+    all
+}
+
+/// Facts of all; sources that all had.
+fn together(code: u64, evidence: &Evidence) -> u64 {
+    const FACTS: u64 = u32::MAX as u64;
+    let more = evidence.code();
+    if code == 0 { more } else { (code & more & !FACTS) | ((code | more) & FACTS) }
+}
+
+/// What people want to know: what it did beyond its level and by which statements, and what it left behind.
+fn notes(released: &Released) -> impl Iterator<Item = String> + '_ {
+    let exceeds = released.level > released.declared;
+    let why = exceeds.then(|| {
+        let (seen, declared) = (released.level.name(), released.declared.name());
+        format!("leased as {declared}, did what belongs to {seen}: {}", released.evidence.because())
+    });
+    let statements =
+        released.statements.iter().filter(move |_| exceeds).take(STATEMENTS).map(|text| format!("by: {text}"));
+    let leaks = released.leaks.iter().map(|leak| format!("left behind: {leak}"));
+    why.into_iter().chain(statements).chain(leaks)
+}
+
+fn bounded(mut note: String) -> Arc<str> {
+    if note.len() > NOTE_BYTES {
+        let mut end = NOTE_BYTES - 3;
+        while !note.is_char_boundary(end) {
+            end -= 1;
+        }
+        note.truncate(end);
+        note.push_str("...");
+    }
+    note.into()
+}
