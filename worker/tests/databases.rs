@@ -205,3 +205,224 @@ async fn a_shard_has_one_for_all_and_its_last_test_is_told_what_was_seen() {
     let calls = stage.databases.check();
     assert_eq!(calls, ["acquire fake://shard LEVEL_ISOLATED", "release fake://shard"], "the strongest of its tests");
 }
+
+fn write(directory: &Path, name: &str, text: &str) {
+    let path = directory.join(name);
+    std::fs::create_dir_all(path.parent().expect("it is below the directory")).expect("it can be made");
+    std::fs::write(path, text).expect("it can be written");
+}
+
+const CRATE: &str = "fn use_it(expected: &str) {
+    let url = std::env::var(\"DATABASE_URL\").unwrap_or_default();
+    assert!(url.starts_with(expected), \"{url:?}\");
+    assert!(std::env::var(\"REGATTA_NAMESPACE\").unwrap().len() <= 20);
+}
+#[test] fn one() { use_it(\"fake://\") }
+#[test] fn two() { use_it(\"fake://\") }
+#[test] fn dies() { use_it(\"fake://\"); std::process::abort() }
+#[test] fn without() { assert_eq!(std::env::var(\"DATABASE_URL\").is_ok(), std::env::var(\"SHARES\").is_ok()) }
+/// ```
+/// assert!(std::env::var(\"DATABASE_URL\").unwrap().starts_with(\"fake://\"));
+/// ```
+pub fn documented() {}
+";
+
+/// What a crate's tests come to, with `without` of no level.
+async fn rust(root: &Path, isolation: &str, per: Per) -> (Stage, Told, Told) {
+    write(root, "Cargo.toml", "[package]\nname = \"uses\"\nedition = \"2021\"\n[workspace]\n");
+    write(root, "src/lib.rs", CRATE);
+    let settings = format!(r#"{{"isolation": "{isolation}"}}"#);
+    // Where all tests of a process share a database, one that uses none cannot be kept from knowing it.
+    let shares = per == Per::Shard && isolation == "binary";
+    let env: &[(&str, &str)] = if shares { &[("SHARES", "1")] } else { &[] };
+    let planned = vec![database(per, &[])];
+    let stage = Stage::try_open_with(planned, 1, RunnerKind::Rust, root, &settings, env).await;
+    let mut stage = stage.expect("the settings make sense");
+    let found = stage.discover().await;
+    assert!(found.errors.is_empty(), "{found:#?}");
+    stage.level = Level::Transaction;
+    let mut file = stage.file(&found.files[0], Some(&["one", "without", "dies", "two"]));
+    file.remembered = 0;
+    file.tests.as_mut().expect("tests")[1].level = Level::None;
+    let told = stage.work(Work::Files(vec![file]), |_| None).await;
+    let doc = stage.list_and_run(&found.files[1]).await;
+    (stage, told, doc)
+}
+
+#[tokio::test]
+async fn tests_of_a_crate_have_databases_of_their_own_however_they_are_isolated() {
+    for isolation in ["process", "binary"] {
+        let root = tempfile::tempdir().expect("a directory");
+        let (stage, told, doc) = rust(root.path(), isolation, Per::Test).await;
+        told.check("one", Outcome::Passed, "");
+        told.check("two", Outcome::Passed, "");
+        told.check("without", Outcome::Passed, "");
+        assert_eq!(told.of("dies").outcome, Outcome::Crashed);
+        assert_eq!(notes(&told, "dies"), [format!("seen at {}", url(Some(2), 1))]);
+        assert!(told.of("without").observation.is_none());
+        assert_eq!(doc.finished.len(), 1, "{doc:#?}");
+        assert_eq!(doc.finished[0].1.outcome, Outcome::Passed, "{doc:#?}");
+        assert_eq!(stage.databases.check().len(), 8, "three tests and a doc test");
+    }
+}
+
+#[tokio::test]
+async fn tests_of_a_crate_share_one_where_a_shard_has_one() {
+    for isolation in ["process", "binary"] {
+        let root = tempfile::tempdir().expect("a directory");
+        let (stage, told, doc) = rust(root.path(), isolation, Per::Shard).await;
+        for name in ["one", "two", "without"] {
+            told.check(name, Outcome::Passed, "");
+        }
+        assert_eq!(told.of("dies").outcome, Outcome::Crashed);
+        let all = told.finished.iter().chain(&doc.finished);
+        let told_of: Vec<&str> =
+            all.filter(|(_, finished)| finished.observation.is_some()).map(|(name, _)| name.as_str()).collect();
+        assert_eq!(told_of.len(), 2, "the last of each shard: {told_of:?}");
+        assert_eq!(told_of[0], "two");
+        let calls = stage.databases.check();
+        assert_eq!(calls.len(), 4, "one for each shard: {calls:#?}");
+    }
+}
+
+const CONFTEST: &str = "import os, pytest
+IMPORTED = os.environ.get('DATABASE_URL')
+def log(text):
+    with open(os.environ['LOG'], 'a') as file: file.write(text + '\\n')
+@pytest.fixture(scope='session', autouse=True)
+def session():
+    log('session up %s' % os.environ.get('DATABASE_URL'))
+    yield
+    log('session down %s' % os.environ.get('DATABASE_URL'))
+@pytest.fixture
+def used():
+    url = os.environ['DATABASE_URL']
+    log('begin ' + url)
+    yield url
+    assert os.environ['DATABASE_URL'] == url
+    log('end ' + url)
+";
+
+const TESTS: &str = "import conftest, os, signal
+def test_one(used): assert used.startswith('fake://')
+def test_two(used): assert used.startswith('fake://')
+def test_none(): assert os.environ.get('DATABASE_URL') == os.environ.get('OUTSIDE')
+def test_dies(): os.kill(os.getpid(), signal.SIGKILL)
+def test_three(used): assert used.startswith('fake://')
+def test_imported(used): assert conftest.IMPORTED == used
+def test_namespace():
+    assert os.environ['REGATTA_NAMESPACE'][0].isalpha() and len(os.environ['REGATTA_NAMESPACE']) <= 20
+";
+
+async fn pytest(slots: u16, root: &Path, per: Per) -> Stage {
+    write(root, "conftest.py", CONFTEST);
+    write(root, "test_it.py", TESTS);
+    let settings = format!("{{\"python\": {:?}}}", stage::python("pytest-9").to_str().expect("text"));
+    let log = root.join("log");
+    let env = [("LOG", log.to_str().expect("text"))];
+    let stage = Stage::try_open_with(vec![database(per, &[])], slots, RunnerKind::Pytest, root, &settings, &env).await;
+    let mut stage = stage.expect("the settings make sense");
+    stage.level = Level::Isolated;
+    stage.databases.book().log = Some(log);
+    stage
+}
+
+/// Runs these tests, those in `none` without databases.
+async fn run_levels(stage: &mut Stage, names: &[&str], none: &[&str]) -> Told {
+    let file = ListedFile { path: "test_it.py".into(), key: FileKey::default(), locator: "".into() };
+    let mut file = stage.file(&file, Some(names));
+    file.remembered = 0;
+    for test in file.tests.as_mut().expect("tests").iter_mut().filter(|test| none.contains(&&*test.name)) {
+        test.level = Level::None;
+    }
+    let told = stage.work(Work::Files(vec![file]), |_| None).await;
+    assert!(told.errors.is_empty(), "{told:#?}");
+    told
+}
+
+#[tokio::test]
+async fn a_pytest_host_has_the_variables_of_each_test_for_as_long_as_the_test_lasts() {
+    for slots in [1, 2] {
+        let root = tempfile::tempdir().expect("a directory");
+        let mut stage = pytest(slots, root.path(), Per::Test).await;
+        let names = ["test_one", "test_none", "test_two", "test_dies", "test_three", "test_namespace"];
+        let told = run_levels(&mut stage, &names, &["test_none", "test_namespace"]).await;
+        for name in names.iter().filter(|name| **name != "test_dies") {
+            told.check(name, Outcome::Passed, "");
+        }
+        assert_eq!(told.of("test_dies").outcome, Outcome::Crashed);
+        assert_eq!(notes(&told, "test_dies"), [format!("seen at {}", url(Some(3), 1))]);
+        assert_eq!(stage.databases.check().len(), 8);
+        // The same host serves the next shard.
+        let told = run_levels(&mut stage, &["test_one", "test_none"], &["test_none"]).await;
+        assert!(told.finished.iter().all(|(_, finished)| finished.outcome == Outcome::Passed), "{told:#?}");
+        let log = std::fs::read_to_string(root.path().join("log")).expect("a log");
+        assert_eq!(log.matches("session up").count(), 2, "one host died: {log}");
+        stage.databases.check();
+    }
+}
+
+#[tokio::test]
+async fn a_pytest_host_that_shares_databases_is_started_with_them_and_ends_before_they_go_back() {
+    for slots in [1, 2] {
+        let root = tempfile::tempdir().expect("a directory");
+        let mut stage = pytest(slots, root.path(), Per::Shard).await;
+        // A host that was there before knows nothing of them.
+        run_levels(&mut stage, &["test_none"], &["test_none"]).await;
+        let databases = std::sync::Arc::clone(&stage.databases);
+        databases.book().ends_with = Some("session down fake://shard".to_owned());
+        let names = ["test_one", "test_imported", "test_two"];
+        let told = run_levels(&mut stage, &names, &[]).await;
+        for name in names {
+            told.check(name, Outcome::Passed, "");
+        }
+        assert_eq!(notes(&told, "test_two"), ["seen at fake://shard"]);
+        assert_eq!(stage.databases.check(), ["acquire fake://shard LEVEL_ISOLATED", "release fake://shard"]);
+        databases.book().ends_with = None;
+        // And the next host nothing any more.
+        run_levels(&mut stage, &["test_none"], &["test_none"]).await;
+        let log = std::fs::read_to_string(root.path().join("log")).expect("a log");
+        let sessions: Vec<&str> = log.lines().filter(|line| line.starts_with("session")).collect();
+        let (none, shard) = ("None", "fake://shard");
+        let wanted = [("up", none), ("down", none), ("up", shard), ("down", shard), ("up", none)];
+        assert_eq!(sessions, wanted.map(|(what, url)| format!("session {what} {url}")), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn a_stronger_level_that_shows_later_takes_the_databases_anew() {
+    let root = tempfile::tempdir().expect("a directory");
+    for slots in [1, 2] {
+        let mut stage = pytest(slots, root.path(), Per::Shard).await;
+        let file = ListedFile { path: "test_it.py".into(), key: FileKey::default(), locator: "".into() };
+        write(root.path(), "test_other.py", "def test_other(used): pass\n");
+        let other = ListedFile { path: "test_other.py".into(), ..file.clone() };
+        stage.level = Level::Read;
+        let mut first = stage.file(&file, Some(&["test_one"]));
+        first.remembered = 0;
+        first.tests.as_mut().expect("tests")[0].test = TestIx(7);
+        // The answer to its listing says more.
+        let mut listed = stage.file(&other, None);
+        listed.file = regatta_domain::FileIx(1);
+        stage.level = Level::Isolated;
+        let told = stage.work(Work::Files(vec![first, listed]), |_| None).await;
+        assert!(told.errors.is_empty(), "{told:#?}");
+        assert_eq!(told.finished.len(), 2, "{told:#?}");
+        let calls = stage.databases.check();
+        assert_eq!(calls.first().map(String::as_str), Some("acquire fake://shard LEVEL_READ"));
+        assert_eq!(calls[calls.len() - 2..], ["acquire fake://shard LEVEL_ISOLATED", "release fake://shard"]);
+    }
+}
+
+#[tokio::test]
+async fn no_more_than_one_test_ahead_of_a_host_has_databases() {
+    let root = tempfile::tempdir().expect("a directory");
+    let mut stage = pytest(1, root.path(), Per::Test).await;
+    let tests: String = (0..40).map(|at| format!("def test_{at}(used): pass\n")).collect();
+    write(root.path(), "test_it.py", &tests);
+    let names: Vec<String> = (0..40).map(|at| format!("test_{at}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let told = run_levels(&mut stage, &names, &[]).await;
+    assert_eq!(told.finished.len(), 40);
+    assert_eq!(stage.databases.check().len(), 80);
+}

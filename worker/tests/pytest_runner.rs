@@ -10,7 +10,7 @@ use regatta_domain::result::RunErrorKind;
 use regatta_domain::{FileIx, FileKey, Level, Micros, Nuance, Outcome, RunnerKind, TestIx, Token};
 use regatta_wire::listing::digest;
 use regatta_worker::runner::{Control, FileWork, Sink, Tell, TestWork, Work};
-use stage::{Stage, Told, fixture};
+use stage::{Stage, Told, fixture, python};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,14 +18,6 @@ use tokio::sync::mpsc;
 
 /// The pytests that `tests/run` installs: the newest, the one before, the oldest that will do.
 const PYTESTS: [&str; 3] = ["pytest-9", "pytest-8", "pytest-7"];
-
-fn python(pytest: &str) -> PathBuf {
-    let environments = std::env::var_os("REGATTA_TEST_VENVS")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/.cache/venv"), PathBuf::from);
-    let python = environments.join(pytest).join("bin/python");
-    assert!(python.exists(), "no Python with pytest at {}: `tests/run` installs it", python.display());
-    python
-}
 
 async fn open_among(slots: u16, pytest: &str, root: &Path, settings: &str, env: &[(&str, &str)]) -> Stage {
     let settings = format!("{{\"python\": {:?}{settings}}}", python(pytest).to_str().expect("text"));

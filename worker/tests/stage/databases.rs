@@ -38,6 +38,8 @@ pub(crate) struct Book {
     pub(crate) built: Vec<Option<String>>,
     /// A file in which tests write `begin URL` and `end URL`: nothing may have been begun and not ended when it is released.
     pub(crate) log: Option<PathBuf>,
+    /// What that file ends with when the shard's databases are given back.
+    pub(crate) ends_with: Option<String>,
     /// Acquisitions of these tests are not answered until they are taken out.
     pub(crate) withheld: Vec<u32>,
 }
@@ -130,9 +132,11 @@ impl Provider for Fake {
             let text = std::fs::read_to_string(log).unwrap_or_default();
             let count = |what: &str| text.lines().filter(|line| *line == format!("{what} {url}")).count();
             assert_eq!(count("begin"), count("end"), "nothing uses {url} any more: {text}");
+            let last = book.ends_with.as_deref();
+            assert!(last.is_none_or(|last| text.trim_end().ends_with(last)), "everything is torn down: {text}");
         }
         let notes = vec![format!("seen at {url}")];
-        let observation = Observation { leased: 3, seen: 2, denied: false, evidence: 7, notes };
+        let observation = Observation { leased: 3, seen: 2, evidence: 7, notes, ..Observation::default() };
         Ok(ReleaseResponse { observation: Some(observation) })
     }
 

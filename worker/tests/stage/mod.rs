@@ -76,6 +76,16 @@ pub(crate) fn fixture(name: &str) -> PathBuf {
     suites.join(name).canonicalize().expect("the fixture is there")
 }
 
+/// The interpreter of an environment that `tests/run` installs.
+#[allow(dead_code, reason = "only suites of pytest need one")]
+pub(crate) fn python(pytest: &str) -> PathBuf {
+    let environments = std::env::var_os("REGATTA_TEST_VENVS")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/.cache/venv"), PathBuf::from);
+    let python = environments.join(pytest).join("bin/python");
+    assert!(python.exists(), "no Python with pytest at {}: `tests/run` installs it", python.display());
+    python
+}
+
 impl Stage {
     /// A runner for the suite in `root` with these settings; the error is that of opening it.
     pub(crate) async fn try_open(
@@ -230,7 +240,8 @@ impl Told {
                     1,
                     "it was started once"
                 );
-                self.finished.push((names[finished.test.at()].to_string(), finished));
+                let name = names.get(finished.test.at()).map_or_else(|| "elsewhere".to_owned(), ToString::to_string);
+                self.finished.push((name, finished));
             }
             Tell::GaveBack(tests) => self.gave_back.push(tests),
             Tell::Error { error, .. } => self.errors.push(error),

@@ -5,9 +5,9 @@ use super::{Attempts, Claim, Open, Prepared, Shared, Urge};
 use crate::cleanup;
 use crate::databases;
 use crate::runner::{Finished, Tell, TestWork};
-use regatta_domain::Level;
 use regatta_domain::database::Observation;
 use regatta_wire::limits::{NOTE_BYTES, NOTES_PER_OBSERVATION};
+use regatta_wire::v1;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ impl Attempts {
     /// An attempt has ended, everything that it started is gone, and this is its (last) result. `more`: other tests that use
     /// the shard's databases are still to come.
     pub(in crate::runner) async fn end(&self, prepared: Prepared, finished: Finished, more: bool) {
-        let Prepared { number, shares } = prepared;
+        let (number, shares) = (prepared.number, prepared.sharing.contains(&finished.test));
         let (open, has_registry, claim) = self.close_attempt(number, true);
         if !has_registry && claim.is_none() {
             return self.tell(finished, shares, more).await;
@@ -54,6 +54,10 @@ impl Attempts {
 
     /// As [`Attempts::end`], where one process ran several tests: these are their results.
     pub(in crate::runner) async fn end_all(&self, prepared: Prepared, mut results: Vec<Finished>, more: bool) {
+        // What is seen of shared databases is told of a test that uses them.
+        if let Some(at) = results.iter().rposition(|finished| prepared.sharing.contains(&finished.test)) {
+            results[at..].rotate_left(1);
+        }
         let Some(last) = results.pop() else { return self.over(&prepared) };
         for finished in results {
             self.0.sink.tell(Tell::Finished(finished)).await;
@@ -185,7 +189,7 @@ impl Attempts {
         // What was killed has no result; what it asked to be done is done all the same.
         let open: Vec<u64> = self.state().open.keys().copied().collect();
         for number in open {
-            self.over(&Prepared { number, shares: false });
+            self.over(&Prepared { number, sharing: Vec::new() });
         }
         self.all_tasks().await;
         {
@@ -223,8 +227,8 @@ fn with_notes(seen: Option<Observation>, notes: Vec<String>) -> Option<Observati
     if seen.is_none() && notes.is_empty() {
         return None;
     }
-    let nothing = Observation { leased: Level::None, seen: Level::None, denied: false, evidence: 0, notes: Vec::new() };
-    let mut seen = seen.unwrap_or(nothing);
+    let nothing = || Observation::try_from(v1::Observation::default()).expect("to have seen nothing is an observation");
+    let mut seen = seen.unwrap_or_else(nothing);
     seen.notes.truncate(NOTES_PER_OBSERVATION.saturating_sub(notes.len()));
     seen.notes.extend(notes.iter().map(|note| Arc::from(clip(note))));
     seen.notes.truncate(NOTES_PER_OBSERVATION);

@@ -81,8 +81,8 @@ struct Open {
 pub(super) struct Prepared {
     /// Its number in the shard, from 1.
     pub(super) number: u64,
-    /// Some of its tests use the databases of the shard.
-    pub(super) shares: bool,
+    /// Those of its tests that use the databases of the shard.
+    pub(super) sharing: Vec<TestIx>,
 }
 
 impl Attempts {
@@ -226,19 +226,20 @@ impl Attempts {
         let mut state = self.state();
         state.number += 1;
         let number = state.number;
-        let shares = tests.iter().any(|test| state.ledger.is_shared(test));
+        let sharing: Vec<TestIx> =
+            tests.iter().filter(|test| state.ledger.is_shared(test)).map(|test| test.test).collect();
         let own = tests.iter().find(|test| state.ledger.is_own(test)).map(|test| test.test);
         let mut variables = Vec::new();
         let mut told =
             |handed: Option<Variables>| variables.extend(handed.iter().flat_map(|told| told.iter().cloned()));
-        if shares {
+        if !sharing.is_empty() {
             told(state.ledger.variables(None));
         }
         if own.is_some() {
             told(state.ledger.variables(own));
         }
         state.open.insert(number, Open { own, variables });
-        Prepared { number, shares }
+        Prepared { number, sharing }
     }
 
     /// What an attempt is told beside what is the same for all of a slot.

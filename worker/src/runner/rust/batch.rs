@@ -18,7 +18,7 @@ use crate::runner::clock::now;
 use crate::runner::reason::one_line;
 use crate::runner::{FileWork, Finished, Sink, Tell, TestWork};
 use regatta_domain::result::{RunError, RunErrorKind};
-use regatta_domain::{Outcome, Time};
+use regatta_domain::{Outcome, TestIx, Time};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,6 +80,7 @@ impl Rust {
         agenda.until_ready(&batch.tests[0]).await?;
         let attempts = agenda.attempts().clone();
         let prepared = attempts.prepare(&batch.tests);
+        batch.sharing.clone_from(&prepared.sharing);
         let mut command = self.batch_command(locator, &batch.tests);
         command.env.extend(attempts.variables(&prepared));
         let spawned = agenda.attend(self.place.spawner.spawn(&command, Streams::Apart)).await?;
@@ -176,7 +177,11 @@ struct Batch<'a> {
     since: (Instant, Time),
     /// All its tests were said to have ended.
     over: bool,
-    /// The result that is told when the process has ended: the last, where every test has one.
+    /// Those that use what all tests of the shard share.
+    sharing: Vec<TestIx>,
+    /// The process died under a test.
+    died: bool,
+    /// The result that is told when the process has ended: the last of those that share, or the last of all.
     last: Option<Finished>,
 }
 
@@ -210,7 +215,20 @@ impl<'a> Batch<'a> {
         let states = vec![State::Pending; tests.len()];
         let since = (Instant::now(), now());
         let (transcript, stderr) = (Transcript::default(), Captured::default());
-        Self { sink, tests, by_name, states, transcript, stderr, running: None, since, over: false, last: None }
+        Self {
+            sink,
+            tests,
+            by_name,
+            states,
+            transcript,
+            stderr,
+            running: None,
+            since,
+            over: false,
+            sharing: Vec::new(),
+            died: false,
+            last: None,
+        }
     }
 
     /// Reads what the process prints until it has ended, and stops it when a test exceeds its limit.
@@ -317,12 +335,14 @@ impl<'a> Batch<'a> {
         self.tell(finished).await;
     }
 
-    /// Tells a result. The last of all waits for what comes after the process.
+    /// Tells a result. The last waits for what comes after the process.
     async fn tell(&mut self, finished: Finished) {
-        if self.states.iter().all(|state| *state == State::Told) {
-            self.last = Some(finished);
-        } else {
-            self.sink.tell(Tell::Finished(finished)).await;
+        // The one that is blamed comes last, even where others were not begun.
+        let ended = || self.died || self.states.iter().all(|state| *state == State::Told);
+        let waits = if self.sharing.is_empty() { ended() } else { self.sharing.contains(&finished.test) };
+        let told = if waits { self.last.replace(finished) } else { Some(finished) };
+        if let Some(told) = told {
+            self.sink.tell(Tell::Finished(told)).await;
         }
     }
 
@@ -344,6 +364,7 @@ impl<'a> Batch<'a> {
         let whole = self.over && matches!(ended.exit.map(|exit| exit.ending), Some(Ending::Exited(0 | 101)));
         let blamed = if whole { None } else { self.running };
         if let Some(at) = blamed {
+            self.died = true;
             let finished = self.blame(at, &ended, stderr);
             self.states[at] = State::Told;
             self.tell(finished).await;
