@@ -3,4 +3,5 @@
 //! It knows nothing of scheduling: whoever leases decides who may ask; here a lease of a database begins, is watched, and
 //! ends verified.
 
+pub mod audit;
 pub mod watch;

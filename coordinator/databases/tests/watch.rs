@@ -5,6 +5,7 @@ mod scripts;
 #[path = "watch/server.rs"]
 mod server;
 
+use regatta_databases::audit::Picture;
 use regatta_databases::watch::{Kind, Seen, Watch, names};
 use regatta_domain::{Confidence, Fact, Level};
 use scripts::{SCRIPTS, Script, TEMPLATE};
@@ -400,4 +401,81 @@ async fn everything_a_lease_leaves_behind_is_found() {
     assert!(words.contains(&"the prepared transaction chief_gid".to_owned()), "{words:?}");
     session.close().await;
     other.close().await;
+}
+
+/// The audit of a database, by name.
+async fn audited(server: &Server, database: &str) -> Picture {
+    let session = server.connect(database).await;
+    let picture = Picture::of(&session.client).await.expect("a picture can be taken");
+    session.close().await;
+    picture
+}
+
+#[tokio::test]
+async fn what_is_judged_clean_is_clean_to_the_last_row() {
+    let (server, admin) = prepared(&[]).await;
+    let watch = Watch::start(server.config("postgres"), false).await.expect("the server can be watched");
+    let template = audited(&server, "seeded").await;
+    for (number, script) in SCRIPTS.iter().filter(|script| script.level < Level::Exclusive).enumerate() {
+        let own = format!("own_{number}");
+        let database = cloned(&admin.client, &own).await;
+        let mark = watch.mark(database).await.expect("a database can be marked");
+        play(&server, "lessee", script, &own).await;
+        left(&admin.client, &own).await;
+        let seen = watch.since(&mark).await.expect("a database can be judged");
+        if seen.evidence.level() < Level::Isolated {
+            if seen.sequences_moved {
+                let session = server.connect(&own).await;
+                run(&session.client, SET_BACK).await;
+                session.close().await;
+            }
+            let differences = template.differences(&audited(&server, &own).await);
+            assert_eq!(differences, [], "{}, which {}", script.name, seen.evidence);
+        }
+        left(&admin.client, &own).await;
+        run(&admin.client, &format!("DROP DATABASE {own}")).await;
+        watch.forget(database);
+    }
+}
+
+const SET_BACK: &str =
+    "SELECT setval('accounts_id_seq', 20), setval('ledger_id_seq', 100), setval('tickets', 1, false)";
+
+#[tokio::test]
+async fn an_audit_finds_whatever_was_changed() {
+    const CHANGES: [(&str, &str); 16] = [
+        ("UPDATE accounts SET balance = 77 WHERE id = 7", "the content of public.accounts was 20 rows"),
+        ("INSERT INTO cache VALUES ('k', 'v')", "the content of public.cache was 0 rows"),
+        ("INSERT INTO parts VALUES (5, 'x')", "the content of public.parts_1 was 0 rows"),
+        ("SELECT nextval('tickets')", "the position of sequence public.tickets was 1 (not called) and is 1"),
+        ("ALTER SEQUENCE tickets INCREMENT 5", "sequence public.tickets was "),
+        ("ALTER TABLE accounts ADD COLUMN extra int", "column public.accounts.extra was added"),
+        ("DROP TABLE lock_events", "relation public.lock_events is gone"),
+        ("CREATE INDEX extra ON ledger (note)", "index public.extra was added"),
+        (
+            "CREATE OR REPLACE FUNCTION guarded(k int) RETURNS int LANGUAGE sql AS 'SELECT k'",
+            "function public.guarded(integer) was ",
+        ),
+        ("CREATE TYPE mood AS ENUM ('so')", "label so was added"),
+        ("ALTER TABLE accounts DISABLE TRIGGER USER; CREATE SCHEMA s", "schema s was added"),
+        ("CREATE POLICY p ON accounts USING (true)", "policy p on public.accounts was added"),
+        ("COMMENT ON TABLE accounts IS 'x'", "comment on table public.accounts was added"),
+        ("SELECT lo_put(4711, 0, 'other')", "the content of the large objects was "),
+        ("ALTER DATABASE own SET work_mem = '8MB'", "settings of the database was added"),
+        ("GRANT SELECT ON accounts TO public", "relation public.accounts was "),
+    ];
+    let (server, admin) = prepared(&[]).await;
+    let template = audited(&server, "seeded").await;
+    for (sql, words) in CHANGES {
+        cloned(&admin.client, "own").await;
+        assert_eq!(template.differences(&audited(&server, "own").await), [], "a clone is equal");
+        let session = server.connect_as("lessee", "own").await;
+        run(&session.client, sql).await;
+        session.close().await;
+        let differences = template.differences(&audited(&server, "own").await);
+        let told: Vec<String> = differences.iter().map(ToString::to_string).collect();
+        assert!(told.iter().any(|told| told.starts_with(words)), "{sql}: {told:#?}");
+        left(&admin.client, "own").await;
+        run(&admin.client, "DROP DATABASE own").await;
+    }
 }

@@ -59,6 +59,8 @@ pub(super) struct Tally {
     pub(super) row_locks: u64,
     /// Records of moved sequences.
     pub(super) sequences: u64,
+    /// Those of them that do not tell their transaction.
+    pub(super) loose_sequences: u64,
     /// Committed changes of relations.
     pub(super) changes: u64,
 }
@@ -173,6 +175,13 @@ impl Ledger {
 
     fn change(&mut self, xid: u32, place: Place, what: What) {
         let Place { database, file } = place;
+        if xid == 0 {
+            if let Some(home) = self.databases.get_mut(&database) {
+                home.tally.sequences += 1;
+                home.tally.loose_sequences += 1;
+            }
+            return;
+        }
         let is_statistics = STATISTICS.contains(&file);
         let changes = !matches!(what, What::RowLock | What::TableLock) && !is_statistics;
         let open = self.open(xid);

@@ -275,7 +275,7 @@ const RECORDS: &str = "
                 ELSE left(description, 100) END,
            left(coalesce(block_ref, ''), 64), NULL::pg_lsn
     FROM stretch
-    WHERE (xid <> '0'::xid OR resource_manager = 'Transaction')
+    WHERE (xid <> '0'::xid OR resource_manager IN ('Transaction', 'Sequence'))
       AND resource_manager NOT IN ('Btree', 'Hash', 'Gin', 'Gist', 'SPGist', 'BRIN', 'CLOG', 'MultiXact', 'CommitTs')
     UNION ALL
     SELECT NULL, NULL, NULL, NULL, NULL, max(end_lsn) FROM stretch HAVING count(*) > 0";

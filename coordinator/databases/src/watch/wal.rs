@@ -8,7 +8,7 @@
 pub(super) enum Record {
     /// A transaction changed something.
     Change {
-        /// The (sub)transaction.
+        /// The (sub)transaction; 0 where a sequence is moved by a subtransaction that has no id of its own yet.
         xid: u32,
         /// Where: nothing else is known of a change without one.
         place: Place,
@@ -94,7 +94,7 @@ impl Row<'_> {
         let xid = self.xid.parse().unwrap_or(0);
         match self.manager {
             "Transaction" => self.ending(xid),
-            _ if xid == 0 => None,
+            _ if xid == 0 && self.manager != "Sequence" => None,
             "LogicalMessage" => self.description.contains("prefix \"regatta\"").then_some(Record::Ours { xid }),
             _ => {
                 let (place, what) = self.change()?;
@@ -243,6 +243,14 @@ mod tests {
         }
         assert_eq!(read("0", "Heap", "INPLACE", "off 7", blocks), None, "nobody's transaction");
         assert_eq!(read("0", "XLOG", "CHECKPOINT_ONLINE", "redo 0/1", ""), None);
+    }
+
+    #[test]
+    fn a_sequence_moves_also_in_a_subtransaction_without_an_id() {
+        let blocks = "blkref #0: rel 1663/16421/16422 fork main blk 0";
+        let place = Place { database: 16421, file: 16422 };
+        let moved = Some(Record::Change { xid: 0, place, what: What::Sequence });
+        assert_eq!(read("0", "Sequence", "LOG", "rel 1663/16421/16422", blocks), moved);
     }
 
     #[test]

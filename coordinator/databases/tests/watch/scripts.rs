@@ -270,6 +270,11 @@ pub(crate) const SCRIPTS: &[Script] = &[
     ),
     script("nextval alone", Isolated, &[("a", "SELECT nextval('tickets')")]),
     script("setval", Isolated, &[("a", "SELECT setval('tickets', 50)")]),
+    script(
+        "nextval in a savepoint",
+        Isolated,
+        &[("a", "BEGIN; SAVEPOINT s; SELECT nextval('tickets'); RELEASE s; COMMIT")],
+    ),
     script("ddl committed", Isolated, &[("a", "CREATE TABLE t (a int)")]),
     script("schema made and dropped", Isolated, &[("a", "CREATE SCHEMA s"), ("a", "DROP SCHEMA s")]),
     script(
