@@ -245,7 +245,9 @@ async fn rust(root: &Path, isolation: &str, per: Per) -> (Stage, Told, Told) {
     file.remembered = 0;
     file.tests.as_mut().expect("tests")[1].level = Level::None;
     let told = stage.work(Work::Files(vec![file]), |_| None).await;
+    let calls = stage.databases.begin_anew();
     let doc = stage.list_and_run(&found.files[1]).await;
+    stage.databases.book().calls.splice(..0, calls);
     (stage, told, doc)
 }
 
@@ -354,6 +356,7 @@ async fn a_pytest_host_has_the_variables_of_each_test_for_as_long_as_the_test_la
         assert_eq!(notes(&told, "test_dies"), [format!("seen at {}", url(Some(3), 1))]);
         assert_eq!(stage.databases.check().len(), 8);
         // The same host serves the next shard.
+        stage.databases.begin_anew();
         let told = run_levels(&mut stage, &["test_one", "test_none"], &["test_none"]).await;
         assert!(told.finished.iter().all(|(_, finished)| finished.outcome == Outcome::Passed), "{told:#?}");
         let log = std::fs::read_to_string(root.path().join("log")).expect("a log");
@@ -425,4 +428,25 @@ async fn no_more_than_one_test_ahead_of_a_host_has_databases() {
     let told = run_levels(&mut stage, &names, &[]).await;
     assert_eq!(told.finished.len(), 40);
     assert_eq!(stage.databases.check().len(), 80);
+}
+
+#[tokio::test]
+async fn what_a_vanished_test_was_handed_does_not_keep_others_waiting() {
+    let root = tempfile::tempdir().expect("a directory");
+    let (mut stage, ..) = rust(root.path(), "process", Per::Test).await;
+    let found = stage.discover().await;
+    let mut changed = found.files[0].clone();
+    changed.key = FileKey([7; 16]);
+    changed.locator = changed.locator.replace("\"size\":", "\"size\":1").into();
+    let mut file = stage.file(&changed, Some(&["gone", "gone too"]));
+    file.file = regatta_domain::FileIx(3);
+    // The tests of the crate are numbered from 0, as they were before, and under another lease.
+    for (test, number) in file.tests.as_mut().expect("tests").iter_mut().zip(50..) {
+        test.test = TestIx(number);
+    }
+    stage.databases.begin_anew();
+    let told = stage.work(Work::Files(vec![file]), |_| None).await;
+    assert_eq!(told.finished.len(), 4, "{told:#?}");
+    let calls = stage.databases.check();
+    assert_eq!(calls.len(), 12, "two that vanished and four that are there: {calls:#?}");
 }

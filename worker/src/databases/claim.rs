@@ -12,7 +12,7 @@ pub(crate) struct Claim {
     pub(crate) token: Token,
     /// The test; `None` for the whole shard.
     pub(crate) test: Option<TestIx>,
-    /// Which attempt; 0 for the whole shard.
+    /// Which attempt; for the whole shard, how often it has asked before.
     pub(crate) attempt: u16,
     /// What is going to be done with them.
     pub(crate) level: Level,

@@ -24,6 +24,8 @@ pub(crate) struct Fake {
 pub(crate) struct Book {
     /// What is handed out: the number of the attempt, by test.
     taken: BTreeMap<Option<u32>, u32>,
+    /// What was given back, which nobody gets again.
+    given: BTreeSet<(Option<u32>, u32)>,
     /// Calls of which no answer arrived: something may have been handed out.
     unsure: BTreeSet<Option<u32>>,
     /// The most that were handed out at once.
@@ -71,6 +73,14 @@ impl Fake {
         self.book.lock().expect("nobody panics with the book in hand")
     }
 
+    /// Another lease: nothing is known of what was before.
+    pub(crate) fn begin_anew(&self) -> Vec<String> {
+        let calls = self.check();
+        let mut book = self.book();
+        *book = Book { log: book.log.take(), ends_with: book.ends_with.take(), ..Book::default() };
+        calls
+    }
+
     /// Lets go of what was withheld.
     pub(crate) fn let_go(&self) {
         self.book().withheld.clear();
@@ -109,6 +119,8 @@ impl Provider for Fake {
         }
         book.calls.push(format!("acquire {url} {}", request.level().as_str_name()));
         book.unsure.remove(&request.test);
+        let gone = book.given.contains(&(request.test, request.attempt));
+        assert!(!gone, "what was given back is gone: {book:#?}");
         let twice = book.taken.insert(request.test, request.attempt);
         assert_eq!(twice, None, "it is handed out once: {book:#?}");
         book.most = book.most.max(book.taken.len());
@@ -128,6 +140,7 @@ impl Provider for Fake {
             return Ok(ReleaseResponse { observation: None });
         }
         assert_eq!(book.taken.remove(&request.test), Some(request.attempt), "it is given back once: {book:#?}");
+        book.given.insert((request.test, request.attempt));
         if let Some(log) = &book.log {
             let text = std::fs::read_to_string(log).unwrap_or_default();
             let count = |what: &str| text.lines().filter(|line| *line == format!("{what} {url}")).count();

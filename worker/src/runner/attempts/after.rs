@@ -192,15 +192,7 @@ impl Attempts {
             self.over(&Prepared { number, sharing: Vec::new() });
         }
         self.all_tasks().await;
-        {
-            let mut state = self.state();
-            for claim in state.ledger.take_all() {
-                let of = self.clone();
-                state.spawn(async move {
-                    of.give_back(claim).await;
-                });
-            }
-        }
+        self.forget_but(|_| false);
         self.all_tasks().await;
         self.give_shard_back().await;
         let _left_to_the_end_of_the_slot = std::fs::remove_dir_all(&self.0.registries);

@@ -42,7 +42,8 @@ pub(super) struct Ledger {
     /// Tests that have databases, or wait for theirs, or of which giving back has not begun.
     taken: usize,
     refused: bool,
-    /// Counts how often the shard's databases were handed out.
+    /// Counts how often the shard's databases were asked for, and handed out.
+    asked: u16,
     generation: u32,
 }
 
@@ -62,6 +63,7 @@ impl Ledger {
             claims: BTreeMap::new(),
             taken: 0,
             refused: false,
+            asked: 0,
             generation: 0,
         }
     }
@@ -101,7 +103,9 @@ impl Ledger {
                 None if self.refused => return (Standing::Refused, asks),
                 None => {
                     standing = Standing::Waiting;
-                    asks.push(self.ask(None, 0, self.strongest));
+                    // What went back is not handed out again under the same number.
+                    asks.push(self.ask(None, self.asked, self.strongest));
+                    self.asked += 1;
                 }
             }
         }
@@ -165,17 +169,17 @@ impl Ledger {
         tests.iter().filter_map(|&test| self.take(Some(test))).collect()
     }
 
+    /// As [`Ledger::forget`], for all tests but these.
+    pub(super) fn forget_but(&mut self, is_kept: impl Fn(TestIx) -> bool) -> Vec<Claim> {
+        let gone: Vec<TestIx> = self.claims.keys().copied().flatten().filter(|&test| !is_kept(test)).collect();
+        self.forget(&gone)
+    }
+
     /// Takes out what was handed out to a test, or to the shard: to be given back.
     pub(super) fn take(&mut self, test: Option<TestIx>) -> Option<Claim> {
         let asked = self.claims.remove(&test)?;
         // Who still asks sees that it is not wanted, and says when nothing is left of it.
         asked.handed.map(|_| asked.claim)
-    }
-
-    /// Everything that tests have: to be given back.
-    pub(super) fn take_all(&mut self) -> Vec<Claim> {
-        let tests: Vec<TestIx> = self.claims.keys().copied().flatten().collect();
-        self.forget(&tests)
     }
 
     /// Giving it back has begun: another may be asked for.
@@ -257,7 +261,9 @@ mod tests {
         assert_eq!(seek(&mut ledger, &strong).0, Standing::Ready);
         assert_eq!(seek(&mut ledger, &stronger).0, Standing::Weak, "a file was listed meanwhile");
         assert_eq!(ledger.take(None), Some(whole));
-        assert_eq!(claim(&mut ledger, &weak).level, Level::Isolated);
+        let anew = claim(&mut ledger, &weak);
+        assert_eq!(anew.level, Level::Isolated);
+        assert_ne!(anew.attempt, whole.attempt, "what went back is not handed out again under the same number");
     }
 
     #[test]

@@ -188,7 +188,21 @@ impl Attempts {
     /// These tests were given back: what they were handed goes back too.
     pub(super) fn forget(&self, tests: &[TestIx]) {
         let mut state = self.state();
-        for claim in state.ledger.forget(tests) {
+        let claims = state.ledger.forget(tests);
+        self.give_back_meanwhile(&mut state, claims);
+    }
+
+    /// Of the tests that have not begun, only those are left for which `is_kept`: what the others were handed goes back. A test
+    /// may vanish when its file is listed anew.
+    pub(super) fn forget_but(&self, is_kept: impl Fn(TestIx) -> bool) {
+        let mut state = self.state();
+        let open: Vec<TestIx> = state.open.values().filter_map(|open| open.own).collect();
+        let claims = state.ledger.forget_but(|test| open.contains(&test) || is_kept(test));
+        self.give_back_meanwhile(&mut state, claims);
+    }
+
+    fn give_back_meanwhile(&self, state: &mut State, claims: Vec<Claim>) {
+        for claim in claims {
             let of = self.clone();
             state.spawn(async move {
                 of.give_back(claim).await;

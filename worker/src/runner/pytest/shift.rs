@@ -3,6 +3,10 @@
 //! Everything that may be stolen is decided here, since only what was not sent can be given back. A host that ends is
 //! blamed on the test it was at, and the rest goes to the next one. The invariant: a test is in `unsent` or in `sent`
 //! until it was told of or given back, and never in both.
+//!
+//! [`tenure`] is how long a host serves: no longer than what it knows of the shard holds.
+
+mod tenure;
 
 use super::Pytest;
 use super::entry::{Entry, Phase, give_back};
@@ -207,77 +211,6 @@ impl<'a> Shift<'a> {
         self.sink.tell(Tell::Discovered(files.await.expect("looking at files does not panic"))).await;
     }
 
-    /// Sees to it that the databases which all tests of the shard share are there, and that the host was started with them,
-    /// before the first test that uses them. `false` where that has to be waited for, and there is no host to do anything
-    /// else.
-    async fn has_what_is_shared(&mut self) -> bool {
-        loop {
-            let waiting = self.entries.iter().flat_map(|entry| &entry.unsent);
-            let Some(test) = waiting.into_iter().find(|test| self.attempts.is_shared(test)) else { return true };
-            match self.attempts.seek(test) {
-                Standing::Waiting => return self.runner.host.is_some(),
-                Standing::Refused => {
-                    let attempts = self.attempts.clone();
-                    self.entries.iter_mut().for_each(|entry| entry.unsent.retain(|test| !attempts.is_shared(test)));
-                }
-                Standing::Ready | Standing::Weak if !self.is_calm() => return true,
-                Standing::Ready => {
-                    let generation = self.attempts.generation();
-                    if self.runner.host.as_ref().is_some_and(|host| host.generation < generation) {
-                        self.let_go().await;
-                    }
-                    return true;
-                }
-                Standing::Weak => {
-                    self.let_go().await;
-                    let attempts = self.attempts.clone();
-                    if self.attend(attempts.give_shard_back()).await.is_none() {
-                        return false;
-                    }
-                }
-            }
-        }
-    }
-
-    /// Whether the host has nothing to do.
-    fn is_calm(&self) -> bool {
-        self.sent.is_empty() && !self.entries.iter().any(|entry| matches!(entry.phase, Phase::Collecting { .. }))
-    }
-
-    /// Has the host tear down everything, and waits for its end, unless it is to be killed.
-    async fn let_go(&mut self) {
-        self.entries.iter_mut().for_each(Entry::forget_host);
-        let Some(mut host) = self.runner.host.take() else { return };
-        match self.attend(host.finish()).await {
-            Some(errors) => super::tell_teardown(self.sink, errors).await,
-            None => host.kill(GRACE).await,
-        }
-    }
-
-    /// Waits for `work`, and sees to what arrives meanwhile; `None` when what runs is to be killed.
-    async fn attend<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
-        let mut work = pin!(work);
-        while self.stop != Some(Stop::Kill) {
-            let control = tokio::select! {
-                biased;
-                done = &mut work => return Some(done),
-                control = self.control.recv() => control,
-            };
-            self.note(control).await;
-        }
-        None
-    }
-
-    /// Ends the shard, for which nothing runs any more, or what does knows nothing of it.
-    async fn close(&mut self) {
-        let attempts = self.attempts.clone();
-        let mut closing = pin!(attempts.close());
-        if self.attend(&mut closing).await.is_none() {
-            attempts.hurry();
-            closing.await;
-        }
-    }
-
     /// Whether there is something that a host has to do now.
     fn has_work(&self) -> bool {
         !self.sent.is_empty() || self.entries.iter().any(|entry| entry.phase != Phase::Told && entry.is_open())
@@ -345,7 +278,7 @@ impl<'a> Shift<'a> {
         let (attempts, generation) = (self.attempts.clone(), self.attempts.generation());
         let Some(host) = &mut self.runner.host else { return };
         let most = self.runner.settings.recycle_after.map_or(usize::MAX, |most| (most - host.ran) as usize);
-        let (mut tests, before) = (Vec::new(), self.sent.len());
+        let (mut tests, before, mut waits) = (Vec::new(), self.sent.len(), false);
         'full: for (at, entry) in self.entries.iter_mut().enumerate() {
             let Phase::Ready { n } = entry.phase else { continue };
             while let Some(test) = entry.unsent.front() {
@@ -359,7 +292,11 @@ impl<'a> Shift<'a> {
                 match attempts.seek(test) {
                     Standing::Ready if host.generation < generation && attempts.is_shared(test) => break 'full,
                     Standing::Ready => {}
-                    Standing::Waiting | Standing::Weak => break 'full,
+                    Standing::Waiting => {
+                        waits = true;
+                        break 'full;
+                    }
+                    Standing::Weak => break 'full,
                     Standing::Refused => {
                         entry.unsent.pop_front();
                         continue;
@@ -380,6 +317,9 @@ impl<'a> Shift<'a> {
         host.ran += u32::try_from(self.sent.len() - before).unwrap_or(u32::MAX);
         if !tests.is_empty() {
             host.ask(&Do::Run { tests }).await;
+        }
+        if waits {
+            self.forget_what_vanished();
         }
     }
 
