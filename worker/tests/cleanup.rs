@@ -314,3 +314,33 @@ def test_token(): assert os.environ['REGATTA_TOKEN'] == '1'
     run(&mut stage, "test_it.py", &["test_without"]).await.check("test_without", Outcome::Passed, "");
     assert_eq!(log(root.path()).len(), 2, "a host that holds nothing stays");
 }
+
+const LATE: &str = "import os, pytest
+def register(line):
+    with open(os.environ['REGATTA_CLEANUP'], 'a') as file: file.write(line + '\\n')
+@pytest.fixture(scope='module', autouse=True)
+def module():
+    yield
+    register('echo module >> $LOG')
+@pytest.fixture(scope='session', autouse=True)
+def session():
+    yield
+    register('echo session >> $LOG')
+";
+
+#[tokio::test]
+async fn what_fixtures_ask_for_when_they_go_is_done_when_the_shard_or_the_run_ends() {
+    let root = tempfile::tempdir().expect("a directory");
+    let mut stage = pytest(root.path(), LATE, "def test_one(): pass\n").await;
+    std::fs::write(root.path().join("test_other.py"), "def test_two(): pass\n").expect("it can be written");
+    run(&mut stage, "test_it.py", &["test_one"]).await.check("test_one", Outcome::Passed, "");
+    assert!(log(root.path()).is_empty());
+    let told = run(&mut stage, "test_other.py", &["test_two"]).await;
+    told.check("test_two", Outcome::Passed, "");
+    assert!(told.errors.is_empty(), "{told:#?}");
+    assert_eq!(log(root.path()), ["module"]);
+    let (to, mut tells) = tokio::sync::mpsc::channel(16);
+    stage.runner.close(&regatta_worker::runner::Sink { token: regatta_domain::Token(0), to }).await;
+    assert!(tells.try_recv().is_err(), "nothing went wrong");
+    assert_eq!(log(root.path()), ["module", "session", "module"]);
+}

@@ -12,3 +12,4 @@ mod perform;
 mod registry;
 
 pub(crate) use perform::perform;
+pub(crate) use registry::left;

@@ -3,13 +3,24 @@
 use super::entry::Entry;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Lines that are looked at: a test that leaves more behind has a loop in it.
 const LINES: usize = 1_000;
 
 /// Bytes of one line.
 const LINE_BYTES: usize = 64 * 1024;
+
+/// The registries in `directory` whose names begin with `prefix`, the last of them first.
+pub(crate) fn left(directory: &Path, prefix: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
+    let named = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix));
+    let mut paths: Vec<PathBuf> = named.map(|entry| entry.path()).collect();
+    // Longer numbers are larger ones.
+    paths.sort_by_key(|path| (path.as_os_str().len(), path.clone()));
+    paths.reverse();
+    paths
+}
 
 /// What a registry says.
 #[derive(Debug, Default)]

@@ -4,11 +4,13 @@
 use super::{Attempts, Claim, Open, Prepared, Shared, Urge};
 use crate::cleanup;
 use crate::databases;
+use crate::process::Command;
 use crate::runner::{Finished, Tell, TestWork};
 use regatta_domain::database::Observation;
 use regatta_wire::limits::{NOTE_BYTES, NOTES_PER_OBSERVATION};
 use regatta_wire::v1;
 use std::future::poll_fn;
+use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -106,15 +108,21 @@ impl Attempts {
 
     /// Performs what an attempt asked for; what failed.
     async fn clean_up(&self, number: u64, open: &Open) -> Vec<String> {
-        let (path, pattern) = (self.registry(number), self.pattern(number, open));
-        let mut urge = self.0.urge.subscribe();
-        let notes = tokio::select! {
-            notes = cleanup::perform(&path, &self.0.place.spawner, &pattern) => notes,
-            () = databases::until_over(&mut urge) => vec!["the clean-up was cut short, because the worker was stopped".to_owned()],
-        };
-        let _left_to_the_end_of_the_slot = std::fs::remove_file(&path);
+        let notes = self.perform(&self.registry(number), self.pattern(number, open)).await;
         self.state().cleaning -= 1;
         self.0.changed.notify_one();
+        notes
+    }
+
+    async fn perform(&self, path: &Path, pattern: Command) -> Vec<String> {
+        let mut urge = self.0.urge.subscribe();
+        let notes = tokio::select! {
+            notes = cleanup::perform(path, &self.0.place.spawner, &pattern) => notes,
+            () = databases::until_over(&mut urge) => {
+                vec!["the clean-up was cut short, because the worker was stopped".to_owned()]
+            }
+        };
+        let _left_to_the_end_of_the_slot = std::fs::remove_file(path);
         notes
     }
 
@@ -193,9 +201,20 @@ impl Attempts {
         }
         self.all_tasks().await;
         self.forget_but(|_| false);
+        self.sweep().await;
         self.all_tasks().await;
         self.give_shard_back().await;
-        let _left_to_the_end_of_the_slot = std::fs::remove_dir_all(&self.0.registries);
+    }
+
+    /// Performs what was asked for when its attempt had ended: by fixtures that outlive a test.
+    async fn sweep(&self) {
+        let prefix = format!("{}-", self.0.sink.token);
+        for path in cleanup::left(&self.0.registries, &prefix) {
+            let notes = self.perform(&path, self.pattern(0, &Open::default())).await;
+            for note in notes {
+                self.0.sink.tell(Tell::Note(note)).await;
+            }
+        }
     }
 
     /// Waits for everything that was begun.

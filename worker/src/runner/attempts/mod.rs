@@ -31,6 +31,9 @@ use tokio::task::JoinSet;
 /// that runs ahead of it any further would only hide that the server is too slow.
 const BEHIND: usize = 4;
 
+/// Where registries are, in the slot's scratch directory. It stays: a host that lasts may write there between two shards.
+pub(super) const REGISTRIES: &str = "cleanup";
+
 /// The attempts of a shard. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Attempts(Arc<Shared>);
@@ -121,7 +124,7 @@ impl Attempts {
             exclusive,
             shares: has(Per::Shard),
             namespace: namespace(brief, place, shard.token),
-            registries: place.scratch.join(format!("cleanup-{}", shard.token)),
+            registries: place.scratch.join(REGISTRIES),
             state: Mutex::new(state),
             changed: Notify::new(),
             urge: watch::Sender::new(Urge::None),
@@ -278,7 +281,7 @@ impl Attempts {
         let _shows_when_it_is_used = std::fs::create_dir_all(&self.0.registries);
         let mut env = self.0.shard.clone();
         env.extend(self.state().ledger.variables(None).iter().flat_map(|told| told.iter().cloned()));
-        let cleanup = format!("{}/", self.0.registries.display());
+        let cleanup = format!("{}/{}-", self.0.registries.display(), self.0.sink.token);
         Stems { env, namespace: self.0.namespace.clone(), cleanup }
     }
 
@@ -290,7 +293,7 @@ impl Attempts {
     }
 
     fn registry(&self, number: u64) -> PathBuf {
-        self.0.registries.join(number.to_string())
+        self.0.registries.join(format!("{}-{number}", self.0.sink.token))
     }
 
     /// How a clean-up of the attempt is started: where and as the suite's commands are.
@@ -320,7 +323,7 @@ impl State {
 pub(super) struct Stems {
     /// What all of them are told.
     pub(super) env: Vec<(String, String)>,
-    /// The number of an attempt, put behind it, makes its namespace.
+    /// The number of an attempt, put behind it, makes its namespace; 0 for what belongs to no attempt.
     pub(super) namespace: String,
     /// The number of an attempt, put behind it, makes the path of its registry.
     pub(super) cleanup: String,

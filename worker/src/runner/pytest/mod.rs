@@ -27,8 +27,10 @@ pub use environment::{Environment, environment};
 pub use keys::{file_key, tree_key};
 pub use settings::PytestSettings;
 
-use super::attempts::Attempts;
-use super::{Brief, Control, Place, Runner, Shard, Sink, Tell, Work};
+use super::attempts::{Attempts, REGISTRIES};
+use super::{Brief, Control, Place, Runner, Shard, Sink, Tell, Work, exports};
+use crate::cleanup;
+use crate::process::Command;
 use async_trait::async_trait;
 use host::Host;
 use regatta_domain::result::{RunError, RunErrorKind};
@@ -97,5 +99,14 @@ impl Runner for Pytest {
 
     async fn close(&mut self, sink: &Sink) {
         self.finish(sink).await;
+        // What fixtures asked for when they went, after the last shard.
+        for path in cleanup::left(&self.place.scratch.join(REGISTRIES), "") {
+            let env = exports::of_slot(&self.brief, &self.place);
+            let pattern = Command { cwd: self.root.to_path_buf(), env, ..Command::default() };
+            for note in cleanup::perform(&path, &self.place.spawner, &pattern).await {
+                tell_teardown(sink, vec![("clean-up after the last test".to_owned(), note)]).await;
+            }
+            let _left_to_the_end_of_the_slot = std::fs::remove_file(&path);
+        }
     }
 }

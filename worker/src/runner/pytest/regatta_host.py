@@ -237,6 +237,7 @@ class Shard:
         undress(self.before)
         self.before = dress(told["env"])
         self.namespace, self.cleanup = told["namespace"], told["cleanup"]
+        self.attempt(0)
 
     def attempt(self, ix):
         number = str(ix)
