@@ -320,6 +320,32 @@ async fn a_gap_in_the_log_is_told_as_unknown() {
 }
 
 #[tokio::test]
+async fn a_server_that_crashed_leaves_nothing_certain() {
+    let (server, admin) = prepared(&[]).await;
+    let watch = Watch::start(server.config("postgres"), false).await.expect("the server can be watched");
+    let database = cloned(&admin.client, "own").await;
+    let mark = watch.mark(database).await.expect("a database can be marked");
+    let session = server.connect_as("lessee", "own").await;
+    let pid: i32 = session.client.query_one("SELECT pg_backend_pid()", &[]).await.expect("it answers").get(0);
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL)
+        .expect("the server is ours");
+    session.close().await;
+    admin.close().await;
+    let mut seen = None;
+    until("the server is back", async || {
+        seen = watch.since(&mark).await.ok();
+        seen.is_some()
+    })
+    .await;
+    let evidence = seen.expect("it was told").evidence;
+    assert!(evidence.facts.has(Fact::Unknown), "{evidence}");
+    assert_eq!((evidence.level(), evidence.confidence()), (Level::Isolated, Confidence::Low));
+    let mark = watch.mark(database).await.expect("a database can be marked");
+    let seen = watch.since(&mark).await.expect("a database can be judged");
+    assert_eq!((seen.evidence.level(), seen.evidence.confidence()), (Level::None, Confidence::Full));
+}
+
+#[tokio::test]
 async fn a_log_that_is_long_is_read_in_pieces() {
     let (server, admin) = prepared(&[]).await;
     let watch = Watch::start(server.config("postgres"), false).await.expect("the server can be watched");

@@ -353,6 +353,12 @@ mod tests {
     }
 
     #[test]
+    fn statistics_of_the_planner_are_nobodys_change() {
+        let (_, tally) = after([change(1, 2619, What::Rows(3)), commit(1, &[])]);
+        assert_eq!((tally.wrote, tally.committed, tally.ddl), (0, 0, 0));
+    }
+
+    #[test]
     fn only_watched_databases_are_kept() {
         let mut ledger = Ledger::default();
         ledger.add(change(1, TABLE, What::Rows(1)));

@@ -63,7 +63,7 @@ pub(super) struct Counters {
 /// What concerns the server as a whole. Only where a server is leased whole is more than the first two of it asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Whole {
-    /// When it was started: counters before and after a restart are not comparable.
+    /// When it was started, or came back after a crash: counters before and after are not comparable.
     pub(super) started: String,
     /// How often texts of statements were dropped for want of room, and when all were.
     pub(super) evicted: String,
@@ -333,7 +333,9 @@ fn whole_sql(abilities: &Abilities, whole: bool) -> String {
     );
     let next = pick(!abilities.wal, "pg_snapshot_xmax(pg_current_snapshot())::text::int8", "0::int8");
     format!(
-        "SELECT pg_postmaster_start_time()::text, {evicted}, pg_conf_load_time()::text || {file}, {others}, {elsewhere},
+        "SELECT pg_postmaster_start_time() || coalesce(
+                    (SELECT backend_start::text FROM pg_stat_get_activity(NULL) WHERE backend_type = 'checkpointer'), ''),
+                {evicted}, pg_conf_load_time()::text || {file}, {others}, {elsewhere},
                 {shared}, {next} WHERE $1::oid[] IS NOT NULL"
     )
 }

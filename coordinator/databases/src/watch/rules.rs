@@ -129,7 +129,9 @@ fn writes(pair: &[Token]) -> bool {
 fn hides(statement: &[Token]) -> bool {
     let mut names =
         statement.iter().skip(1).filter_map(Token::name).filter(|name| !["session", "local"].contains(name));
-    names.next().is_some_and(|name| name.starts_with("pg_stat_statements") || name.starts_with("track_"))
+    names.next().is_some_and(|name| {
+        name.starts_with("pg_stat_statements") || name.starts_with("track_") || name == "compute_query_id"
+    })
 }
 
 /// `ALTER DATABASE name SET ...` of the own database ends with it; everything else is the server's.

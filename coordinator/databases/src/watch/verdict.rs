@@ -157,11 +157,12 @@ fn logged(before: &Stand, now: &Stand, rows: u64, evidence: &mut Evidence, facts
     evidence.rows = is.rows - was.rows;
     // A sequence that a subtransaction moved does not tell its transaction, whose commit would then have no record either.
     if is.loose_sequences > was.loose_sequences {
-        facts.insert(if now.server.bare > before.server.bare { Fact::Committed } else { Fact::Wrote });
+        facts.insert(if any_commit(before, now) { Fact::Committed } else { Fact::Wrote });
     }
-    // Rows that the server counted and the log does not have are of unlogged or temporary tables. They stay if something
-    // committed that left no record; no database is named there, so somebody else's commit may raise a rollback.
-    if rows > is.rows_of_old - was.rows_of_old && now.server.bare > before.server.bare {
+    // Rows that the server counted and the log does not have are of unlogged or temporary tables. They stay if anything
+    // committed: with a record of its own, be it a lock, or without one. No database is named in the latter, so somebody
+    // else's commit may raise a rollback.
+    if rows > is.rows_of_old - was.rows_of_old && any_commit(before, now) {
         facts.insert(Fact::Bare);
     }
 }

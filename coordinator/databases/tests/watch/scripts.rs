@@ -149,7 +149,7 @@ pub(crate) const SCRIPTS: &[Script] = &[
             ("a", "COMMIT"),
         ],
     ),
-    script("insert that a constraint refuses", Transaction, &[("a", "!INSERT INTO accounts (balance) VALUES (NULL)")]),
+    script("insert that a constraint refuses", Transaction, &[("a", "!INSERT INTO lock_events VALUES (NULL, 'x')")]),
     script("unknown table", Read, &[("a", "BEGIN"), ("a", "!SELECT * FROM nowhere"), ("a", "ROLLBACK")]),
     script("select rolled back", Read, &[("a", "BEGIN; SELECT 1; ROLLBACK")]),
     script("discard all", Read, &[("a", "DISCARD ALL")]),
@@ -310,6 +310,11 @@ pub(crate) const SCRIPTS: &[Script] = &[
     script("copy in", Isolated, &[("psql", "COPY ledger (id, note) FROM STDIN;\n900\tx\n901\ty\n\\.\n")]),
     script("large object", Isolated, &[("a", "SELECT lo_create(0)")]),
     script("large object unlinked", Isolated, &[("a", "SELECT lo_unlink(4711)")]),
+    script(
+        "unlogged rows beside a row lock",
+        Isolated,
+        &[("a", "BEGIN; SELECT * FROM accounts FOR SHARE; INSERT INTO cache VALUES ('k', 'v'); COMMIT")],
+    ),
     script("unlogged rows", Isolated, &[("a", "INSERT INTO cache VALUES ('k', 'v')")]),
     script(
         "unlogged rows beside a rollback",
