@@ -385,6 +385,25 @@ async fn a_server_that_shows_little_is_judged_carefully() {
     }
     confusion.print("without the log");
     assert_eq!(confusion.weaker, [""; 0]);
+    let database = cloned(&admin.client, "own").await;
+    let session = server.connect_as("lessee", "own").await;
+    let leaks = watch.leaks(database, "lessee").await.expect("leaks can be asked");
+    assert!(leaks.iter().any(|leak| leak.kind == Kind::Session), "{leaks:?}");
+    session.close().await;
+}
+
+#[tokio::test]
+async fn a_watch_that_is_dropped_leaves_the_server() {
+    let (server, admin) = prepared(&[]).await;
+    let watch = Watch::start(server.config("postgres"), false).await.expect("the server can be watched");
+    let database = cloned(&admin.client, "own").await;
+    let mark = watch.mark(database).await.expect("a database can be marked");
+    drop((watch, mark));
+    until("the watch has left", async || {
+        const WATCHING: &str = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'regatta watch'";
+        admin.client.query_one(WATCHING, &[]).await.expect("the server answers").get::<_, i64>(0) == 0
+    })
+    .await;
 }
 
 #[tokio::test]

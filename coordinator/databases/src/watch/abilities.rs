@@ -124,4 +124,4 @@ const TRY_STATEMENTS: &str = "SELECT 1 FROM pg_stat_statements(false) LIMIT 1";
 
 const TRACKED: &str = "
     SELECT current_setting('pg_stat_statements.track') = 'all' AND current_setting('pg_stat_statements.track_utility')::bool,
-           has_function_privilege('pg_stat_statements_reset(oid, oid, bigint)', 'execute')";
+           (SELECT bool_and(has_function_privilege(oid, 'execute')) FROM pg_proc WHERE proname = 'pg_stat_statements_reset')";

@@ -241,6 +241,7 @@ impl Follower {
         let is_first = leased.marks.is_empty();
         if is_first {
             leased.peak = 0;
+            self.ledger.settle(database);
         }
         leased.marks.insert(self.marks);
         leased.last = self.marks;

@@ -86,7 +86,7 @@ struct Database {
     tally: Tally,
     /// Files changed by commits, each with the number of the change.
     changed: VecDeque<(u64, u32)>,
-    /// Files made since it is watched.
+    /// Files made since it was last leased to somebody alone.
     created: HashSet<u32>,
 }
 
@@ -115,6 +115,13 @@ impl Ledger {
     /// Begins to watch a database, or goes on.
     pub(super) fn watch(&mut self, database: u32) -> Tally {
         self.databases.entry(database).or_default().tally
+    }
+
+    /// A lease begins while nobody else uses the database: files that were made so far are old ones from now on.
+    pub(super) fn settle(&mut self, database: u32) {
+        if let Some(found) = self.databases.get_mut(&database) {
+            found.created.clear();
+        }
     }
 
     /// Forgets all of a database.

@@ -14,7 +14,7 @@ const WINDOW: i64 = 4 << 20;
 const LARGEST_WINDOW: i64 = 1 << 30;
 
 /// How much of the text of a statement is read: what tells is at its beginning, or the statement is machine-made.
-const TEXT_BYTES: i32 = 16 * 1024;
+const TEXT_CHARS: i32 = 16 * 1024;
 
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -199,7 +199,7 @@ impl Reader {
         let Some(statements) = self.statements.as_ref().filter(|_| !databases.is_empty()) else {
             return Ok(Vec::new());
         };
-        let rows = self.client.query(statements, &[&databases, &TEXT_BYTES]).await?;
+        let rows = self.client.query(statements, &[&databases, &TEXT_CHARS]).await?;
         let ran = |row: &tokio_postgres::Row| Ran {
             database: row.get(0),
             key: (row.get(1), row.get(2), row.get(3)),

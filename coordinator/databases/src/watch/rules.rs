@@ -196,7 +196,7 @@ fn copied(statement: &[Token]) -> Facts {
 /// What a statement uses: names of functions and relations, and the clauses that lock rows.
 fn anywhere(statement: &[Token]) -> Facts {
     let mut facts = Facts::default();
-    let is_own_row = statement.windows(5).any(own_row);
+    let is_own_row = (0..statement.len()).any(|at| own_row(&statement[at..]));
     for (at, token) in statement.iter().enumerate() {
         if token.is("for") && locks_rows(&statement[at + 1..]) {
             facts.insert(Fact::Asked);
@@ -208,7 +208,8 @@ fn anywhere(statement: &[Token]) -> Facts {
             && statement[at - 2].name().is_some_and(|schema| schema != "pg_catalog" && schema != "public");
         if !foreign {
             let called = statement.get(at + 1).is_some_and(|next| next.is_sign('('));
-            let says = if called { calls(name) } else { shows(name).filter(|_| !is_own_row) };
+            let says =
+                if called { calls(name) } else { shows(name, || is_subject(statement, at)).filter(|_| !is_own_row) };
             facts.extend(says.into_iter().collect());
         }
     }
@@ -224,15 +225,29 @@ fn locks_rows(after: &[Token]) -> bool {
     }
 }
 
-/// `datname = current_database()`, `pid = pg_backend_pid()`: of all databases or sessions only one's own is looked at.
-fn own_row(five: &[Token]) -> bool {
-    let [column, equals, function, open, close] = five else { return false };
+/// `datname = current_database()`, `pid = pg_backend_pid()`, `rolname = current_user`: of all databases, sessions or
+/// roles only one's own is looked at.
+fn own_row(at: &[Token]) -> bool {
+    let [column, equals, own, rest @ ..] = at else { return false };
+    let is_called = matches!(rest, [open, close, ..] if open.is_sign('(') && close.is_sign(')'));
     let is_own = match column.name() {
-        Some("datname") => function.name() == Some("current_database"),
-        Some("pid") => function.name() == Some("pg_backend_pid"),
+        Some("datname") => is_called && own.is("current_database"),
+        Some("pid") => is_called && own.is("pg_backend_pid"),
+        Some("rolname" | "usename") => ["current_user", "session_user", "user"].iter().any(|word| own.is(word)),
         _ => false,
     };
-    is_own && equals.is_sign('=') && open.is_sign('(') && close.is_sign(')')
+    is_own && equals.is_sign('=')
+}
+
+/// Whether a relation is what a statement is about: it follows the outermost `FROM`. Joined, or in a subquery, it is a
+/// place to look names up.
+fn is_subject(statement: &[Token], at: usize) -> bool {
+    let mut depth = 0_i32;
+    for token in &statement[..at] {
+        depth += i32::from(token.is_sign('(')) - i32::from(token.is_sign(')'));
+    }
+    let before = statement[..at].iter().rev().find(|token| !token.is_sign('.') && !token.is("pg_catalog"));
+    depth == 0 && before.is_some_and(|token| token.is("from"))
 }
 
 /// What the call of a function says.
@@ -252,9 +267,11 @@ fn calls(name: &str) -> Option<Fact> {
     }
 }
 
-/// What the use of a relation says.
-fn shows(name: &str) -> Option<Fact> {
-    let about_server = SERVER_RELATIONS.contains(&name) || SERVER_VIEWS.iter().any(|view| name.starts_with(view));
+/// What the use of a relation says, which is the subject of its statement or not.
+fn shows(name: &str, is_subject: impl FnOnce() -> bool) -> Option<Fact> {
+    let about_server = SERVER_RELATIONS.contains(&name)
+        || SERVER_VIEWS.iter().any(|view| name.starts_with(view))
+        || ROLES.contains(&name) && is_subject();
     about_server.then_some(Fact::ServerStatement)
 }
 
@@ -308,8 +325,10 @@ const SERVER_CALLS: &[&str] = &[
     "lo_export",
 ];
 
-/// Relations that show the server as a whole. The names of roles (`pg_roles`) are looked up by everybody who describes a
-/// table, and are left out.
+/// Relations of roles. Everybody who describes a table looks names up in them; only who lists them looks at the server.
+const ROLES: &[&str] = &["pg_roles", "pg_user", "pg_group", "pg_auth_members"];
+
+/// Relations that show the server as a whole.
 const SERVER_RELATIONS: &[&str] = &[
     "pg_database",
     "pg_settings",
@@ -369,6 +388,9 @@ mod tests {
             "select * from app.pg_settings",
             "select encoding from pg_database where datname = current_database()",
             "select state from pg_stat_activity a where a.pid = pg_backend_pid()",
+            "select rolsuper from pg_roles where rolname = current_user",
+            "select relname, rolname from pg_class left join pg_catalog.pg_roles r on r.oid = relowner",
+            "select array(select rolname from pg_catalog.pg_roles where oid = any (polroles)) from pg_policy",
             "explain analyze select 1",
             "explain insert into t values (1)",
             "unlisten *",
@@ -438,6 +460,8 @@ mod tests {
         check("select \"pg_terminate_backend\"(1)", &[Fact::ServerStatement]);
         check("select * from \"pg_stat_activity\"", &[Fact::ServerStatement]);
         check("select d.datname from pg_catalog.pg_database d", &[Fact::ServerStatement]);
+        check("select rolname from pg_catalog.pg_roles order by 1", &[Fact::ServerStatement]);
+        check("select usename from \"pg_user\" where usename = $1", &[Fact::ServerStatement]);
         check("select pg_notify($1, $2)", &[Fact::Notify]);
         check("select nextval($1)", &[Fact::Sequence]);
     }

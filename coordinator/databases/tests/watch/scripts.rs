@@ -203,6 +203,7 @@ pub(crate) const SCRIPTS: &[Script] = &[
         &[("a", "ALTER TABLE ledger DROP CONSTRAINT ledger_account_fkey; DELETE FROM accounts WHERE id = 20")],
     ),
     script("session left in a transaction that only read", Read, &[("a", "BEGIN; SELECT 1")]),
+    script("lists the roles", Exclusive, &[("a", "SELECT rolname FROM pg_roles ORDER BY 1")]),
     script("looks at itself", Read, &[("a", "SELECT state FROM pg_stat_activity WHERE pid = pg_backend_pid()")]),
     script("session that ends itself", Read, &[("a", "!SELECT pg_terminate_backend(pg_backend_pid())")]),
     script("file read", Exclusive, &[("a", "SELECT pg_read_file('PG_VERSION')")]),
