@@ -147,8 +147,18 @@ fn check_files(state: &State, run: &Run) -> Result<(), String> {
     })
 }
 
-/// The queues hold exactly what waits.
+/// The queues hold exactly what waits, and every resource knows what waits for it.
 fn check_queues(run: &Run) -> Result<(), String> {
+    let left: Micros = run.suites.iter().flat_map(|suite| suite.queues.values()).map(Queue::left).sum();
+    ensure(left == run.waiting(), || format!("{left} wait, counted as {}", run.waiting()))?;
+    let mut rivals = vec![BTreeSet::new(); run.resources.len()];
+    for (at, suite) in run.suites.iter().enumerate() {
+        for &needs in suite.queues.keys() {
+            run.parts(needs).for_each(|(_, ix)| _ = rivals[ix.at()].insert((SuiteIx::nth(at), needs)));
+        }
+    }
+    let known: Vec<_> = run.demands.iter().map(|demand| demand.queues.clone()).collect();
+    ensure(rivals == known, || format!("{rivals:?} wait for resources, noted as {known:?}"))?;
     for (at, suite) in run.suites.iter().enumerate() {
         let ix = SuiteIx::nth(at);
         let queued: BTreeSet<Entry> = suite.queues.values().flat_map(Queue::iter).collect();

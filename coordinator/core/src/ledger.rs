@@ -5,8 +5,9 @@
 
 mod assign;
 
+use crate::command::OF_WORKERS;
 use crate::mutant::{self, Mutant};
-use crate::state::{Holding, Run, State};
+use crate::state::{Holding, ResourceIx, Run, State};
 use regatta_domain::{Held, Item, Need, NeedsIx, Offer, ResourceKind, RunId, Time, WorkerId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,8 +29,35 @@ pub enum Health {
 pub struct Ledger {
     places: BTreeMap<Arc<str>, usize>,
     accounts: Vec<Account>,
-    /// The account of each resource that a run needs.
-    runs: BTreeMap<RunId, Vec<usize>>,
+    /// How many seats (or items) are free, and how many there are at all, by account: what nearly every decision asks of nearly
+    /// every resource, and so kept together.
+    counts: Vec<Count>,
+    /// What each run needs, by account.
+    runs: BTreeMap<RunId, Wanted>,
+}
+
+/// How much there is of one resource.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct Count {
+    free: u32,
+    total: u32,
+}
+
+/// What a run needs, by [`NeedsIx`] less one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Wanted {
+    /// The account of each resource that the run names.
+    resources: Vec<usize>,
+    parts: Vec<Box<[Part]>>,
+}
+
+/// So much of one resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Part {
+    place: u32,
+    seats: u32,
+    /// It is not the fleet's, but each worker's own.
+    local: bool,
 }
 
 /// One resource as it stands.
@@ -38,10 +66,6 @@ struct Account {
     name: Arc<str>,
     /// What the fleet offers of it; nothing for what each worker has of its own.
     offer: Option<Offer>,
-    /// How many may hold some of it at once.
-    total: u32,
-    /// How many seats (or items) are free.
-    free: u32,
     health: BTreeMap<Option<Arc<str>>, Health>,
 }
 
@@ -63,12 +87,8 @@ impl Account {
         !held && !offer.withheld.iter().any(withheld) && self.health(Some(&item.name)) == Health::Well
     }
 
-    /// Counts anew what is free.
-    fn count(&mut self, holding: Option<&Holding>, now: Time) {
-        self.free = self.counted(holding, now);
-    }
-
-    fn counted(&self, holding: Option<&Holding>, now: Time) -> u32 {
+    /// How many seats (or items) are free.
+    fn free(&self, holding: Option<&Holding>, now: Time) -> u32 {
         let Some(offer) = &self.offer else { return 0 };
         if offer.drained || self.health(None) != Health::Well {
             return 0;
@@ -80,7 +100,7 @@ impl Account {
         let kept = offer.withheld.iter().filter(|kept| kept.until.is_none_or(|until| now < until));
         let kept: u32 = kept.map(|kept| kept.seats).sum();
         let taken = holding.map_or(0, |holding| holding.seats);
-        self.total.saturating_sub(taken).saturating_sub(kept)
+        offer.resource.total().saturating_sub(taken).saturating_sub(kept)
     }
 }
 
@@ -92,7 +112,6 @@ impl Ledger {
         }
         for (name, offer) in offers {
             let at = self.place(name);
-            self.accounts[at].total = offer.resource.total();
             self.accounts[at].offer = Some(offer.clone());
         }
         self.count(state, now);
@@ -100,16 +119,22 @@ impl Ledger {
 
     /// Counts everything anew: a moment may have come at which something is not kept any more.
     pub(crate) fn count(&mut self, state: &State, now: Time) {
-        for account in &mut self.accounts {
-            account.count(state.held.get(&account.name), now);
+        for at in 0..self.accounts.len() {
+            self.count_at(at, state, now);
         }
+    }
+
+    fn count_at(&mut self, at: usize, state: &State, now: Time) {
+        let account = &self.accounts[at];
+        let total = account.offer.as_ref().map_or(0, |offer| offer.resource.total());
+        self.counts[at] = Count { free: account.free(state.held.get(&account.name), now), total };
     }
 
     /// What leases hold of these has changed.
     pub(crate) fn recount<'a>(&mut self, names: impl Iterator<Item = &'a Arc<str>>, state: &State, now: Time) {
         for name in names {
             let at = self.place(name);
-            self.accounts[at].count(state.held.get(name), now);
+            self.count_at(at, state, now);
         }
     }
 
@@ -125,10 +150,17 @@ impl Ledger {
 
     /// Takes note of a run that needs resources.
     pub(crate) fn enter(&mut self, run: &Run) {
-        if !run.resources.is_empty() {
-            let places = run.resources.iter().map(|name| self.place(name)).collect();
-            self.runs.insert(run.id, places);
+        if run.resources.is_empty() {
+            return;
         }
+        let resources: Vec<usize> = run.resources.iter().map(|name| self.place(name)).collect();
+        let part = |(need, ix): (&Need, ResourceIx)| Part {
+            place: u32::try_from(resources[ix.at()]).expect("there are fewer resources than that"),
+            seats: need.seats,
+            local: need.resource.starts_with(OF_WORKERS),
+        };
+        let parts = (1..=run.needs.len()).map(|at| run.parts(NeedsIx::nth(at)).map(part).collect()).collect();
+        self.runs.insert(run.id, Wanted { resources, parts });
     }
 
     /// The run needs nothing any more.
@@ -142,7 +174,8 @@ impl Ledger {
         }
         let at = self.accounts.len();
         self.places.insert(Arc::clone(name), at);
-        self.accounts.push(Account { name: Arc::clone(name), offer: None, total: 0, free: 0, health: BTreeMap::new() });
+        self.accounts.push(Account { name: Arc::clone(name), offer: None, health: BTreeMap::new() });
+        self.counts.push(Count::default());
         at
     }
 
@@ -150,9 +183,9 @@ impl Ledger {
         self.places.get(name).map(|&at| &self.accounts[at])
     }
 
-    /// How many may hold some of a resource at once; 1 where nobody knows.
-    pub(crate) fn total(&self, name: &str) -> u32 {
-        self.account(name).map_or(1, |account| account.total).max(1)
+    /// How many may hold some of a resource of a run at once; 1 where nobody knows.
+    pub(crate) fn total(&self, run: RunId, ix: ResourceIx) -> u32 {
+        self.runs.get(&run).map_or(1, |wanted| self.counts[wanted.resources[ix.at()]].total).max(1)
     }
 
     /// How a resource, or an item of it, is.
@@ -170,23 +203,18 @@ impl Ledger {
     /// How many seats of a resource are free.
     #[must_use]
     pub fn free(&self, name: &str) -> u32 {
-        self.account(name).map_or(0, |account| account.free)
+        self.places.get(name).map_or(0, |&at| self.counts[at].free)
     }
 
-    /// The needs of a test, each with the account of its resource.
-    fn needs<'a>(&'a self, run: &'a Run, needs: NeedsIx) -> impl Iterator<Item = (&'a Need, &'a Account)> {
-        let places = self.runs.get(&run.id).map_or(&[][..], Vec::as_slice);
-        run.parts(needs).map(move |(need, ix)| (need, &self.accounts[places[ix.at()]]))
+    /// The needs of a test, each with where the account of its resource is.
+    fn needs<'a>(&'a self, run: &'a Run, needs: NeedsIx) -> impl Iterator<Item = (&'a Need, usize)> {
+        let places = self.runs.get(&run.id).map_or(&[][..], |wanted| &wanted.resources);
+        run.parts(needs).map(move |(need, ix)| (need, places[ix.at()]))
     }
 
-    /// How many shards with these needs could begin now on a worker: as far as counting tells, which for items under
-    /// conditions may be too many.
-    pub(crate) fn shards(&self, run: &Run, needs: NeedsIx, local: impl Fn(&Need) -> u32) -> u32 {
-        let left = |(need, account): (&Need, &Account)| match &account.offer {
-            Some(_) => account.free / need.of(account.total).max(1),
-            None => local(need) / need.of(u32::MAX).max(1),
-        };
-        self.needs(run, needs).map(left).min().unwrap_or_default()
+    /// Asks of what a run needs, many times for one look-up.
+    pub(crate) fn view(&self, run: RunId) -> View<'_> {
+        View { counts: &self.counts, parts: self.runs.get(&run).map_or(&[], |wanted| &wanted.parts) }
     }
 
     /// Whether there could be enough for these needs if nobody else held any: of what the fleet offers.
@@ -197,24 +225,25 @@ impl Ledger {
     /// Everything that is needed, all at once; nothing where something is missing.
     pub(crate) fn choose(&self, run: &Run, needs: NeedsIx, state: &State, now: Time) -> Option<Vec<Held>> {
         let mut chosen: Vec<Held> = Vec::new();
-        let all: Vec<(&Need, &Account)> = self.needs(run, needs).collect();
+        let all: Vec<(&Need, usize)> = self.needs(run, needs).collect();
         // Needs of the same resource stand together, since they are ordered by it.
-        for alike in all.chunk_by(|a, b| a.0.resource == b.0.resource) {
-            let account = alike[0].1;
-            let seats: u32 = alike.iter().map(|(need, _)| need.of(account.total)).fold(0, u32::saturating_add);
+        for alike in all.chunk_by(|a, b| a.1 == b.1) {
+            let (account, Count { free, total }) = (&self.accounts[alike[0].1], self.counts[alike[0].1]);
             let resource = Arc::clone(&account.name);
             let Some(offer) = account.offer.as_ref() else {
+                let seats = alike.iter().map(|(need, _)| need.seats).fold(0, u32::saturating_add);
                 chosen.push(Held { resource, seats, items: Vec::new() });
                 continue;
             };
-            if account.free < seats && !mutant::is(Mutant::SeatsUncounted) {
+            let seats: u32 = alike.iter().map(|(need, _)| need.of(total)).fold(0, u32::saturating_add);
+            if free < seats && !mutant::is(Mutant::SeatsUncounted) {
                 return None;
             }
             let items = if offer.resource.kind == ResourceKind::Pool {
                 let holding = state.held.get(&account.name);
                 let free = offer.resource.items.iter().filter(|item| account.is_free(item, holding, now));
                 let free: Vec<&Item> = free.collect();
-                assign::assign(alike.iter().map(|&(need, _)| (need, need.of(account.total))), &free)?
+                assign::assign(alike.iter().map(|&(need, _)| (need, need.of(total))), &free)?
             } else {
                 Vec::new()
             };
@@ -228,13 +257,42 @@ impl Ledger {
     /// # Errors
     /// The first account that is not, in words.
     pub fn check(&self, state: &State, now: Time) -> Result<(), String> {
-        for account in &self.accounts {
-            let free = account.counted(state.held.get(&account.name), now);
-            if free != account.free {
-                return Err(format!("{} has {free} free, and says {}", account.name, account.free));
+        for (account, count) in self.accounts.iter().zip(&self.counts) {
+            let free = account.free(state.held.get(&account.name), now);
+            if free != count.free {
+                return Err(format!("{} has {free} free, and says {}", account.name, count.free));
             }
         }
         Ok(())
+    }
+}
+
+/// What is free of what a run needs.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    counts: &'a [Count],
+    parts: &'a [Box<[Part]>],
+}
+
+impl View<'_> {
+    /// How many shards with these needs could begin now, as far as the fleet's resources go and as counting tells, which for
+    /// items under conditions may be too many.
+    pub(crate) fn shards(self, needs: NeedsIx) -> u32 {
+        let left = |part: &Part| {
+            let Count { free, total } = self.counts[part.place as usize];
+            match part.seats {
+                _ if part.local => u32::MAX,
+                Need::ALL => u32::from(free == total && total > 0),
+                seats => free / seats.max(1),
+            }
+        };
+        needs.at().checked_sub(1).and_then(|at| self.parts.get(at)?.iter().map(left).min()).unwrap_or_default()
+    }
+
+    /// Whether any of it is each worker's own.
+    pub(crate) fn is_local(self, needs: NeedsIx) -> bool {
+        let parts = needs.at().checked_sub(1).and_then(|at| self.parts.get(at));
+        parts.is_some_and(|parts| parts.iter().any(|part| part.local))
     }
 }
 

@@ -4,7 +4,7 @@
 use regatta_tests::schedule::arguments::{Arguments, QUICK, USAGE};
 use regatta_tests::schedule::suites::{self, Suite};
 use regatta_tests::schedule::trace::Error;
-use regatta_tests::schedule::{cost, laboratory, table};
+use regatta_tests::schedule::{contended, cost, laboratory, table};
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -24,7 +24,11 @@ fn main() -> ExitCode {
         // Each size in a process of its own would be fairer to the memory of the first; the largest goes last instead.
         let sizes = [(10_000, 100), (100_000, 1_000), (1_000_000, 10_000)];
         let costs: Vec<cost::Cost> = sizes.iter().map(|&(tests, slots)| cost::measure(tests, slots)).collect();
-        return print(&cost::table(&costs));
+        let contended: String = [(1_000, 10_000, 200), (1_000, 10_000, 2_000)]
+            .into_iter()
+            .map(|(resources, shards, slots)| contended::line(&contended::measure(resources, shards, slots)))
+            .collect();
+        return print(&(cost::table(&costs) + &contended));
     }
     let suites = match suites_of(&given) {
         Ok(suites) => suites,

@@ -15,8 +15,7 @@ use regatta_domain::{
     Costs, Estimate, FileKey, Level, Micros, Need, Needs, NeedsIx, Nuance, Outcome, PolicyIx, RunId, RunnerKind,
     SlotIx, Source, TestKey, Time, WorkerId,
 };
-use std::collections::BTreeMap;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
@@ -27,7 +26,7 @@ const NAME: usize = 64;
 const TESTS_PER_FILE: usize = 100;
 
 /// Slots of a worker.
-const SLOTS_PER_WORKER: u16 = 8;
+pub(super) const SLOTS_PER_WORKER: u16 = 8;
 
 /// One test in so many needs a resource, of [`RESOURCES`].
 const SCARCE: usize = 50;
@@ -166,19 +165,20 @@ pub fn table(costs: &[Cost]) -> String {
     table
 }
 
-struct Stage {
-    core: Core,
-    entropy: Entropy,
-    now: Time,
+/// The core alone, at a moment.
+pub(super) struct Stage {
+    pub(super) core: Core,
+    pub(super) entropy: Entropy,
+    pub(super) now: Time,
 }
 
 impl Stage {
-    fn step(&mut self, command: Command) -> Step {
+    pub(super) fn step(&mut self, command: Command) -> Step {
         self.core.step(self.now, &mut self.entropy, command)
     }
 }
 
-fn grants(step: &mut Step) -> Vec<(WorkerId, regatta_core::Grant)> {
+pub(super) fn grants(step: &mut Step) -> Vec<(WorkerId, regatta_core::Grant)> {
     let effects = std::mem::take(&mut step.effects);
     let granted = effects.into_iter().filter_map(|effect| match effect {
         Effect::Send { worker, message: ToWorker::Grant(grant), .. } => Some((worker, grant)),
@@ -194,15 +194,15 @@ fn resident() -> usize {
     pages * 4_096
 }
 
-const fn id(worker: usize) -> WorkerId {
+pub(super) const fn id(worker: usize) -> WorkerId {
     WorkerId::from_bits(worker as u128 + 1)
 }
 
-const fn session(worker: usize) -> SessionId {
+pub(super) const fn session(worker: usize) -> SessionId {
     SessionId(worker as u64 + 1)
 }
 
-fn resource(at: u16) -> String {
+pub(super) fn resource(at: u16) -> String {
     format!("resource {at}")
 }
 
@@ -262,7 +262,7 @@ fn draft(at: usize, chance: &mut Chance) -> TestDraft {
     }
 }
 
-fn result(test: regatta_domain::TestIx, attempt: u16) -> TestResult {
+pub(super) fn result(test: regatta_domain::TestIx, attempt: u16) -> TestResult {
     TestResult {
         test,
         attempt,

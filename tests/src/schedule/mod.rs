@@ -10,6 +10,7 @@ pub mod bound;
 pub mod case;
 pub mod cases;
 mod chance;
+pub mod contended;
 pub mod cost;
 pub mod laboratory;
 #[cfg(test)]

@@ -38,6 +38,8 @@ pub struct Run {
     pub resources: Vec<Arc<str>>,
     /// What waits for each of them.
     pub demands: Vec<Demand>,
+    /// How long everything may take that waits.
+    queued: Micros,
     /// The resource of each need.
     parts: Vec<Vec<ResourceIx>>,
     /// Its suites.
@@ -202,6 +204,7 @@ impl Run {
 
     /// More waits for what these need.
     pub(super) fn demand(&mut self, suite: SuiteIx, needs: NeedsIx, time: Micros) {
+        self.queued += time;
         let Some(at) = needs.at().checked_sub(1) else { return };
         for (need, ix) in self.needs[at].iter().zip(&self.parts[at]) {
             let demand = &mut self.demands[ix.at()];
@@ -212,6 +215,7 @@ impl Run {
 
     /// Less waits for what these need; with the last of it, the queue is no more.
     pub(super) fn sate(&mut self, suite: SuiteIx, needs: NeedsIx, time: Micros, last: bool) {
+        self.queued = self.queued.saturating_sub(time);
         let Some(at) = needs.at().checked_sub(1) else { return };
         for (need, ix) in self.needs[at].iter().zip(&self.parts[at]) {
             let demand = &mut self.demands[ix.at()];
@@ -237,6 +241,7 @@ impl Run {
             policy: submission.policy.clone(),
             policies: submission.policies.clone(),
             demands: vec![Demand::default(); resources.len()],
+            queued: Micros::ZERO,
             needs,
             resources,
             parts,
@@ -265,7 +270,7 @@ impl Run {
     /// How long everything may take that waits.
     #[must_use]
     pub fn waiting(&self) -> Micros {
-        self.suites.iter().flat_map(|suite| suite.queues.values()).map(Queue::left).sum()
+        self.queued
     }
 
     /// Whether nothing of the suite is to be started any more.

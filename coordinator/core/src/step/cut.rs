@@ -7,8 +7,9 @@ mod filling;
 mod size;
 
 use super::Turn;
+use crate::command::OF_WORKERS;
 use crate::event::Work;
-use crate::ledger::left_on;
+use crate::ledger::{View, left_on};
 use crate::mutant::{self, Mutant};
 use crate::presence::Standing;
 use crate::state::{Entry, Queue, Rank, ResourceIx, Run};
@@ -58,21 +59,32 @@ impl Turn<'_> {
         let suites = (0..run.suites.len()).map(SuiteIx::nth);
         let suites =
             suites.filter(move |&suite| self.core.presence.carries(asker.worker, &run.suite(suite).suite.requires));
+        let view = self.core.ledger.view(run.id);
         suites.flat_map(move |suite| {
             run.suite(suite).queues.iter().filter_map(move |(&needs, queue)| {
+                // Nearly everything may be waiting for something: what there is none of is passed over first.
+                if needs != NeedsIx(0) && !self.may_take(run, suite, needs, Some(asker), view) {
+                    return None;
+                }
                 let (rank, entry) = queue.first()?;
-                let may = needs == NeedsIx(0) || self.may_take(run, suite, needs, Some(asker));
-                may.then_some(Candidate { suite, needs, queue, entry, rank })
+                Some(Candidate { suite, needs, queue, entry, rank })
             })
         })
     }
 
     /// Whether everything is free that is needed, for a slot (or for whichever may come). A slot that still works takes no
     /// resources: it would hold them idle.
-    pub(super) fn may_take(&self, run: &Run, suite: SuiteIx, needs: NeedsIx, asker: Option<Asker>) -> bool {
+    pub(super) fn may_take(
+        &self,
+        run: &Run,
+        suite: SuiteIx,
+        needs: NeedsIx,
+        asker: Option<Asker>,
+        view: View<'_>,
+    ) -> bool {
         let idle = asker.is_none_or(|asker| asker.standing == Standing::Idle);
-        let room = || self.seats_left(run, needs, asker) > 0 || mutant::is(Mutant::SeatsUncounted);
-        if !idle || !room() {
+        let room = || view.shards(needs) > 0 && (!view.is_local(needs) || self.left_on(run, needs, asker) > 0);
+        if !idle || !(room() || mutant::is(Mutant::SeatsUncounted)) {
             return false;
         }
         let wanted = run.needs_of(needs);
@@ -109,7 +121,7 @@ impl Turn<'_> {
         let warm = self.core.presence.warm.get(&(asker.worker, asker.slot)).filter(|warm| warm.run == run.id);
         for found in self.candidates(run, asker) {
             if found.needs != NeedsIx(0) {
-                let demands = run.parts(found.needs).map(|(need, ix)| self.demand(run, &need.resource, ix));
+                let demands = run.parts(found.needs).map(|(_, ix)| self.demand(run, ix));
                 // A slot goes on with what it has just held: the others may all be busy for long.
                 let goes_on = warm.is_some_and(|warm| (warm.suite, warm.needs) == (found.suite, found.needs));
                 let demand = (goes_on, demands.max().unwrap_or_default());
@@ -129,8 +141,8 @@ impl Turn<'_> {
     }
 
     /// How long a resource will be busy with what waits in the run, if it is never idle.
-    pub(super) fn demand(&self, run: &Run, name: &str, ix: ResourceIx) -> Micros {
-        run.demands[ix.at()].busy(self.core.ledger.total(name))
+    pub(super) fn demand(&self, run: &Run, ix: ResourceIx) -> Micros {
+        run.demands[ix.at()].busy(self.core.ledger.total(run.id, ix))
     }
 
     /// Takes groups from the head until the shard is full: with others of their file, where taking up a file costs
@@ -143,7 +155,9 @@ impl Turn<'_> {
             // Dealt like cards where several slots ask: each begins with one of the longest, and none has them all.
             let abreast = match from.needs {
                 NeedsIx(0) => STRIDE,
-                needs => self.seats_left(run, needs, Some(asker)),
+                needs => {
+                    self.core.ledger.view(run.id).shards(needs).min(self.left_on(run, needs, Some(asker))) as usize
+                }
             };
             let stride = self.free().min(abreast).clamp(1, STRIDE);
             let groups = from.queue.iter().map_while(|entry| match entry {
@@ -179,14 +193,15 @@ impl Turn<'_> {
         filling.by_file()
     }
 
-    /// How many shards with these needs could begin now, for a slot (or for whichever may come).
-    fn seats_left(&self, run: &Run, needs: NeedsIx, asker: Option<Asker>) -> usize {
-        let local = |need: &Need| {
-            let Some(Asker { worker, .. }) = asker else { return u32::MAX };
+    /// How many shards with these needs could begin now on a worker (or on whichever may come), by what it has of its own.
+    fn left_on(&self, run: &Run, needs: NeedsIx, asker: Option<Asker>) -> u32 {
+        let Some(Asker { worker, .. }) = asker else { return u32::MAX };
+        let local = run.needs_of(needs).iter().filter(|need| need.resource.starts_with(OF_WORKERS));
+        let left = |need: &Need| {
             let own = self.core.presence.own(worker, &need.resource);
-            left_on(own, self.core.state.held.get(&need.resource), worker)
+            left_on(own, self.core.state.held.get(&need.resource), worker) / need.of(own.max(1)).max(1)
         };
-        self.core.ledger.shards(run, needs, local) as usize
+        local.map(left).min().unwrap_or(u32::MAX)
     }
 
     /// How many slots hold nothing, whether they have asked yet or not.

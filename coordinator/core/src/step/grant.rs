@@ -114,7 +114,8 @@ impl Turn<'_> {
             let found = run.test(test);
             let suite = run.file(found.file).suite;
             self.core.presence.carries(asker.worker, &run.suite(suite).suite.requires)
-                && (found.needs == NeedsIx(0) || self.may_take(run, suite, found.needs, Some(asker)))
+                && (found.needs == NeedsIx(0)
+                    || self.may_take(run, suite, found.needs, Some(asker), self.core.ledger.view(run.id)))
         })
     }
 

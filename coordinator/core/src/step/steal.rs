@@ -145,7 +145,8 @@ impl Turn<'_> {
         let busy = progress.is_some_and(|progress| progress.barren || !progress.stealing.is_empty());
         let connected = self.core.presence.session(lease.worker).is_some();
         // What needs resources can go on elsewhere only if there is a seat beside the one that its own lease holds.
-        let goes_on = lease.needs == NeedsIx(0) || self.may_take(run, lease.work.suite(), lease.needs, None);
+        let may = |needs| self.may_take(run, lease.work.suite(), needs, None, self.core.ledger.view(run.id));
+        let goes_on = lease.needs == NeedsIx(0) || may(lease.needs);
         let begun = u32::from(at.is_some());
         !busy && connected && goes_on && !run.is_over(lease.work.suite()) && lease.open > begun
     }

@@ -2,8 +2,8 @@
 
 use super::super::Turn;
 use super::{Asker, Candidate};
-use crate::state::Run;
-use regatta_domain::{Micros, NeedsIx};
+use crate::state::{ResourceIx, Run};
+use regatta_domain::{Micros, Need, NeedsIx};
 
 /// Rounds of shards that the remaining work is cut into where a shard costs nothing to begin. Measured on real traces
 /// with warm runners: 3 gave the best ratio to the lower bound.
@@ -81,8 +81,10 @@ impl Turn<'_> {
 
     /// How many shards with these needs can run at the same time, if nothing else takes seats.
     pub(super) fn abreast(&self, run: &Run, needs: NeedsIx) -> u64 {
-        let seats = |resource: &str| self.core.ledger.total(resource);
-        let needs = run.needs_of(needs).iter();
-        needs.map(|need| u64::from(seats(&need.resource) / need.seats.max(1)).max(1)).min().unwrap_or(1)
+        let shards = |(need, ix): (&Need, ResourceIx)| {
+            let total = self.core.ledger.total(run.id, ix);
+            u64::from(total / need.of(total).max(1)).max(1)
+        };
+        run.parts(needs).map(shards).min().unwrap_or(1)
     }
 }
