@@ -1,6 +1,7 @@
 //! Why a coordinator does not start, or stops.
 
 use crate::driver::NotStarted;
+use crate::resources::Broken;
 use crate::store;
 use std::fmt;
 use std::io;
@@ -13,6 +14,15 @@ use std::sync::Arc;
 pub enum Error {
     /// The store refuses.
     Store(Arc<store::Error>),
+    /// What was declared over the service cannot be read.
+    Declared(Arc<Broken>),
+    /// The hook that makes the items of a pool failed.
+    Unprepared {
+        /// The pool.
+        resource: String,
+        /// What it said.
+        reason: String,
+    },
     /// Blobs cannot be kept.
     Blobs {
         /// Where.
@@ -42,6 +52,11 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Store(error) => error.fmt(f),
+            Self::Declared(error) => error.fmt(f),
+            Self::Unprepared { resource, reason } => write!(
+                f,
+                "the pool `{resource}` has no items of its own, and the hook that is to make them failed: {reason}"
+            ),
             Self::Blobs { directory, .. } => write!(f, "outputs cannot be kept in {}", directory.display()),
             Self::Listen { address, source } if source.kind() == io::ErrorKind::AddrInUse => write!(
                 f,
@@ -70,7 +85,9 @@ impl std::error::Error for Error {
             Self::Store(error) => error.source(),
             Self::Blobs { source, .. } | Self::Listen { source, .. } | Self::Thread(source) => Some(&**source),
             Self::Serve(source) => Some(&**source),
-            Self::Failed { .. } => None,
+            // So does the catalogue.
+            Self::Declared(error) => error.source(),
+            Self::Unprepared { .. } | Self::Failed { .. } => None,
         }
     }
 }

@@ -24,6 +24,7 @@ mod tests;
 
 pub use error::Error;
 pub use regatta_core::{Setup, Share, Tuning};
+pub use resources::Broken;
 pub use store::projection::Keep;
 
 use blobs::Blobs;
@@ -31,8 +32,9 @@ use driver::DriverHandle;
 use grpc::Parts;
 use outage::Outage;
 use planner::PlannerDesk;
-use resources::Databases;
+use resources::{Databases, Opening};
 use server::Servers;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -128,15 +130,20 @@ impl Coordinator {
         let Opened { lock, journal, writer, projection, blobs } = opened;
         let (outage, asked) = (Outage::default(), journal.reader()?);
         let (custody, to_do) = resources::Custody::new();
+        let opening = Opening::new(config.data.as_deref(), &config.setup.resources).await?;
         let directory = config.data.clone().unwrap_or_else(std::env::temp_dir).join("databases");
         let databases = Databases::new(custody.live.clone(), directory);
-        databases.declare(resources::databases_among(&config.setup.resources));
-        let start = driver::start(journal, writer, blobs.clone(), config.setup.clone(), custody, &outage)?;
+        // What the fleet shares is offered by the steward, once it is known how it is.
+        let setup = Setup { resources: BTreeMap::new(), ..config.setup.clone() };
+        let usage = custody.usage.clone();
+        let start = driver::start(journal, writer, blobs.clone(), setup, custody, &outage)?;
         let driver::Started { handle, projector, thread } = start;
-        let planner = PlannerDesk::new(projection, asked, projector.clone(), config.setup.clone());
+        let started = opening.start(handle.clone(), databases.clone(), usage, to_do.errands).await;
+        let steward = started.map_err(|_| outage.get().unwrap_or(Error::Failed { thread: "driver" }))?;
+        let planner = PlannerDesk::new(projection, asked, projector.clone(), steward.clone());
         // Ends with the driver, which holds the other end.
         drop(tokio::spawn(resources::attend(databases.clone(), handle.clone(), to_do.ended)));
-        let parts = Parts { driver: handle, planner, projector, blobs, databases };
+        let parts = Parts { driver: handle, planner, projector, blobs, databases, steward };
         let coordinator = Self {
             parts,
             outage,
@@ -209,6 +216,7 @@ impl Coordinator {
             // A driver that panicked has been heard of by now.
             let _panicked = tokio::task::spawn_blocking(move || driver.join()).await;
         }
+        self.parts.steward.stop().await;
         self.parts.databases.shutdown().await;
         // The directory is free from here on, however long this handle lives.
         drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());

@@ -1,7 +1,7 @@
 //! A grant on its way out: indexes become names.
 
-use regatta_core::{Grant, GrantedTest, GrantedWork, Run};
-use regatta_domain::{FileIx, RunId};
+use regatta_core::{Core, Grant, GrantedTest, GrantedWork, Run};
+use regatta_domain::{FileIx, Held, RunId, Token};
 use regatta_wire::v1;
 use std::collections::HashMap;
 
@@ -20,7 +20,7 @@ const fn seed(run: RunId) -> u64 {
     run.0.as_u64_pair().1
 }
 
-pub(super) fn grant(run: &Run, grant: &Grant) -> v1::Grant {
+pub(super) fn grant(core: &Core, run: &Run, grant: &Grant) -> v1::Grant {
     let files = match &grant.work {
         GrantedWork::Discover => Vec::new(),
         GrantedWork::List(files) => files.iter().map(|&ix| file(run, ix, true)).collect(),
@@ -33,8 +33,18 @@ pub(super) fn grant(run: &Run, grant: &Grant) -> v1::Grant {
         suite: grant.suite.0.into(),
         discover: matches!(grant.work, GrantedWork::Discover),
         files,
-        holds: Vec::new(),
+        holds: holds(core, grant.token),
     }
+}
+
+/// What the lease holds, with what its holder is told of it.
+fn holds(core: &Core, token: Token) -> Vec<v1::Held> {
+    let holds = core.state().leases.get(&token).map_or(&[][..], |lease| &lease.holds);
+    let told = |held: &Held| {
+        let offer = core.ledger().offered(&held.resource);
+        regatta_wire::resource::held(held, offer.map(|offer| &*offer.resource))
+    };
+    holds.iter().map(told).collect()
 }
 
 /// The tests under their files, both in the order in which they first come.

@@ -4,10 +4,10 @@ use super::Look;
 use super::sessions::Sessions;
 use crate::error::in_one_line;
 use crate::outage::Outage;
-use regatta_core::{Command, Core, Entry, Refusal, SessionId};
+use regatta_core::{Command, Core, Entry, Health, Refusal, SessionId};
 use regatta_domain::report::CancelCause;
 use regatta_domain::submission::Submission;
-use regatta_domain::{RunId, SlotIx, Token, WorkerId};
+use regatta_domain::{Offer, RunId, SlotIx, Token, WorkerId};
 use regatta_wire::{Failure, v1};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,6 +27,11 @@ pub(crate) enum Request {
         run: RunId,
         cause: CancelCause,
         kill: bool,
+        answer: oneshot::Sender<Result<(), Refusal>>,
+    },
+    Revoke {
+        resource: Arc<str>,
+        item: Option<Arc<str>>,
         answer: oneshot::Sender<Result<(), Refusal>>,
     },
     Attach(Newcomer),
@@ -115,6 +120,26 @@ impl DriverHandle {
     /// When the driver has stopped.
     pub async fn cancel(&self, run: RunId, cause: CancelCause, kill: bool) -> Result<Result<(), Refusal>, Gone> {
         self.ask(|answer| Request::Cancel { run, cause, kill, answer }).await
+    }
+
+    /// These are the resources of the fleet from now on.
+    pub(crate) async fn offer(&self, resources: BTreeMap<Arc<str>, Offer>) -> Result<(), Gone> {
+        self.command(Command::Offer { resources }).await
+    }
+
+    /// A resource, or an item of it, was found to be so.
+    pub(crate) async fn examined(
+        &self,
+        resource: Arc<str>,
+        item: Option<Arc<str>>,
+        health: Health,
+    ) -> Result<(), Gone> {
+        self.command(Command::Examined { resource, item, health }).await
+    }
+
+    /// Ends the leases that hold a resource, or an item of it. Answered once that is durable.
+    pub(crate) async fn revoke(&self, resource: Arc<str>, item: Option<Arc<str>>) -> Result<Result<(), Refusal>, Gone> {
+        self.ask(|answer| Request::Revoke { resource, item, answer }).await
     }
 
     /// The last commit that was made.

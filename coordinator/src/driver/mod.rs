@@ -123,6 +123,9 @@ impl Driver {
             Request::Cancel { run, cause, kill, answer } => {
                 Command::Cancel { run, cause, kill, reply: self.await_reply(answer) }
             }
+            Request::Revoke { resource, item, answer } => {
+                Command::Revoke { resource, item, reply: self.await_reply(answer) }
+            }
             Request::Attach(newcomer) => {
                 let (worker, slots) = (newcomer.worker, newcomer.slots);
                 let (labels, holds) = (newcomer.labels.clone(), newcomer.holds.clone());
@@ -186,7 +189,7 @@ impl Driver {
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Send { worker, session, message } => {
-                if !self.sessions.send(self.core.state(), session, message) {
+                if !self.sessions.send(&self.core, session, message) {
                     self.next.push_back(Command::Detach { worker, session });
                 }
             }

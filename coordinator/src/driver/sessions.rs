@@ -5,7 +5,7 @@
 
 use super::grant;
 use super::handle::Newcomer;
-use regatta_core::{SessionId, State, ToWorker};
+use regatta_core::{Core, SessionId, ToWorker};
 use regatta_domain::{Micros, RunId, Time, WorkerId};
 use regatta_wire::v1::to_worker::Message;
 use regatta_wire::{Failure, v1};
@@ -72,9 +72,9 @@ impl Sessions {
     }
 
     /// Tells a worker something. `false` when the connection is gone by that, and the core should know.
-    pub(super) fn send(&mut self, state: &State, id: SessionId, message: ToWorker) -> bool {
+    pub(super) fn send(&mut self, core: &Core, id: SessionId, message: ToWorker) -> bool {
         let Some(session) = self.open.get_mut(&id) else { return true };
-        for message in session.words(state, message, self.lease) {
+        for message in session.words(core, message, self.lease) {
             let message = v1::ToWorker { message: Some(message) };
             match session.outgoing.try_send(Ok(message)) {
                 Ok(()) => {}
@@ -95,7 +95,8 @@ impl Sessions {
 
 impl Session {
     /// A message of the core in words of the wire: names are added, and a run is introduced before its first grant.
-    fn words(&mut self, state: &State, message: ToWorker, lease: Micros) -> Vec<Message> {
+    fn words(&mut self, core: &Core, message: ToWorker, lease: Micros) -> Vec<Message> {
+        let state = core.state();
         vec![match message {
             ToWorker::Attached => Message::Attached(v1::Attached { lease_ms: lease.0 / 1_000 }),
             ToWorker::Grant(grant) => {
@@ -105,7 +106,7 @@ impl Session {
                 if self.briefed.insert(run.id) {
                     words.push(Message::Brief(grant::brief(run)));
                 }
-                words.push(Message::Grant(grant::grant(run, &grant)));
+                words.push(Message::Grant(grant::grant(core, run, &grant)));
                 return words;
             }
             ToWorker::Numbered { token, file, tests } => {

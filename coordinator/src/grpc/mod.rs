@@ -3,6 +3,7 @@
 mod databases;
 mod fleet;
 mod history;
+mod resources;
 mod runs;
 mod watch;
 
@@ -10,12 +11,13 @@ use crate::blobs::Blobs;
 use crate::driver::DriverHandle;
 use crate::planner::PlannerDesk;
 use crate::projector::Desk;
-use crate::resources::Databases;
+use crate::resources::{Databases, Steward};
 use regatta_wire::Failure;
 use regatta_wire::limits::MESSAGE_BYTES;
 use regatta_wire::v1::databases_server::DatabasesServer;
 use regatta_wire::v1::fleet_server::FleetServer;
 use regatta_wire::v1::history_server::HistoryServer;
+use regatta_wire::v1::resources_server::ResourcesServer;
 use regatta_wire::v1::runs_server::RunsServer;
 use std::time::Duration;
 use tonic::service::Routes;
@@ -42,6 +44,7 @@ pub(crate) struct Parts {
     pub(crate) projector: Desk,
     pub(crate) blobs: Blobs,
     pub(crate) databases: Databases,
+    pub(crate) steward: Steward,
 }
 
 /// The services, to be served.
@@ -56,7 +59,10 @@ pub(crate) fn routes(parts: &Parts) -> Routes {
         .max_decoding_message_size(MESSAGE_BYTES)
         .max_encoding_message_size(MESSAGE_BYTES);
     let databases = DatabasesServer::new(databases::Service::new(parts.clone()));
-    Routes::new(runs).add_service(fleet).add_service(history).add_service(databases)
+    let resources = ResourcesServer::new(resources::Service::new(parts.clone()))
+        .max_decoding_message_size(MESSAGE_BYTES)
+        .max_encoding_message_size(MESSAGE_BYTES);
+    Routes::new(runs).add_service(fleet).add_service(history).add_service(databases).add_service(resources)
 }
 
 /// A server with the limits of this house.

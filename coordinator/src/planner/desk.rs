@@ -1,13 +1,13 @@
 //! The planner's desk: fetches what plannings need, and keeps those of live runs at hand.
 
 use super::estimate::Seen;
-use super::{Planning, order};
+use super::{Planning, order, unoffered::refuse_unoffered};
 use crate::error::in_one_line;
 use crate::projector::{Desk, News};
+use crate::resources::Steward;
 use crate::store::projection::{FileHistory, Reader, Remembered, Row};
 use crate::store::{self, Error};
 use prost::Message as _;
-use regatta_core::Setup;
 use regatta_domain::listing::{ListedFile, ListedTest};
 use regatta_domain::submission::{FileDraft, Submission, SuiteDraft, TestDraft};
 use regatta_domain::{Costs, FileKey, Micros, ResourceKind, RunId, SuiteIx, Time};
@@ -33,7 +33,7 @@ struct Inner {
     projection: Reader,
     journal: Mutex<Box<dyn store::Reader>>,
     projector: Desk,
-    setup: Setup,
+    steward: Steward,
     at_hand: Mutex<BTreeMap<RunId, Arc<Live>>>,
 }
 
@@ -66,18 +66,13 @@ pub(crate) struct Context {
 }
 
 impl PlannerDesk {
-    pub(crate) fn new(projection: Reader, journal: Box<dyn store::Reader>, projector: Desk, setup: Setup) -> Self {
+    pub(crate) fn new(projection: Reader, journal: Box<dyn store::Reader>, projector: Desk, steward: Steward) -> Self {
         let (journal, at_hand) = (Mutex::new(journal), Mutex::default());
-        Self(Arc::new(Inner { projection, journal, projector, setup, at_hand }))
+        Self(Arc::new(Inner { projection, journal, projector, steward, at_hand }))
     }
 
     pub(crate) fn projection(&self) -> &Reader {
         &self.0.projection
-    }
-
-    /// What the core was told: what there is for runs to need.
-    pub(crate) fn setup(&self) -> &Setup {
-        &self.0.setup
     }
 
     /// Plans a run. Reads the store: not for the threads of async tasks.
@@ -92,7 +87,7 @@ impl PlannerDesk {
             }
         };
         let mut planning = Planning::new(request, rerun_of)?;
-        planning.policies.refuse_unoffered(&self.0.setup)?;
+        refuse_unoffered(request, &self.0.steward.offers())?;
         refuse_unserved(request, &self.0.setup)?;
         let mut suites = Vec::with_capacity(request.suites.len());
         let mut histories = Histories::new();

@@ -11,6 +11,7 @@ mod policies;
 mod selection;
 #[cfg(test)]
 mod tests;
+mod unoffered;
 
 pub(crate) use desk::{Context, PlannerDesk, broken};
 

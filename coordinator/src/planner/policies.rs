@@ -4,13 +4,12 @@
 //! make is laid out at once. There are few: each override has a say in few rules.
 
 use super::selection;
-use regatta_core::Setup;
 use regatta_domain::database::PlannedDatabase;
 use regatta_domain::filter::{Filter, Subject};
 use regatta_domain::policy::TestPolicy;
 use regatta_domain::{Level, Need, Needs, NeedsIx, PolicyIx, SuiteIx};
 use regatta_wire::submission::Override;
-use regatta_wire::{Failure, Invalid, Why};
+use regatta_wire::{Invalid, Why};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -66,29 +65,6 @@ impl Policies {
     /// What a test needs that also needs the databases of its suite.
     pub(super) fn with_databases(&self, needs: NeedsIx, suite: SuiteIx) -> NeedsIx {
         self.with_databases.get(&(needs, suite)).copied().unwrap_or(needs)
-    }
-
-    /// Refuses overrides that need what the fleet does not have.
-    ///
-    /// # Errors
-    /// With a sentence that names each of them, what it lacks, and what is there.
-    pub(super) fn refuse_unoffered(&self, setup: &Setup) -> Result<(), Failure> {
-        let needs = self.overrides.iter().flat_map(|(_, other)| other.needs.iter().map(move |need| (other, need)));
-        let lacking = needs
-            .filter(|(_, need)| !setup.offers(need))
-            .map(|(other, need)| format!("the tests of `{}` need {need}", other.filter));
-        let lacking: Vec<String> = lacking.collect();
-        if lacking.is_empty() {
-            return Ok(());
-        }
-        let offered = setup.resources.iter().map(|(name, offer)| format!("{name}={}", offer.resource.total()));
-        let offered: Vec<String> = offered.collect();
-        let offered = if offered.is_empty() { "no resources".to_owned() } else { offered.join(", ") };
-        Err(Failure::Unfit(format!(
-            "{}; this coordinator offers {offered}: start it with `--resource NAME=SEATS` for what is missing, or change \
-             `needs` of the override",
-            lacking.join(", ")
-        )))
     }
 
     /// All of them, for a submission.

@@ -92,7 +92,8 @@ impl Fleet for Service {
             (sessions.iter().filter_map(of).collect(), u32::try_from(wanted).unwrap_or(u32::MAX))
         });
         let (workers, slots_wanted) = workers.await?;
-        let resources = self.parts.planner.setup().resources.iter();
+        let offers = self.parts.steward.offers();
+        let resources = offers.iter();
         let resources = resources
             .map(|(name, offer)| v1::Need {
                 resource: name.to_string(),

@@ -44,7 +44,13 @@ impl Catalogue {
     ///
     /// # Errors
     /// When the configuration declares it, or it cannot be.
-    pub(crate) fn declare(&mut self, name: &Arc<str>, resource: Resource, by: &Arc<str>, at: Time) -> Result<(), Failure> {
+    pub(crate) fn declare(
+        &mut self,
+        name: &Arc<str>,
+        resource: Resource,
+        by: &Arc<str>,
+        at: Time,
+    ) -> Result<(), Failure> {
         check_name(name)?;
         self.refuse_configured(name, "declared anew")?;
         if resource.kind == ResourceKind::Pool && resource.items.is_empty() {
@@ -227,7 +233,9 @@ impl Catalogue {
         if total > 0 && seats > left {
             return Err(Failure::Unfit(match resource.kind {
                 ResourceKind::ReadersWriter | ResourceKind::Mutex => format!("`{name}` is reserved by somebody else"),
-                _ => format!("`{name}` has {total} seats, {kept} of them reserved by others; {seats} cannot be reserved"),
+                _ => {
+                    format!("`{name}` has {total} seats, {kept} of them reserved by others; {seats} cannot be reserved")
+                }
             }));
         }
         Ok(seats)

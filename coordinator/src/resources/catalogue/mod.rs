@@ -9,7 +9,7 @@ pub(crate) mod kept;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use decide::{Reserve, Reserved, Standing};
+pub(crate) use decide::{Reserve, Standing};
 
 use regatta_core::command::OF_WORKERS;
 use regatta_domain::filter::nearest;
@@ -87,13 +87,19 @@ impl Catalogue {
 
     /// Every resource by its name.
     pub(crate) fn resources(&self) -> BTreeMap<Arc<str>, Arc<Resource>> {
-        let declared = self.said.declared.iter().map(|(name, declared)| (Arc::clone(name), Arc::clone(&declared.resource)));
-        declared.chain(self.configured.iter().map(|(name, resource)| (Arc::clone(name), Arc::clone(resource)))).collect()
+        let declared =
+            self.said.declared.iter().map(|(name, declared)| (Arc::clone(name), Arc::clone(&declared.resource)));
+        declared
+            .chain(self.configured.iter().map(|(name, resource)| (Arc::clone(name), Arc::clone(resource))))
+            .collect()
     }
 
     /// What is offered from now on.
     pub(crate) fn offers(&self, now: Time) -> Offers {
-        self.resources().into_iter().map(|(name, resource)| (Arc::clone(&name), self.offer(&name, resource, now))).collect()
+        self.resources()
+            .into_iter()
+            .map(|(name, resource)| (Arc::clone(&name), self.offer(&name, resource, now)))
+            .collect()
     }
 
     fn offer(&self, name: &str, resource: Arc<Resource>, now: Time) -> Offer {
@@ -160,10 +166,8 @@ pub(crate) fn find_item<'a>(name: &str, resource: &'a Resource, item: &str) -> R
     }
     resource.items.iter().find(|known| *known.name == *item).ok_or_else(|| {
         let known = || resource.items.iter().map(|known| &*known.name);
-        let hint = nearest(item, known()).map_or_else(
-            || format!("there are {}", few(known())),
-            |near| format!("did you mean `{near}`?"),
-        );
+        let hint = nearest(item, known())
+            .map_or_else(|| format!("there are {}", few(known())), |near| format!("did you mean `{near}`?"));
         Failure::NotFound(format!("the pool `{name}` has no item `{item}`; {hint}"))
     })
 }

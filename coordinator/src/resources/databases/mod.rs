@@ -14,7 +14,7 @@ use super::live::{Live, LiveLease};
 use claims::{Claim, Claims, Handed};
 use engine::{Engine, Starting};
 use regatta_databases::{Ask, BuildId, Place, Prepared, Refused, Released, Wanted};
-use regatta_domain::database::PlannedDatabase;
+use regatta_domain::database::{Per, PlannedDatabase};
 use regatta_domain::resource::Resource;
 use regatta_domain::result::{RunError, RunErrorKind};
 use regatta_domain::{Level, TestIx, Token};
@@ -97,7 +97,7 @@ impl Databases {
 
     async fn hand(&self, claim: Claim, level: Level, lease: &LiveLease) -> Answer {
         let mut handed = Handed { level, leases: Vec::new(), variables: Vec::new() };
-        for planned in lease.databases.iter() {
+        for planned in lease.databases.iter().filter(|planned| claim.takes(planned.per)) {
             match self.lease(claim, level, lease, planned).await {
                 Ok((engine, leased)) => {
                     let first = handed.leases.is_empty();
@@ -115,8 +115,9 @@ impl Databases {
                     return match lack {
                         Lack::Build(order, variables) => Answer::Build { order, resource, variables },
                         Lack::Now(why) => Answer::Later(format!("{resource}: {why}")),
+                        // As final as a suite that cannot be built: each of its tests would get the same answer.
                         Lack::Ever(message) => Answer::Never(RunError {
-                            kind: RunErrorKind::Infrastructure,
+                            kind: RunErrorKind::Build,
                             place: resource,
                             message: message.into(),
                         }),
@@ -282,6 +283,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Claim {
+    /// Whether such a database goes to a claim of this kind.
+    fn takes(&self, per: Per) -> bool {
+        self.test.is_none() == (per == Per::Shard)
+    }
+
     fn new(token: u64, test: Option<u32>, attempt: u32) -> Self {
         Self { token: Token(token), test: test.map(TestIx), attempt: u16::try_from(attempt).unwrap_or(u16::MAX) }
     }

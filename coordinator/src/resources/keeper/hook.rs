@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::{Pid, getpgid};
 use regatta_domain::Micros;
+use regatta_domain::resource::Hook;
 use regatta_runtime::backoff::Backoff;
 use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
@@ -63,9 +64,10 @@ pub(crate) struct Output {
 /// # Errors
 /// Why the last try failed, with the end of what it printed.
 pub(crate) async fn perform(job: &Job, permits: &Semaphore) -> Result<Output, String> {
+    let Some(hook) = &job.hook else { return Ok(Output::default()) };
     let mut backoff = Backoff::new(FIRST, MOST, RandomState::new().build_hasher().finish());
-    for _ in 0..job.hook.retries {
-        match attempt(job, permits).await {
+    for _ in 0..hook.retries {
+        match attempt(job, hook, permits).await {
             Ok(output) => return Ok(output),
             Err(reason) => {
                 let wait = backoff.wait();
@@ -74,20 +76,20 @@ pub(crate) async fn perform(job: &Job, permits: &Semaphore) -> Result<Output, St
             }
         }
     }
-    attempt(job, permits).await
+    attempt(job, hook, permits).await
 }
 
-async fn attempt(job: &Job, permits: &Semaphore) -> Result<Output, String> {
+async fn attempt(job: &Job, hook: &Hook, permits: &Semaphore) -> Result<Output, String> {
     let _permit = permits.acquire().await.map_err(|_| "the coordinator stops".to_owned())?;
-    let mut child = spawn(job).map_err(|error| {
-        let program = job.hook.argv.first().map_or("", |program| program);
+    let mut child = spawn(job, hook).map_err(|error| {
+        let program = hook.argv.first().map_or("", |program| program);
         format!("`{program}` cannot be started: {error}")
     })?;
     let group = Group(child.id().and_then(|id| i32::try_from(id).ok()));
     let printed = Printed::default();
     let reading = pin!(printed.read(&mut child));
     let mut all = Reading { reading, done: false };
-    let limit = if job.hook.timeout == Micros::ZERO { LIMIT } else { job.hook.timeout.into() };
+    let limit = if hook.timeout == Micros::ZERO { LIMIT } else { hook.timeout.into() };
     let ended = match tokio::time::timeout(limit, all.until_ended(&mut child)).await {
         Ok(ended) => ended.map_err(|error| format!("it cannot be waited for: {error}")),
         Err(_) => {
@@ -111,7 +113,7 @@ async fn attempt(job: &Job, permits: &Semaphore) -> Result<Output, String> {
             }
             Ok(Output { provided, left })
         }
-        Err(why) => Err(printed.reason(&job.hook.argv[0], &why)),
+        Err(why) => Err(printed.reason(&hook.argv[0], &why)),
     }
 }
 
@@ -131,8 +133,8 @@ fn told(status: ExitStatus) -> String {
     }
 }
 
-fn spawn(job: &Job) -> io::Result<Child> {
-    let Some((program, arguments)) = job.hook.argv.split_first() else {
+fn spawn(job: &Job, hook: &Hook) -> io::Result<Child> {
+    let Some((program, arguments)) = hook.argv.split_first() else {
         return Err(io::Error::other("it names no program"));
     };
     let mut command = Command::new(&**program);

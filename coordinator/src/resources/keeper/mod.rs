@@ -52,7 +52,8 @@ impl Stage {
 pub(super) struct Job {
     pub(super) key: Key,
     pub(super) stage: Stage,
-    pub(super) hook: Hook,
+    /// Nothing where there is only something to be stopped.
+    pub(super) hook: Option<Hook>,
     /// What the item's holder is told: so is the hook.
     pub(super) values: BTreeMap<Arc<str>, Arc<str>>,
 }
@@ -208,9 +209,8 @@ impl Keeper {
 
     /// What is run when the coordinator ends: what nobody holds is disposed of. What a lease holds outlives the coordinator.
     pub(super) fn close(&self, is_held: IsHeld<'_>) -> Vec<Job> {
-        let leaves = |(key, subject): &(&Key, &Subject)| !is_held(key) && subject.has_to_be_disposed_of();
-        let dispose = |(key, subject): (&Key, &Subject)| job(key, subject, Stage::Dispose);
-        self.subjects.iter().filter(leaves).filter_map(dispose).collect()
+        let leaves = |(key, subject): &(&Key, &Subject)| !is_held(key) && subject.is_to_be_run(Stage::Dispose);
+        self.subjects.iter().filter(leaves).map(|(key, subject)| job(key, subject, Stage::Dispose)).collect()
     }
 
     /// Begins what is due for a subject, tells how it is, and notes when to look again.
@@ -218,14 +218,14 @@ impl Keeper {
         let Some(subject) = self.subjects.get_mut(key) else { return };
         let held = is_held(key);
         if let Some(Due { stage, once }) = subject.begin(held, now) {
-            match job(key, subject, stage).filter(|_| subject.is_to_be_run(stage)) {
-                Some(mut job) => {
-                    job.hook.retries = if once { 0 } else { job.hook.retries };
-                    self.jobs.push(job);
-                }
-                // Nothing has to be run for it.
-                None => return self.done(key, stage, Ok(()), is_held, now),
+            if !subject.is_to_be_run(stage) {
+                return self.done(key, stage, Ok(()), is_held, now);
             }
+            let mut job = job(key, subject, stage);
+            if let Some(hook) = job.hook.as_mut().filter(|_| once) {
+                hook.retries = 0;
+            }
+            self.jobs.push(job);
         }
         let wake = subject.due(held, now);
         if subject.wake != wake {
@@ -247,10 +247,9 @@ impl Keeper {
     }
 }
 
-fn job(key: &Key, subject: &Subject, stage: Stage) -> Option<Job> {
+fn job(key: &Key, subject: &Subject, stage: Stage) -> Job {
     let care = subject.care();
-    let hook = care.hook(stage)?.clone();
-    Some(Job { key: key.clone(), stage, hook, values: care.values.clone() })
+    Job { key: key.clone(), stage, hook: care.hook(stage).cloned(), values: care.values.clone() }
 }
 
 /// What hooks are run for: each item of a pool, or the resource itself.

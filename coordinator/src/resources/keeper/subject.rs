@@ -140,8 +140,9 @@ impl Subject {
 
     /// A test failed while it was held.
     pub(super) fn suspect(&mut self, now: Instant) {
+        let every = self.every();
         if let Some(at) = &mut self.check_at {
-            *at = now.max(*at - self.every() + EVERY_LEAST);
+            *at = now.max(*at - every + EVERY_LEAST);
         }
     }
 
@@ -228,14 +229,13 @@ impl Subject {
         false
     }
 
-    /// What has to be run at the end of the coordinator.
-    pub(super) fn has_to_be_disposed_of(&self) -> bool {
-        self.prepared && self.care.hooks.dispose.is_some()
-    }
-
-    /// What leaves is disposed of if it was ever prepared.
+    /// Whether there is anything to do at this stage. What leaves is disposed of if it was ever prepared: what prepared it may
+    /// have left something running, also where no hook says how to end it.
     pub(super) fn is_to_be_run(&self, stage: Stage) -> bool {
-        self.care.hook(stage).is_some() && (stage != Stage::Dispose || self.prepared)
+        match stage {
+            Stage::Dispose => self.prepared && (self.care.hooks.dispose.is_some() || self.care.hooks.prepare.is_some()),
+            _ => self.care.hook(stage).is_some(),
+        }
     }
 
     /// How it is.
