@@ -397,3 +397,47 @@ fn carry(message: outbox::Message) -> from_worker::Message {
 fn ask(slot: SlotIx) -> from_worker::Message {
     from_worker::Message::Ask(v1::Ask { slot: slot.0.into() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a slot is told when it is granted a shard.
+    fn granted(grant: v1::Grant) -> Option<Shard> {
+        let (to, mut inbox) = mpsc::channel(8);
+        let mut desk = Desk::new(WorkerId::from_bits(1), "w".to_owned(), Vec::new(), vec![to]);
+        let run = RunId::from_bits(7).to_string();
+        let settings = "{}".to_owned();
+        let (name, runner, root) = ("s".to_owned(), "exec".to_owned(), "/".to_owned());
+        let suites = vec![v1::Suite { name, runner, root, settings, ..v1::Suite::default() }];
+        let policies = vec![v1::TestPolicy::from(&TestPolicy::default())];
+        let brief = v1::Brief { run: run.clone(), suites, policies, seed: 1 };
+        for message in [to_worker::Message::Brief(brief), to_worker::Message::Grant(v1::Grant { run, ..grant })] {
+            desk.heard(v1::ToWorker { message: Some(message) });
+        }
+        match inbox.try_recv() {
+            Ok(ToSlot::Grant(_, shard)) => Some(shard),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_shard_comes_with_what_it_holds_and_the_levels_of_its_tests() {
+        let values = vec![v1::Variable { name: "serial".to_owned(), value: "A1".to_owned() }];
+        let items = vec![v1::HeldItem { name: "ada".to_owned(), values }];
+        let held = v1::Held { resource: "phone".to_owned(), seats: 1, items };
+        // The last comes from a coordinator that knows more levels.
+        let test = |(test, level)| v1::GrantedTest { test, attempt: 1, level, ..v1::GrantedTest::default() };
+        let tests = [(0, 0), (1, 3), (2, 99)].map(test).into();
+        let file = v1::GrantedFile { path: "f".to_owned(), tests, ..v1::GrantedFile::default() };
+        let shard = granted(v1::Grant { token: 5, files: vec![file], holds: vec![held], ..v1::Grant::default() });
+        let Shard { token, holds, work: Work::Files(files) } = shard.expect("the slot is told") else { panic!() };
+        let item = HeldItem { name: "ada".into(), values: vec![("serial".into(), "A1".into())] };
+        assert_eq!(
+            (token, &holds[..]),
+            (Token(5), &[Holding { resource: "phone".into(), seats: 1, items: vec![item] }][..])
+        );
+        let levels: Vec<_> = files[0].tests.iter().flatten().map(|test| (test.test, test.level)).collect();
+        assert_eq!(levels, [(TestIx(0), Level::None), (TestIx(1), Level::Isolated)], "what is not known is not begun");
+    }
+}

@@ -450,3 +450,21 @@ async fn what_a_vanished_test_was_handed_does_not_keep_others_waiting() {
     let calls = stage.databases.check();
     assert_eq!(calls.len(), 12, "two that vanished and four that are there: {calls:#?}");
 }
+
+#[tokio::test]
+async fn a_worker_that_is_stopped_at_once_does_not_wait_for_a_coordinator_that_is_away() {
+    let root = tempfile::tempdir().expect("a directory");
+    let mut stage = exec(root.path(), Per::Test, "").await;
+    stage.databases.book().release_script.extend((0..100_000).map(|_| Status::unavailable("away")));
+    let work = Work::Files(vec![stage.file(&suite(), Some(&[USES, "sleep 1000"]))]);
+    let stop =
+        |tell: &Tell| matches!(tell, Tell::Started { test: TestIx(1), .. }).then_some(Control::Stop { kill: true });
+    let told = stage.work(work, stop).await;
+    assert_eq!(told.finished.len(), 1, "what had ended is told all the same: {told:#?}");
+    told.check(USES, Outcome::Passed, "");
+    assert!(told.of(USES).observation.is_none());
+    let book = stage.databases.book();
+    for test in [0, 1] {
+        assert!(book.calls.contains(&format!("lost {}", url(Some(test), 1))), "it was tried: {:#?}", book.calls);
+    }
+}

@@ -14,6 +14,7 @@ use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+use tokio::sync::oneshot;
 
 impl Attempts {
     /// An attempt has ended, everything that it started is gone, and this is its (last) result. `more`: other tests that use
@@ -161,8 +162,18 @@ impl Attempts {
     }
 
     /// Gives back the databases of the shard, which nothing uses any more; tells what was seen of them with the result of the
-    /// last test that used them, or to people.
+    /// last test that used them, or to people. Goes on where it is not waited for.
     pub(in crate::runner) async fn give_shard_back(&self) {
+        let (done, ended) = oneshot::channel();
+        let of = self.clone();
+        self.state().spawn(async move {
+            of.shard_back().await;
+            let _nobody_waits = done.send(());
+        });
+        let _a_bug_shows_where_tasks_are_joined = ended.await;
+    }
+
+    async fn shard_back(&self) {
         let claim = self.state().ledger.take(None);
         let seen = match claim {
             Some(claim) => self.give_back(claim).await,
@@ -203,7 +214,7 @@ impl Attempts {
         self.forget_but(|_| false);
         self.sweep().await;
         self.all_tasks().await;
-        self.give_shard_back().await;
+        self.shard_back().await;
     }
 
     /// Performs what was asked for when its attempt had ended: by fixtures that outlive a test.

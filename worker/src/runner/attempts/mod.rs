@@ -19,7 +19,7 @@ use crate::process::Command;
 use ledger::{Ledger, Variables};
 use regatta_domain::database::Per;
 use regatta_domain::result::{RunError, RunErrorKind};
-use regatta_domain::{TestIx, Token};
+use regatta_domain::{Level, TestIx, Token};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -47,7 +47,8 @@ struct Shared {
     shard: Vec<(String, String)>,
     /// It holds something that only one shard has at a time: nothing of it may outlive the shard.
     exclusive: bool,
-    /// Whether all tests share databases.
+    /// Whether each attempt has databases of its own, and whether all tests share some.
+    owns: bool,
     shares: bool,
     /// What the number of an attempt is put behind, for its namespace and its registry.
     namespace: String,
@@ -122,6 +123,7 @@ impl Attempts {
             sink: sink.clone(),
             shard: told,
             exclusive,
+            owns: has(Per::Test),
             shares: has(Per::Shard),
             namespace: namespace(brief, place, shard.token),
             registries: place.scratch.join(REGISTRIES),
@@ -152,7 +154,7 @@ impl Attempts {
 
     /// Whether a test uses the databases that all tests of the shard share.
     pub(super) fn is_shared(&self, test: &TestWork) -> bool {
-        self.state().ledger.is_shared(test)
+        self.0.shares && test.level > Level::None
     }
 
     /// How often the shard's databases were handed out: processes from before do not know them.
@@ -185,7 +187,7 @@ impl Attempts {
 
     /// Whether `test` has databases of its own, and so a process.
     pub(super) fn is_own(&self, test: &TestWork) -> bool {
-        self.state().ledger.is_own(test)
+        self.0.owns && test.level > Level::None
     }
 
     /// These tests were given back: what they were handed goes back too.

@@ -15,7 +15,7 @@ impl Shift<'_> {
     /// before the first test that uses them. `false` where that has to be waited for, and there is no host to do anything
     /// else.
     pub(super) async fn has_what_is_shared(&mut self) -> bool {
-        loop {
+        while self.attempts.shares() {
             let waiting = self.entries.iter().flat_map(|entry| &entry.unsent);
             let Some(test) = waiting.into_iter().find(|test| self.attempts.is_shared(test)) else { return true };
             match self.attempts.seek(test) {
@@ -41,6 +41,7 @@ impl Shift<'_> {
                 }
             }
         }
+        true
     }
 
     /// Whether the host has nothing to do.
