@@ -169,7 +169,8 @@ const LARGE_OBJECTS: &str = "
            coalesce(sum(hashtextextended(loid || ' ' || pageno || ' ' || encode(data, 'hex'), 0)::numeric), 0)
     FROM pg_largeobject";
 
-/// A catalog, and how its rows are told apart, named, and compared.
+/// A catalog, and how its rows are told apart, named, and compared. Names cost more than hashes where there are thousands:
+/// what `initdb` made is told by its short name.
 struct Catalog {
     name: &'static str,
     noun: &'static str,
@@ -205,7 +206,6 @@ const CATALOGS: &[Catalog] = &[
         ..catalog("pg_class", "relation", "c.oid", "c.oid::regclass")
     },
     Catalog {
-        volatile: "attcacheoff",
         only: "(SELECT relpersistence <> 't' FROM pg_class r WHERE r.oid = attrelid)",
         ..catalog("pg_attribute", "column", "attrelid || ' ' || attnum", "attrelid::regclass || '.' || attname")
     },
@@ -226,7 +226,7 @@ const CATALOGS: &[Catalog] = &[
         only: "(SELECT relpersistence <> 't' FROM pg_class r WHERE r.oid = adrelid)",
         ..catalog("pg_attrdef", "default", "c.oid", "adrelid::regclass || ', column ' || adnum")
     },
-    catalog("pg_proc", "function", "c.oid", "c.oid::regprocedure"),
+    catalog("pg_proc", "function", "c.oid", "CASE WHEN c.oid < 16384 THEN proname ELSE c.oid::regprocedure::text END"),
     catalog("pg_trigger", "trigger", "c.oid", "tgname || ' on ' || tgrelid::regclass"),
     catalog("pg_policy", "policy", "c.oid", "polname || ' on ' || polrelid::regclass"),
     catalog("pg_rewrite", "rule", "c.oid", "rulename || ' on ' || ev_class::regclass"),
@@ -262,7 +262,8 @@ const CATALOGS: &[Catalog] = &[
         "pg_description",
         "comment",
         "objoid || ' ' || classoid || ' ' || objsubid",
-        "'on ' || coalesce(pg_describe_object(classoid, objoid, objsubid), objoid::text)",
+        "'on ' || CASE WHEN objoid < 16384 THEN objoid::text
+                       ELSE coalesce(pg_describe_object(classoid, objoid, objsubid), objoid::text) END",
     ),
     catalog("pg_seclabel", "label of security", "objoid || ' ' || classoid || ' ' || objsubid || provider", "provider"),
     Catalog {

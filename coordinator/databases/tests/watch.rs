@@ -483,6 +483,49 @@ async fn what_is_judged_clean_is_clean_to_the_last_row() {
     }
 }
 
+#[tokio::test]
+async fn a_database_that_is_handed_on_again_and_again_stays_equal_to_its_template() {
+    let (server, admin) = prepared(&[]).await;
+    let watch = Watch::start(server.config("postgres"), false).await.expect("the server can be watched");
+    let template = audited(&server, "seeded").await;
+    let (mut own, mut database) = (String::new(), 0);
+    let (mut generation, mut handed_on, mut audits) = (0, 0, 0);
+    let scripts: Vec<&Script> = SCRIPTS.iter().filter(|script| script.level < Level::Exclusive).collect();
+    // Dirty ones come between clean ones, so that a verdict that spills over into the next lease is seen.
+    for (number, script) in (0..200).map(|lease| scripts[lease * 37 % scripts.len()]).enumerate() {
+        if own.is_empty() {
+            generation += 1;
+            own = format!("pooled_{generation}");
+            database = cloned(&admin.client, &own).await;
+        } else if script.level >= Level::Isolated {
+            // What was handed on so far is about to be lost: now or never.
+            audits += 1;
+            assert_eq!(template.differences(&audited(&server, &own).await), [], "before lease {number}");
+            left(&admin.client, &own).await;
+        }
+        let mark = watch.mark(database).await.expect("a database can be marked");
+        play(&server, "lessee", script, &own).await;
+        left(&admin.client, &own).await;
+        let seen = watch.since(&mark).await.expect("a database can be judged");
+        let level = seen.evidence.level();
+        assert!(level >= script.level, "{}, lease {number}, {:?}: {}", script.name, script.level, seen.evidence);
+        if level < Level::Isolated {
+            handed_on += 1;
+            if seen.sequences_moved {
+                let session = server.connect(&own).await;
+                run(&session.client, SET_BACK).await;
+                session.close().await;
+                left(&admin.client, &own).await;
+            }
+            continue;
+        }
+        watch.forget(database);
+        run(&admin.client, &format!("DROP DATABASE {own}")).await;
+        own.clear();
+    }
+    assert!(handed_on > 50 && audits > 5, "{handed_on} handed on, {audits} audits");
+}
+
 const SET_BACK: &str =
     "SELECT setval('accounts_id_seq', 20), setval('ledger_id_seq', 100), setval('tickets', 1, false)";
 
