@@ -4,4 +4,37 @@
 //! ends verified.
 
 pub mod audit;
+pub mod binaries;
+mod broker;
+mod external;
+mod lease;
+pub mod limits;
+pub mod names;
+mod pool;
+mod private;
+mod server;
+mod settings;
+mod status;
+mod stock;
+mod template;
 pub mod watch;
+
+pub use broker::{Adopted, Postgres, Shelf};
+pub use lease::{Ask, DatabaseLease, Fate, Leased, Refused, Released, Unknown};
+pub use server::Error;
+pub use server::breaker::Health;
+pub use settings::{Choice, Settings};
+pub use status::{Status, TemplateStatus};
+pub use template::{BuildId, BuildOrder, Building, Place, Prepared, Wanted};
+
+/// The name of a level as tests see it.
+pub(crate) const fn level_name(level: regatta_domain::Level) -> &'static str {
+    use regatta_domain::Level;
+    match level {
+        Level::None => "none",
+        Level::Read => "read",
+        Level::Transaction => "transaction",
+        Level::Isolated => "isolated",
+        Level::Exclusive => "exclusive",
+    }
+}

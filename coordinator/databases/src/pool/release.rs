@@ -1,0 +1,181 @@
+//! Taking back, verified: nobody can enter any more, everybody has left, what was left behind is cleared, and the WAL says what
+//! was done. Only what is proven clean goes to the next test.
+
+use super::discard::Trash;
+use super::{Database, Pool, Reader, clear};
+use crate::lease::{Fate, Released};
+use crate::limits;
+use crate::server::{Error, Server};
+use crate::watch::{Leak, Seen};
+use regatta_domain::Level;
+use regatta_domain::evidence::{Evidence, Fact};
+use std::time::Duration;
+
+/// What a clone comes to after its release.
+#[derive(Debug)]
+pub(crate) enum After {
+    /// It goes to the next test; its sequences have to be set back first if this says so.
+    HandOn(Database, bool),
+    /// It is thrown away.
+    Discard(Database),
+}
+
+impl Pool {
+    /// Ends the lease of a clone. `killed`: its test is known to be dead, so nobody is waited for.
+    pub(crate) async fn release(&self, database: Database, declared: Level, killed: bool) -> (Released, After) {
+        let owner = database.owner.role.clone();
+        match self.verify(&database, declared, killed).await {
+            Ok((released, seen)) => {
+                let clean = released.level <= Level::Transaction && released.leaks.is_empty();
+                let sequences = seen.is_some_and(|seen| seen.sequences_moved);
+                if clean {
+                    (released, After::HandOn(database, sequences))
+                } else {
+                    (Released { fate: Fate::Replaced, ..released }, After::Discard(database))
+                }
+            }
+            Err(error) => {
+                tracing::warn!(database = database.name, role = owner, %error, "what a test did could not be verified");
+                (lost(declared), After::Discard(database))
+            }
+        }
+    }
+
+    /// Does what was decided, which nobody waits for.
+    pub(crate) async fn settle(&self, after: After) {
+        match after {
+            After::HandOn(database, sequences) => self.hand_on(database, sequences).await,
+            After::Discard(database) => {
+                self.discard(Trash::of(database));
+                self.short.notify_waiters();
+            }
+        }
+    }
+
+    async fn verify(
+        &self,
+        database: &Database,
+        declared: Level,
+        killed: bool,
+    ) -> Result<(Released, Option<Seen>), Error> {
+        let (server, role) = (&self.server, &database.owner.role);
+        server.quick().run(&format!("ALTER ROLE {role} NOLOGIN")).await?;
+        let sessions = format!("SELECT 1 FROM pg_stat_activity WHERE datid = {} LIMIT 1", database.oid);
+        if !killed {
+            clear::gone(server, &sessions, limits::LEAVE).await?;
+        }
+        let (generation, watch) = server.watch();
+        let leaks = watch.leaks(database.oid, role).await.map_err(Error::Watch)?;
+        // A session that slipped in between the two looks is ended too; the leak report may have been a moment too early for it.
+        if !leaks.is_empty() || !server.quick().run(&sessions).await?.is_empty() {
+            clear::clear(server, database.oid, &database.name).await?;
+        }
+        let seen = if generation == database.generation {
+            let mut seen = watch.since(&database.mark).await.map_err(Error::Watch)?;
+            seen.name(&self.relations);
+            Some(seen)
+        } else {
+            None
+        };
+        Ok((self.judge(seen.clone(), role, leaks, declared), seen))
+    }
+
+    /// Ends the lease of a reader. The others go on reading, unless somebody wrote.
+    pub(crate) async fn release_reader(&self, reader: &Reader, declared: Level, killed: bool) -> Released {
+        let outcome = self.verify_reader(reader, declared, killed).await.unwrap_or_else(|error| {
+            tracing::warn!(role = reader.credentials.role, %error, "what a test did could not be verified");
+            Released { fate: Fate::Lost, ..lost(declared) }
+        });
+        if outcome.fate != Fate::Kept {
+            self.spoil(&reader.reading);
+        }
+        self.discard(Trash::role(reader.credentials.role.clone()));
+        outcome
+    }
+
+    async fn verify_reader(&self, reader: &Reader, declared: Level, killed: bool) -> Result<Released, Error> {
+        let (server, role, oid) = (&self.server, &reader.credentials.role, reader.reading.oid);
+        server.quick().run(&format!("ALTER ROLE {role} NOLOGIN")).await?;
+        let theirs = format!("FROM pg_stat_activity WHERE usename = '{role}'");
+        if !killed {
+            clear::gone(server, &format!("SELECT 1 {theirs} LIMIT 1"), limits::LEAVE).await?;
+        }
+        let (generation, watch) = server.watch();
+        let leaks: Vec<Leak> = watch.leaks(oid, role).await.map_err(Error::Watch)?;
+        let ended = format!("SELECT pg_terminate_backend(pid) {theirs}");
+        if !clear::gone(server, &ended, limits::TERMINATE).await? {
+            return Err(Error::Unfit { why: format!("sessions of {role} do not end although they were terminated") });
+        }
+        let seen = if generation == reader.generation {
+            Some(watch.since(&reader.mark).await.map_err(Error::Watch)?)
+        } else {
+            None
+        };
+        let mut released = self.judge(seen, role, leaks, declared);
+        // A refused right means something else here: a reader has fewer than an owner, so it only says that it wanted to write.
+        if released.evidence.facts.has(Fact::Denied) {
+            let kept = released.evidence.facts.iter().filter(|fact| *fact != Fact::Denied);
+            released.evidence.facts = kept.chain([Fact::ReadOnlyViolation]).collect();
+            released.level = released.evidence.level();
+        }
+        let wrote = [Fact::Wrote, Fact::Committed, Fact::Bare, Fact::Ddl, Fact::Sequence, Fact::Unknown];
+        let touched = wrote.into_iter().any(|fact| released.evidence.facts.has(fact));
+        released.fate = if touched { Fate::Replaced } else { Fate::Kept };
+        Ok(released)
+    }
+
+    fn judge(&self, seen: Option<Seen>, role: &str, leaks: Vec<Leak>, declared: Level) -> Released {
+        judge(&self.server, seen, role, leaks, declared)
+    }
+}
+
+/// Puts together what was seen.
+pub(crate) fn judge(server: &Server, seen: Option<Seen>, role: &str, leaks: Vec<Leak>, declared: Level) -> Released {
+    let (mut evidence, statements) = match seen {
+        Some(seen) => (seen.evidence, seen.statements),
+        None => (unknown(), Vec::new()),
+    };
+    let refused = server.refusals.as_ref().map(|refusals| refusals.take(role));
+    evidence.sources.log = refused.is_some();
+    let refused = refused.unwrap_or_default();
+    if refused.denied {
+        evidence.facts.insert(Fact::Denied);
+    }
+    if refused.read_only {
+        evidence.facts.insert(Fact::ReadOnlyViolation);
+    }
+    if refused.violated {
+        // A row that broke a rule inside a transaction left nothing else behind, but somebody wanted to write it.
+        evidence.facts.insert(Fact::Asked);
+    }
+    if !leaks.is_empty() {
+        evidence.facts.insert(Fact::Leaked);
+    }
+    server.saw_peak(evidence.peak);
+    let denied = evidence.facts.has(Fact::Denied) || evidence.facts.has(Fact::ReadOnlyViolation);
+    Released { level: evidence.level(), evidence, declared, leaks, statements, denied, fate: Fate::HandedOn }
+}
+
+/// The outcome of a lease whose database cannot be asked any more.
+pub(crate) fn lost(declared: Level) -> Released {
+    let evidence = unknown();
+    let level = evidence.level().max(declared);
+    Released { evidence, level, declared, leaks: Vec::new(), statements: Vec::new(), denied: false, fate: Fate::Lost }
+}
+
+fn unknown() -> Evidence {
+    Evidence { facts: [Fact::Unknown].into_iter().collect(), ..Evidence::default() }
+}
+
+/// Everybody but us on the server of one lease.
+const OTHERS: &str = "FROM pg_stat_activity WHERE backend_type = 'client backend' AND usename <> current_user";
+
+/// Waits until nobody but us has a session on the server of one lease, at most as long as those may take to leave.
+pub(crate) async fn left(server: &Server, patience: Duration) -> Result<bool, Error> {
+    clear::gone(server, &format!("SELECT 1 {OTHERS} LIMIT 1"), patience).await
+}
+
+/// Ends everybody but us on the server of one lease.
+pub(crate) async fn end(server: &Server) -> Result<bool, Error> {
+    clear::gone(server, &format!("SELECT pg_terminate_backend(pid) {OTHERS}"), limits::TERMINATE).await
+}

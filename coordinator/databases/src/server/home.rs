@@ -1,0 +1,167 @@
+//! The directory under which an engine keeps the servers that it starts: in memory where there is room, and gone with the engine.
+//!
+//! Whoever owns it holds a lock on a file in it, which the system gives back even after `kill -9`; a keeper, a tiny shell
+//! process, holds the read end of a pipe and removes the directory when the pipe closes. What both missed (the keeper was
+//! killed as well, the machine went down) is found and removed by the next engine that starts.
+
+use super::account::Account;
+use crate::limits;
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::process::{Child, ChildStdin, Command};
+
+/// A directory of ours.
+#[derive(Debug)]
+pub(crate) struct Home {
+    path: PathBuf,
+    account: Account,
+    next: AtomicU64,
+    /// Dropping these tells the keeper that we are gone.
+    _keeper: (Child, Option<ChildStdin>),
+    _lock: Flock<File>,
+}
+
+/// The begin of every directory's name.
+const PREFIX: &str = "regatta-pg-";
+
+/// The file that the owner holds locked.
+const LOCK: &str = "owner";
+
+/// Waits for the end of its input, which is our end, gives the servers' own guards ten seconds, and removes what is left.
+const KEEPER: &str = r#"read -r _; n=0
+while [ -n "$(ls -d "$1"/s*/data/postmaster.pid 2>/dev/null)" ] && [ $n -lt 100 ]; do n=$((n+1)); sleep 0.1; done
+exec rm -rf "$1""#;
+
+impl Home {
+    /// Makes a directory for the engine `epoch`: on a memory file system if it has the room, else under `directory`.
+    pub(crate) fn make(epoch: &str, memory: Option<&Path>, directory: &Path) -> io::Result<Self> {
+        let account = Account::find()?;
+        let parent = memory.filter(|place| free(place) >= limits::MEMORY_FREE).unwrap_or(directory);
+        fs::create_dir_all(parent)?;
+        let path = fs::canonicalize(parent)?.join(format!("{PREFIX}{epoch}"));
+        fs::create_dir(&path)?;
+        let lock = File::create(path.join(LOCK)).and_then(|file| {
+            Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| io::Error::from(error))
+        })?;
+        account.own(&path)?;
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o711))?;
+        let mut keeper = Command::new("/bin/sh")
+            .args(["-c", KEEPER, "keeper"])
+            .arg(&path)
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            // An interrupt from the terminal is for us; the keeper must outlive us.
+            .process_group(0)
+            .spawn()?;
+        let input = keeper.stdin.take();
+        Ok(Self { path, account, next: AtomicU64::new(1), _keeper: (keeper, input), _lock: lock })
+    }
+
+    /// As whom everything in it runs.
+    pub(crate) fn account(&self) -> Account {
+        self.account
+    }
+
+    /// The directory itself.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A path in it that nothing has yet, for what `kind` says in one letter.
+    pub(crate) fn fresh(&self, kind: char) -> PathBuf {
+        self.path.join(format!("{kind}{}", self.next.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    /// Makes a fresh directory of the account.
+    pub(crate) fn directory(&self, kind: char) -> io::Result<PathBuf> {
+        let path = self.fresh(kind);
+        fs::create_dir(&path)?;
+        self.account.own(&path)?;
+        Ok(path)
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        // Servers have ended before; what is left is images. The keeper would do it too, a little later.
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+/// Removes what engines left behind that are gone, and ends their servers. Returns what was removed.
+pub(crate) fn remove_orphans(places: &[&Path]) -> Vec<PathBuf> {
+    let mut removed = Vec::new();
+    for entry in places.iter().filter_map(|place| fs::read_dir(place).ok()).flatten().flatten() {
+        let path = entry.path();
+        if !entry.file_name().to_string_lossy().starts_with(PREFIX) || !is_orphan(&path) {
+            continue;
+        }
+        for pid in servers(&path) {
+            end(pid);
+        }
+        match fs::remove_dir_all(&path) {
+            Ok(()) => removed.push(path),
+            Err(error) => {
+                tracing::warn!(directory = %path.display(), %error, "an orphaned directory of databases stays; remove it by hand");
+            }
+        }
+    }
+    removed
+}
+
+/// Whether nobody holds the lock of the directory. One without a lock file is being made, or was left very early.
+fn is_orphan(path: &Path) -> bool {
+    match File::open(path.join(LOCK)) {
+        Ok(file) => Flock::lock(file, FlockArg::LockExclusiveNonblock).is_ok(),
+        Err(_) => {
+            let made = fs::metadata(path).and_then(|meta| meta.modified()).ok();
+            made.and_then(|made| made.elapsed().ok()).is_some_and(|age| age > Duration::from_secs(60))
+        }
+    }
+}
+
+/// The servers that still run under `path`. A number in a file proves nothing: the process must name the directory.
+fn servers(path: &Path) -> Vec<Pid> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+        let Ok(text) = fs::read_to_string(entry.path().join("data/postmaster.pid")) else { continue };
+        let Some(pid) = text.lines().next().and_then(|line| line.trim().parse().ok()) else { continue };
+        let ours = fs::read(format!("/proc/{pid}/cmdline"))
+            .is_ok_and(|line| String::from_utf8_lossy(&line).contains(&*path.to_string_lossy()));
+        if pid > 1 && ours {
+            found.push(Pid::from_raw(pid));
+        }
+    }
+    found
+}
+
+fn end(pid: Pid) {
+    // Immediate shutdown first, so that backends go with it; what does not react in a second is killed.
+    let _ = kill(pid, Signal::SIGQUIT);
+    for _ in 0..200 {
+        if kill(pid, None).is_err() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let _ = kill(pid, Signal::SIGKILL);
+}
+
+/// Bytes free for us on the file system of `path`; none where it cannot be told.
+fn free(path: &Path) -> u64 {
+    nix::sys::statvfs::statvfs(path).map_or(0, |fs| {
+        // Of different widths on different systems.
+        #[allow(clippy::unnecessary_cast, reason = "32 bits on macOS")]
+        let (blocks, size) = (fs.blocks_available() as u64, fs.fragment_size() as u64);
+        blocks * size
+    })
+}
