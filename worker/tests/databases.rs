@@ -468,3 +468,24 @@ async fn a_worker_that_is_stopped_at_once_does_not_wait_for_a_coordinator_that_i
         assert!(book.calls.contains(&format!("lost {}", url(Some(test), 1))), "it was tried: {:#?}", book.calls);
     }
 }
+
+#[tokio::test]
+async fn a_warm_host_knows_what_its_shard_holds_and_no_longer_what_the_last_one_held() {
+    for slots in [1, 2] {
+        let root = tempfile::tempdir().expect("a directory");
+        let mut stage = pytest(slots, root.path(), Per::Test).await;
+        let tests = "import os\nseats = 'REGATTA_RESOURCE_APP_SEATS'\n\
+                     def test_with(used): assert os.environ[seats] == '1'\n\
+                     def test_without(): assert seats not in os.environ\n";
+        write(root.path(), "test_it.py", tests);
+        // The seat of its database, which everybody has: no reason to begin anew.
+        let seat = regatta_worker::runner::Holding { resource: "app".into(), seats: 1, items: Vec::new() };
+        for (holds, name) in [(vec![], "test_without"), (vec![seat], "test_with"), (vec![], "test_without")] {
+            stage.holds = holds;
+            let told = run_levels(&mut stage, &[name], &["test_without"]).await;
+            told.check(name, Outcome::Passed, "");
+        }
+        let log = std::fs::read_to_string(root.path().join("log")).expect("a log");
+        assert_eq!(log.matches("session up").count(), 1, "{log}");
+    }
+}

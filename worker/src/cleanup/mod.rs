@@ -4,7 +4,7 @@
 //! attempt they are performed, the last first.
 //!
 //! - [`registry`] reads the file, [`entry`] a line of it; [`http`] speaks to servers.
-//! - [`perform`] does what they say, each with its limit and its tries, and tells what failed.
+//! - [`mod@perform`] does what they say, each with its limit and its tries, and tells what failed.
 
 mod entry;
 mod http;
