@@ -142,7 +142,7 @@ impl Coordinator {
         let steward = started.map_err(|_| outage.get().unwrap_or(Error::Failed { thread: "driver" }))?;
         let planner = PlannerDesk::new(projection, asked, projector.clone(), steward.clone());
         // Ends with the driver, which holds the other end.
-        drop(tokio::spawn(resources::attend(databases.clone(), handle.clone(), to_do.ended)));
+        drop(tokio::spawn(resources::attend(databases.clone(), handle.downgrade(), to_do.ended)));
         let parts = Parts { driver: handle, planner, projector, blobs, databases, steward };
         let coordinator = Self {
             parts,

@@ -101,7 +101,28 @@ pub struct DriverHandle {
     outage: Outage,
 }
 
+/// A handle that does not keep the driver going: it is for those who work for the driver, and end with it.
+#[derive(Clone)]
+pub(crate) struct WeakDriver {
+    to: mpsc::WeakSender<Request>,
+    committed: watch::Receiver<u64>,
+    outage: Outage,
+}
+
+impl WeakDriver {
+    /// The driver, while anybody else can reach it.
+    pub(crate) fn upgrade(&self) -> Option<DriverHandle> {
+        let to = self.to.upgrade()?;
+        Some(DriverHandle { to, committed: self.committed.clone(), outage: self.outage.clone() })
+    }
+}
+
 impl DriverHandle {
+    /// The same, without keeping the driver going.
+    pub(crate) fn downgrade(&self) -> WeakDriver {
+        WeakDriver { to: self.to.downgrade(), committed: self.committed.clone(), outage: self.outage.clone() }
+    }
+
     pub(super) const fn new(to: mpsc::Sender<Request>, committed: watch::Receiver<u64>, outage: Outage) -> Self {
         Self { to, committed, outage }
     }

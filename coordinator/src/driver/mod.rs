@@ -13,7 +13,7 @@ mod start;
 mod tests;
 
 pub use handle::{DriverHandle, Gone};
-pub(crate) use handle::{Newcomer, Request};
+pub(crate) use handle::{Newcomer, Request, WeakDriver};
 pub(crate) use sessions::{Session, Sessions};
 pub(crate) use start::{NotStarted, Started, start};
 

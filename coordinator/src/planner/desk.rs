@@ -10,7 +10,7 @@ use crate::store::{self, Error};
 use prost::Message as _;
 use regatta_domain::listing::{ListedFile, ListedTest};
 use regatta_domain::submission::{FileDraft, Submission, SuiteDraft, TestDraft};
-use regatta_domain::{Costs, FileKey, Micros, ResourceKind, RunId, SuiteIx, Time};
+use regatta_domain::{Costs, FileKey, Micros, RunId, SuiteIx, Time};
 use regatta_wire::submission::{Request, SuiteRequest};
 use regatta_wire::{Failure, v1};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -88,7 +88,6 @@ impl PlannerDesk {
         };
         let mut planning = Planning::new(request, rerun_of)?;
         refuse_unoffered(request, &self.0.steward.offers())?;
-        refuse_unserved(request, &self.0.setup)?;
         let mut suites = Vec::with_capacity(request.suites.len());
         let mut histories = Histories::new();
         for (at, asked) in request.suites.iter().enumerate() {
@@ -288,27 +287,6 @@ fn drafts(
         planning.file(suite, file, listings.get(&file.key).map(|(_, tests)| &**tests), history, names)
     };
     files.iter().filter_map(draft).collect()
-}
-
-/// Refuses suites that use databases which nobody serves.
-fn refuse_unserved(request: &Request, setup: &Setup) -> Result<(), Failure> {
-    let served = |name: &Arc<str>| {
-        let offer = setup.resources.get(name);
-        offer.is_some_and(|offer| offer.resource.kind == ResourceKind::Database)
-    };
-    for asked in &request.suites {
-        if let Some(missing) = asked.suite.databases.iter().find(|database| !served(&database.resource)) {
-            let there = setup.resources.iter().filter(|(_, offer)| offer.resource.kind == ResourceKind::Database);
-            let there: Vec<&str> = there.map(|(name, _)| &**name).collect();
-            let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
-            return Err(Failure::Unfit(format!(
-                "the suite `{}` uses the database `{}`, and the databases of this coordinator are: {there}; declare it with `kind = \
-                 \"postgres\"`, or name one of these",
-                asked.suite.name, missing.resource
-            )));
-        }
-    }
-    Ok(())
 }
 
 /// A store that cannot be read is nothing that a client can mend.

@@ -50,8 +50,11 @@ async fn a_need_that_nobody_offers_is_refused_by_name_and_what_is_offered_is_tol
     let status = client.submit(asked(vec![need("db", 2), need("gpu", 1)])).await.unwrap_err();
     assert_eq!(status.code(), tonic::Code::FailedPrecondition);
     let told = status.message();
-    assert!(told.contains("the tests of `tag(db)` need db:2, the tests of `tag(db)` need gpu"), "{told}");
-    assert!(told.contains("offers db=1: start it with `--resource NAME=SEATS`"), "{told}");
+    let first = "the tests of `tag(db)` need db:2, and `db` has 1 in all";
+    let second = "the tests of `tag(db)` need gpu, and there is no `gpu` among `db`";
+    assert!(told.starts_with(&format!("{first}; {second}; declare what is missing")), "{told}");
+    let status = client.submit(asked(vec![need("bd", 1)])).await.unwrap_err();
+    assert!(status.message().contains("there is no `bd` (did you mean `db`?)"), "{status}");
     client.submit(asked(vec![need("db", 1)])).await.unwrap();
 }
 

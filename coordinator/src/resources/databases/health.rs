@@ -2,7 +2,7 @@
 //! fails meanwhile is not the tests' fault.
 
 use super::Databases;
-use crate::driver::DriverHandle;
+use crate::driver::WeakDriver;
 use regatta_core::{Command, Health};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,11 +14,7 @@ const EVERY: Duration = Duration::from_millis(250);
 
 /// Takes back what was handed out under leases that have ended, and tells the core how the servers are; until the coordinator
 /// ends.
-pub(crate) async fn attend(
-    databases: Databases,
-    driver: DriverHandle,
-    mut ended: mpsc::Receiver<regatta_domain::Token>,
-) {
+pub(crate) async fn attend(databases: Databases, driver: WeakDriver, mut ended: mpsc::Receiver<regatta_domain::Token>) {
     let mut told: BTreeMap<Arc<str>, Health> = BTreeMap::new();
     let mut tick = tokio::time::interval(EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -29,6 +25,7 @@ pub(crate) async fn attend(
                 None => return,
             },
             _ = tick.tick() => {
+                let Some(driver) = driver.upgrade() else { return };
                 for (resource, status) in databases.status().await {
                     let health = if status.health == regatta_databases::Health::Up { Health::Well } else { Health::Ill };
                     if told.insert(Arc::clone(&resource), health).unwrap_or_default() != health {

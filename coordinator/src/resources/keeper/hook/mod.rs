@@ -103,7 +103,6 @@ async fn attempt(job: &Job, hook: &Hook, permits: &Semaphore) -> Result<Output, 
         }
     };
     let _late = tokio::time::timeout(DRAIN, all.rest()).await;
-    drop(all);
     let judged = ended.and_then(|status| judge(status, job, &printed));
     match judged {
         Ok(provided) => {
