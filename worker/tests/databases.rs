@@ -7,11 +7,20 @@ use regatta_domain::database::{Per, PlannedDatabase};
 use regatta_domain::listing::ListedFile;
 use regatta_domain::result::RunErrorKind;
 use regatta_domain::{Digest, FileKey, Level, Micros, Outcome, RunnerKind, TestIx};
+use regatta_wire::v1::acquire_response::Answer;
+use regatta_wire::v1::databases_server::{Databases, DatabasesServer};
+use regatta_wire::v1::{
+    self, AcquireRequest, AcquireResponse, BuiltRequest, BuiltResponse, ReleaseRequest, ReleaseResponse,
+};
+use regatta_worker::databases::{Coordinator, Provider};
 use regatta_worker::runner::{Control, Tell, Work};
-use stage::databases::{later, never, order, url};
+use stage::databases::{Fake, later, never, order, url};
 use stage::{Stage, Told};
 use std::path::Path;
-use tonic::Status;
+use std::sync::Arc;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::{Endpoint, Server};
+use tonic::{Request, Response, Status};
 
 fn database(per: Per, build: &[&str]) -> PlannedDatabase {
     PlannedDatabase {
@@ -146,7 +155,7 @@ async fn a_test_that_waits_for_its_databases_can_be_stolen() {
     let mut stage = exec(root.path(), Per::Test, "").await;
     stage.databases.book().withheld = vec![1];
     let work = Work::Files(vec![stage.file(&suite(), Some(&[USES, "true", "echo 2"]))]);
-    let databases = std::sync::Arc::clone(&stage.databases);
+    let databases = Arc::clone(&stage.databases);
     let told = stage
         .work(work, |tell| match tell {
             Tell::Finished(finished) if finished.test == TestIx(0) => Some(Control::Steal(vec![TestIx(1)])),
@@ -372,7 +381,7 @@ async fn a_pytest_host_that_shares_databases_is_started_with_them_and_ends_befor
         let mut stage = pytest(slots, root.path(), Per::Shard).await;
         // A host that was there before knows nothing of them.
         run_levels(&mut stage, &["test_none"], &["test_none"]).await;
-        let databases = std::sync::Arc::clone(&stage.databases);
+        let databases = Arc::clone(&stage.databases);
         databases.book().ends_with = Some("session down fake://shard".to_owned());
         let names = ["test_one", "test_imported", "test_two"];
         let told = run_levels(&mut stage, &names, &[]).await;
@@ -488,4 +497,45 @@ async fn a_warm_host_knows_what_its_shard_holds_and_no_longer_what_the_last_one_
         let log = std::fs::read_to_string(root.path().join("log")).expect("a log");
         assert_eq!(log.matches("session up").count(), 1, "{log}");
     }
+}
+
+/// The fake, behind a real connection.
+struct Served(Arc<Fake>);
+
+#[tonic::async_trait]
+impl Databases for Served {
+    async fn acquire(&self, request: Request<AcquireRequest>) -> Result<Response<AcquireResponse>, Status> {
+        self.0.acquire(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn release(&self, request: Request<ReleaseRequest>) -> Result<Response<ReleaseResponse>, Status> {
+        self.0.release(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn built(&self, request: Request<BuiltRequest>) -> Result<Response<BuiltResponse>, Status> {
+        self.0.built(request.into_inner()).await.map(Response::new)
+    }
+}
+
+#[tokio::test]
+async fn the_coordinator_is_asked_over_its_connection() {
+    let fake = Arc::new(Fake::default());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("it listens");
+    let service = DatabasesServer::new(Served(Arc::clone(&fake)));
+    let serving = Server::builder().add_service(service).serve_with_incoming(TcpListenerStream::new(listener));
+    let serving = tokio::spawn(serving);
+    let channel = Endpoint::from_shared(format!("http://{address}")).expect("an address").connect_lazy();
+    let coordinator = Coordinator::at(channel);
+    let asked = AcquireRequest { token: 1, test: Some(4), attempt: 2, level: v1::Level::Read.into() };
+    let handed = coordinator.acquire(asked).await.expect("it is there").answer.expect("an answer");
+    assert!(matches!(handed, Answer::Databases(handed) if handed.variables[0].value == url(Some(4), 2)));
+    let given = coordinator.release(ReleaseRequest { token: 1, test: Some(4), attempt: 2 }).await.expect("it is there");
+    assert_eq!(given.observation.expect("it was handed out").evidence, 7);
+    coordinator.built(BuiltRequest { token: 1, order: 3, failure: None }).await.expect("it is there");
+    fake.book().script.push_back(Err(Status::failed_precondition("not live")));
+    let refused = coordinator.acquire(asked).await.expect_err("the lease is over");
+    assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
+    assert_eq!(fake.check().len(), 4);
+    serving.abort();
 }
