@@ -330,7 +330,7 @@ async fn a_server_that_crashed_leaves_nothing_certain() {
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL)
         .expect("the server is ours");
     session.close().await;
-    admin.close().await;
+    until("the server has noticed", async || admin.client.is_closed()).await;
     let mut seen = None;
     until("the server is back", async || {
         seen = watch.since(&mark).await.ok();

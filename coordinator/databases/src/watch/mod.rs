@@ -4,8 +4,8 @@
 //! each came to. What the log does not show, counters, settings and the texts of statements do. Before a lease the database
 //! is *marked*; when its sessions are gone, what was done *since* is told as evidence.
 //!
-//! - `reader` asks the server, `follower` is the task that takes turns asking, `ledger` adds up the log that `wal`
-//!   understands; `rules` judge statements by their `tokens`; `verdict` compares then and now.
+//! - `reader` asks the server the `questions`, `follower` is the task that takes turns asking, `ledger` adds up the log that `wal`
+//!   understands; `rules` judge statements by their `tokens` and `names`; `verdict` compares then and now.
 //!
 //! It leaves to its caller: that sessions are gone, what becomes of a database, and refusals in the server's log, which
 //! the caller adds as [`Fact::Denied`](regatta_domain::Fact::Denied). The invariant: what cannot be known counts as dirty.
@@ -14,6 +14,8 @@ mod abilities;
 mod follower;
 mod leak;
 mod ledger;
+mod names;
+mod questions;
 mod reader;
 mod rules;
 mod tokens;

@@ -4,7 +4,10 @@
 //! It judges by what a statement *is* (its first words) and by the names it uses, never by words that merely occur.
 //! Whether a change was committed is left to the WAL; the texts that are not recorded (failed statements) to the log.
 
-use super::tokens::{Token, tokens};
+use super::{
+    names::{ROLES, SERVER_CALLS, SERVER_RELATIONS, SERVER_VIEWS},
+    tokens::{Token, tokens},
+};
 use regatta_domain::{Fact, Facts};
 
 /// What a statement says, run in the database of this name.
@@ -78,7 +81,7 @@ fn head(statement: &[Token], own: &str) -> Facts {
         ("notify", _) => Fact::Notify,
         ("vacuum" | "analyze" | "analyse" | "reindex" | "cluster", _) => Fact::Maintenance,
         ("prepare", "transaction") | ("commit" | "rollback", "prepared") => Fact::Prepared,
-        ("checkpoint" | "load", _) => Fact::ServerStatement,
+        ("checkpoint", _) => Fact::ServerStatement,
         ("set" | "reset", _) if hides(statement) => Fact::ServerStatement,
         ("alter", "system") => Fact::Settings,
         ("create" | "alter" | "drop", "user") if word(2) == "mapping" => Fact::Asked,
@@ -275,102 +278,6 @@ fn shows(name: &str, is_subject: impl FnOnce() -> bool) -> Option<Fact> {
     about_server.then_some(Fact::ServerStatement)
 }
 
-/// Functions, by how their names begin, that act on the server, look at it as a whole, or reach its files.
-const SERVER_CALLS: &[&str] = &[
-    "pg_terminate_backend",
-    "pg_cancel_backend",
-    "pg_reload_conf",
-    "pg_rotate_logfile",
-    "pg_promote",
-    "pg_switch_wal",
-    "pg_switch_xlog",
-    "pg_current_wal_",
-    "pg_create_physical_replication_slot",
-    "pg_create_logical_replication_slot",
-    "pg_copy_physical_replication_slot",
-    "pg_copy_logical_replication_slot",
-    "pg_drop_replication_slot",
-    "pg_replication_",
-    "pg_logical_",
-    "pg_create_restore_point",
-    "pg_start_backup",
-    "pg_stop_backup",
-    "pg_backup_",
-    "pg_wal_",
-    "pg_get_wal_",
-    "pg_get_replication_slots",
-    "pg_log_backend_memory_contexts",
-    "pg_read_file",
-    "pg_read_binary_file",
-    "pg_stat_file",
-    "pg_file_",
-    "pg_ls_",
-    "pg_logdir_ls",
-    "pg_stat_reset",
-    "pg_stat_statements",
-    "pg_stat_get_activity",
-    "pg_stat_get_backend_",
-    "pg_stat_get_db_",
-    "pg_stat_get_wal",
-    "pg_lock_status",
-    "pg_blocking_pids",
-    "pg_safe_snapshot_blocking_pids",
-    "pg_prepared_xact",
-    "pg_show_all_settings",
-    "pg_conf_load_time",
-    "pg_hba_file_rules",
-    "pg_control_",
-    "pg_tablespace_",
-    "lo_import",
-    "lo_export",
-];
-
-/// Relations of roles. Everybody who describes a table looks names up in them; only who lists them looks at the server.
-const ROLES: &[&str] = &["pg_roles", "pg_user", "pg_group", "pg_auth_members"];
-
-/// Relations that show the server as a whole.
-const SERVER_RELATIONS: &[&str] = &[
-    "pg_database",
-    "pg_settings",
-    "pg_file_settings",
-    "pg_hba_file_rules",
-    "pg_ident_file_mappings",
-    "pg_authid",
-    "pg_shadow",
-    "pg_tablespace",
-    "pg_db_role_setting",
-    "pg_parameter_acl",
-    "pg_subscription",
-    "pg_shdepend",
-    "pg_shdescription",
-    "pg_shseclabel",
-    "pg_locks",
-    "pg_prepared_xacts",
-    "pg_replication_slots",
-    "pg_replication_origin",
-    "pg_replication_origin_status",
-    "pg_shmem_allocations",
-];
-
-/// And views, by how their names begin.
-const SERVER_VIEWS: &[&str] = &[
-    "pg_stat_activity",
-    "pg_stat_archiver",
-    "pg_stat_bgwriter",
-    "pg_stat_checkpointer",
-    "pg_stat_database",
-    "pg_stat_gssapi",
-    "pg_stat_io",
-    "pg_stat_progress_",
-    "pg_stat_recovery_prefetch",
-    "pg_stat_replication",
-    "pg_stat_slru",
-    "pg_stat_ssl",
-    "pg_stat_statements",
-    "pg_stat_subscription",
-    "pg_stat_wal",
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -405,6 +312,7 @@ mod tests {
             "copy (select a from b) to stdout",
             "declare c cursor with hold for select 1",
             "show max_connections",
+            "load 'plpgsql'",
             "prepare p as select 1",
             "",
             ";;",
