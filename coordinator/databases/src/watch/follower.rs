@@ -67,6 +67,8 @@ pub(super) struct Follower {
     given_up: Arc<Mutex<GivenUp>>,
     reader: Option<Reader>,
     abilities: Abilities,
+    /// Whether the last turn failed.
+    is_down: bool,
     /// Where the log was read to, and on which start of the server.
     position: PgLsn,
     started: String,
@@ -99,6 +101,7 @@ impl Follower {
             given_up,
             reader: Some(reader),
             abilities,
+            is_down: false,
             position,
             started,
             ledger: Ledger::default(),
@@ -152,9 +155,17 @@ impl Follower {
             self.reader = None;
         }
         match outcome {
-            Ok(learned) => self.answer(requests, &learned).await,
+            Ok(learned) => {
+                if mem::take(&mut self.is_down) {
+                    tracing::info!("a server is watched again");
+                }
+                self.answer(requests, &learned).await;
+            }
             Err(error) => {
-                tracing::warn!(%error, "a server could not be watched");
+                // Told once, not at every turn until it is back; whoever asks is told anyway.
+                if !mem::replace(&mut self.is_down, true) {
+                    tracing::warn!(%error, "a server could not be watched");
+                }
                 for request in requests {
                     refuse(request, &error);
                 }
