@@ -238,3 +238,140 @@ impl Texts {
         self.rolled_back + (self.begun - self.committed - self.rolled_back).max(0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Everything that can move between a mark and a release.
+    const MOVES: [fn(&mut Stand); 16] = [
+        |stand| stand.tally.wrote += 1,
+        |stand| stand.tally.ended += 1,
+        |stand| stand.tally.committed += 1,
+        |stand| stand.tally.aborted += 1,
+        |stand| stand.tally.prepared += 1,
+        |stand| stand.tally.row_locks += 1,
+        |stand| stand.tally.sequences += 1,
+        |stand| stand.tally.loose_sequences += 1,
+        |stand| stand.tally.ddl += 1,
+        |stand| stand.server.gaps += 1,
+        |stand| stand.server.shared += 1,
+        |stand| stand.server.bare += 1,
+        |stand| stand.server.elsewhere += 1,
+        |stand| stand.whole.settings.push('x'),
+        |stand| counters(stand).sessions += 1,
+        |stand| counters(stand).rows += 1,
+    ];
+
+    fn counters(stand: &mut Stand) -> &mut Counters {
+        stand.counters.as_mut().expect("the database is there")
+    }
+
+    fn quiet() -> Stand {
+        Stand {
+            tally: Tally::default(),
+            server: Server::default(),
+            counters: Some(Counters { name: "own".to_owned(), ..Counters::default() }),
+            whole: Whole::default(),
+            calls: Arc::default(),
+        }
+    }
+
+    fn seen(now: &Stand, texts: &[&str], whole_server: bool) -> Evidence {
+        let mut can = Abilities::default();
+        (can.wal, can.statements, can.counters) = (true, true, true);
+        let around = Around {
+            whole_server,
+            is_shared: false,
+            had_others: false,
+            is_open: false,
+            any_committed: false,
+            peak: 0,
+            changed: 0,
+        };
+        let ran = |(at, text): (usize, &&str)| Ran {
+            database: 1,
+            key: (10, i64::try_from(at).expect("few texts"), true),
+            calls: 1,
+            text: (*text).to_owned(),
+            is_cut: false,
+        };
+        let ran: Vec<Ran> = texts.iter().enumerate().map(ran).collect();
+        judge(&can, &quiet(), now, &ran, &around).0
+    }
+
+    #[test]
+    fn more_that_happened_is_never_less() {
+        for whole_server in [false, true] {
+            for (one, first) in MOVES.iter().enumerate() {
+                let mut now = quiet();
+                first(&mut now);
+                let alone = seen(&now, &[], whole_server).level();
+                for (other, second) in MOVES.iter().enumerate() {
+                    let mut both = now.clone();
+                    second(&mut both);
+                    let together = seen(&both, &[], whole_server).level();
+                    assert!(together >= alone, "move {other} beside {one}: {together:?} below {alone:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_server_went_through_is_the_doing_of_who_leased_it_whole() {
+        let mut now = quiet();
+        now.server.shared += 1;
+        counters(&mut now).sessions += 1;
+        assert_eq!(seen(&now, &[], false).level(), Level::Read);
+        assert_eq!(seen(&now, &[], true).level(), Level::Exclusive);
+    }
+
+    #[test]
+    fn only_its_own_row_among_the_settings_is_its_own_affair() {
+        let mut now = quiet();
+        now.server.shared_rows += 1;
+        assert_eq!(seen(&now, &["ALTER DATABASE own SET work_mem = '1MB'"], true).level(), Level::Isolated);
+        assert_eq!(seen(&now, &[], true).level(), Level::Exclusive, "nobody says that it was its own");
+        now.whole.others.push('x');
+        assert_eq!(seen(&now, &["ALTER DATABASE own SET work_mem = '1MB'"], true).level(), Level::Exclusive);
+    }
+
+    #[test]
+    fn a_notification_is_sent_by_a_commit_only() {
+        let mut now = quiet();
+        assert_eq!(seen(&now, &["NOTIFY news"], false).level(), Level::Transaction);
+        now.server.bare += 1;
+        assert_eq!(seen(&now, &["NOTIFY news"], false).level(), Level::Isolated);
+    }
+
+    #[test]
+    fn a_rollback_that_nobody_asked_for_is_a_failure() {
+        let mut now = quiet();
+        counters(&mut now).rollbacks += 1;
+        assert_eq!(seen(&now, &["SELECT 1"], false).level(), Level::Transaction);
+        assert_eq!(seen(&now, &["BEGIN", "SELECT 1", "ROLLBACK"], false).level(), Level::Read);
+        assert_eq!(seen(&now, &["BEGIN", "SELECT 1"], false).level(), Level::Read, "the session ended in it");
+        counters(&mut now).killed += 1;
+        assert_eq!(seen(&now, &["SELECT 1"], false).level(), Level::Read, "it was ended from outside");
+    }
+
+    #[test]
+    fn texts_that_may_be_missing_are_not_trusted() {
+        let mut now = quiet();
+        now.whole.evicted.push('1');
+        assert_eq!(seen(&now, &[], false).confidence(), regatta_domain::Confidence::Low);
+        counters(&mut now).sessions += 1;
+        now.server.bare += 1;
+        assert_eq!(seen(&now, &[], false).level(), Level::Isolated, "a notification, perhaps");
+    }
+
+    #[test]
+    fn a_database_that_is_gone_or_a_server_that_came_back_is_unknown() {
+        let mut gone = quiet();
+        gone.counters = None;
+        assert!(seen(&gone, &[], false).facts.has(Fact::Unknown));
+        let mut restarted = quiet();
+        restarted.whole.started.push('x');
+        assert!(seen(&restarted, &[], false).facts.has(Fact::Unknown));
+    }
+}
