@@ -3,5 +3,6 @@
 mod harness;
 mod history;
 mod refusals;
+mod resources;
 mod restart;
 mod run;
