@@ -28,7 +28,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-/// PostgreSQL databases for tests. Cheap to clone; [`Self::shutdown`] removes everything that it made, and so does its end.
+/// PostgreSQL databases for tests. Cheap to clone. [`Self::shutdown`] removes everything that it made; on this machine the end of the
+/// process does so, too, in whatever way it ends.
 #[derive(Clone, Debug)]
 pub struct Postgres(Arc<Engine>);
 

@@ -77,7 +77,10 @@ impl Pool {
         } else {
             None
         };
-        Ok((self.judge(seen.clone(), role, leaks, declared), seen))
+        let released = self.judge(seen.clone(), role, leaks, declared);
+        // Only here, where whoever was connected was this lease: readers share a database, and so their figures.
+        server.saw_peak(released.evidence.peak);
+        Ok((released, seen))
     }
 
     /// Ends the lease of a reader. The others go on reading, unless somebody wrote.
@@ -151,7 +154,6 @@ pub(crate) fn judge(server: &Server, seen: Option<Seen>, role: &str, leaks: Vec<
     if !leaks.is_empty() {
         evidence.facts.insert(Fact::Leaked);
     }
-    server.saw_peak(evidence.peak);
     let denied = evidence.facts.has(Fact::Denied) || evidence.facts.has(Fact::ReadOnlyViolation);
     Released { level: evidence.level(), evidence, declared, leaks, statements, denied, fate: Fate::HandedOn }
 }

@@ -7,6 +7,7 @@ mod external;
 mod levels;
 mod outside;
 mod release;
+mod soak;
 mod survive;
 mod template;
 mod world;
