@@ -14,15 +14,16 @@ use tokio_postgres::{Client, Config, NoTls};
 /// How long anything that a test waits for may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Starts PostgreSQL, and stops it when the pipe to it closes: also when this process is killed.
+/// Starts PostgreSQL, and stops it and removes its directory when the pipe to it closes: also when this process is killed.
 const GUARD: &str = r#"
-    "$1/initdb" -D "$2/data" -A trust -U admin -N --wal-segsize=1 --locale=C -E UTF8 >"$2/initdb.log" 2>&1 || exit 1
-    shift_bin="$1"; shift_dir="$2"; shift 2
-    "$shift_bin/postgres" -D "$shift_dir/data" -k "$shift_dir" -c listen_addresses= "$@" >"$shift_dir/log" 2>&1 </dev/null &
+    bin="$1"; dir="$2"; shift 2
+    "$bin/initdb" -D "$dir/data" -A trust -U admin -N --wal-segsize=1 --locale=C -E UTF8 >"$dir/initdb.log" 2>&1 || exit 1
+    "$bin/postgres" -D "$dir/data" -k "$dir" -c listen_addresses= "$@" >"$dir/log" 2>&1 </dev/null &
     postgres=$!
     read -r _
     kill -QUIT "$postgres"
     wait "$postgres"
+    cd / && rm -rf "$dir"
 "#;
 
 /// How every server of these tests is set up, as Regatta sets up its own.
