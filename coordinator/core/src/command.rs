@@ -94,6 +94,9 @@ pub enum Command {
         item: Option<Arc<str>>,
         /// How it is.
         health: Health,
+        /// The last lease on it that whoever examined it knew to have ended: what is said of it before a later one ended does not
+        /// say that it was brought into order since.
+        after: Token,
     },
     /// The leases that hold a resource, or an item of it, end: whatever their holders say afterwards is late.
     Revoke {

@@ -8,7 +8,7 @@ mod assign;
 use crate::command::OF_WORKERS;
 use crate::mutant::{self, Mutant};
 use crate::state::{Holding, ResourceIx, Run, State};
-use regatta_domain::{Held, Item, Need, NeedsIx, Offer, ResourceKind, RunId, Time, WorkerId};
+use regatta_domain::{Held, Item, Need, NeedsIx, Offer, ResourceKind, RunId, Time, Token, WorkerId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -66,7 +66,8 @@ struct Account {
     name: Arc<str>,
     /// What the fleet offers of it; nothing for what each worker has of its own.
     offer: Option<Offer>,
-    health: BTreeMap<Option<Arc<str>>, Health>,
+    /// What is not well, and the lease after which it is to be brought into order.
+    health: BTreeMap<Option<Arc<str>>, (Health, Token)>,
 }
 
 impl Account {
@@ -74,7 +75,7 @@ impl Account {
         if self.health.is_empty() {
             return Health::Well;
         }
-        self.health.get(&item.cloned()).copied().unwrap_or_default()
+        self.health.get(&item.cloned()).map_or(Health::Well, |&(health, _)| health)
     }
 
     /// Whether an item may be granted, to somebody whom it fits.
@@ -138,13 +139,23 @@ impl Ledger {
         }
     }
 
-    /// How a resource, or an item of it, is from now on.
-    pub(crate) fn set_health(&mut self, name: &Arc<str>, item: Option<Arc<str>>, health: Health) {
+    /// A lease on a resource, or an item of it, has ended: it is to be brought into order before the next.
+    pub(crate) fn soil(&mut self, name: &Arc<str>, item: Option<Arc<str>>, token: Token) {
         let at = self.place(name);
+        self.accounts[at].health.insert(item, (Health::Busy, token));
+    }
+
+    /// How a resource, or an item of it, was found by somebody who knew of leases on it up to `after`.
+    pub(crate) fn examined(&mut self, name: &Arc<str>, item: Option<Arc<str>>, health: Health, after: Token) {
+        let at = self.place(name);
+        let awaits = self.accounts[at].health.get(&item).map_or(Token::default(), |&(_, token)| token);
+        if after < awaits && !mutant::is(Mutant::StaleWordBelieved) {
+            return;
+        }
         if health == Health::Well {
             self.accounts[at].health.remove(&item);
         } else {
-            self.accounts[at].health.insert(item, health);
+            self.accounts[at].health.insert(item, (health, awaits));
         }
     }
 
@@ -299,5 +310,6 @@ impl View<'_> {
 /// What of itself a worker has left, of what it offers.
 pub(crate) fn left_on(capacity: u32, holding: Option<&Holding>, worker: WorkerId) -> u32 {
     let taken = holding.and_then(|holding| holding.on.get(&worker)).copied().unwrap_or_default();
+    let taken = if mutant::is(Mutant::OwnUncounted) { 0 } else { taken };
     capacity.saturating_sub(taken)
 }

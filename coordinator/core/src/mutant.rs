@@ -87,6 +87,14 @@ mutants! {
     BypassesUncounted,
     /// Work that was passed over too often keeps its resources from all others that were, too.
     KeptByAll,
+    /// What a lease held goes to the next one as it was left.
+    LeftAsItWas,
+    /// Whoever examined a resource before its last lease ended is believed after it.
+    StaleWordBelieved,
+    /// Any item does, whatever was asked for.
+    AnyItemDoes,
+    /// What workers have of their own is divided without end.
+    OwnUncounted,
     /// Groups are cut apart.
     GroupsTorn,
     /// The oldest run has everything.

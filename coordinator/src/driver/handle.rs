@@ -148,14 +148,15 @@ impl DriverHandle {
         self.command(Command::Offer { resources }).await
     }
 
-    /// A resource, or an item of it, was found to be so.
+    /// A resource, or an item of it, was found to be so by somebody who knew of leases on it up to `after`.
     pub(crate) async fn examined(
         &self,
         resource: Arc<str>,
         item: Option<Arc<str>>,
         health: Health,
+        after: Token,
     ) -> Result<(), Gone> {
-        self.command(Command::Examined { resource, item, health }).await
+        self.command(Command::Examined { resource, item, health, after }).await
     }
 
     /// Ends the leases that hold a resource, or an item of it. Answered once that is durable.

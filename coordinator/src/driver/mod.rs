@@ -197,7 +197,7 @@ impl Driver {
                 let why = "this connection does not count any more; dial again".to_owned();
                 self.sessions.close(session, Some(regatta_wire::Failure::Unavailable(why)));
             }
-            Effect::Reset { resource, items, .. } => self.custody.reset(resource, items),
+            Effect::Reset { resource, items, token } => self.custody.reset(resource, items, token),
             Effect::Reply { reply, answer } => {
                 if let Some(waiting) = self.replies.remove(&reply) {
                     // Whoever asked may have gone away.

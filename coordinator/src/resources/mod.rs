@@ -49,6 +49,8 @@ pub(crate) enum Errand {
         resource: Arc<str>,
         /// The items.
         items: Vec<Arc<str>>,
+        /// The lease.
+        token: Token,
     },
     /// The lease that held these has ended.
     Freed(Vec<Held>),
@@ -121,8 +123,8 @@ impl Custody {
     }
 
     /// Something is to be brought back into order.
-    pub(crate) fn reset(&self, resource: Arc<str>, items: Vec<Arc<str>>) {
-        send(&self.errands, Errand::Reset { resource, items });
+    pub(crate) fn reset(&self, resource: Arc<str>, items: Vec<Arc<str>>, token: Token) {
+        send(&self.errands, Errand::Reset { resource, items, token });
     }
 }
 

@@ -325,6 +325,7 @@ impl Cluster {
                         end.to_worker.push_back(word);
                     }
                 }
+                Wish::Reset(..) => unreachable!("nothing of the tiny cluster has hooks"),
                 Wish::Hangup(session) => {
                     if let Some(end) = self.ends.iter_mut().find(|end| end.worker.session == Some(session)) {
                         end.hang_up();

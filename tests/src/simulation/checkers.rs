@@ -6,17 +6,18 @@
 //! - S3: what was acknowledged is durable.
 //! - S4: a token is granted once, to one worker, and tokens only grow; a test is in the hands of one lease.
 //! - S7: nothing is told before it is durable.
-//! - V3: no more seats of a resource are held than there are.
+//! - V3: what the fleet shares is held by one at a time, as it must be (see `resources`).
 //! - Budgets: no more retries than the policies allow.
 //! - Completeness: green means that every test that is really there ran and passed (or skipped itself).
 //! - Thrift: where only the coordinator and connections fail, nothing runs twice.
 
 use super::faults::Swarm;
 use super::plan::{Plan, PlannedTest};
-use super::truth::{RESOURCES, TrueRun};
+use super::resources::Things;
+use super::truth::TrueRun;
 use super::words::{FromWorker, ToWorker};
 use regatta_core::state::{Listed, Phase, Place};
-use regatta_core::{Entry, Event, LeaseEnd, State, Then, Work};
+use regatta_core::{Blameless, Entry, Event, LeaseEnd, State, Then, Work};
 use regatta_domain::report::RunOutcome;
 use regatta_domain::{Needs, Outcome, RunId, TestIx, Token, Verdict, WorkerId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,10 +34,12 @@ pub struct Checkers {
     released: BTreeSet<Token>,
     reports: BTreeMap<(WorkerId, u64), Arc<Vec<Entry>>>,
     thrifty: bool,
+    /// What is held of what the fleet shares.
+    pub(super) things: Things,
+    meddled: bool,
 }
 
 struct Lease {
-    needs: Needs,
     run: RunId,
     worker: WorkerId,
     live: bool,
@@ -60,7 +63,7 @@ impl Checkers {
     /// Checkers for a world with these faults.
     #[must_use]
     pub fn new(swarm: &Swarm) -> Self {
-        Self { thrifty: swarm.runs_nothing_twice(), ..Self::default() }
+        Self { thrifty: swarm.runs_nothing_twice(), meddled: swarm.meddle, ..Self::default() }
     }
 
     /// Whether the run has ended.
@@ -149,8 +152,8 @@ impl Checkers {
                 ensure(*token > self.last_token, || format!("S4: token {token} after {}", self.last_token))?;
                 self.last_token = *token;
                 let needs = plan.lease_needs(*token, work)?;
-                self.leases.insert(*token, Lease { needs, run: id, worker: *worker, live: true });
-                seats(&self.leases)?;
+                self.things.fact(event, &needs)?;
+                self.leases.insert(*token, Lease { run: id, worker: *worker, live: true });
                 if let Work::Run(_, tests) = work {
                     tests.iter().try_for_each(|&test| plan.lease(test, *token))?;
                 }
@@ -193,6 +196,9 @@ impl Checkers {
                 let lost = matches!(cause, LeaseEnd::WorkerLost | LeaseEnd::Overdue);
                 ensure(!(lost && self.thrifty), || format!("{cause:?} ends {token}, and no worker was lost"))?;
                 ensure(lost || blamed.is_none(), || format!("{token} ends by {cause:?} and blames a test"))?;
+                let revoked = *cause == LeaseEnd::Revoked;
+                ensure(!revoked || self.meddled, || format!("{token} is taken back, and nobody asked for it"))?;
+                self.things.fact(event, &Needs::default())?;
                 plan.alone_again(*token);
                 plan.lease_ended(*token, *blamed)
             }
@@ -218,16 +224,6 @@ impl Checkers {
         let waste = self.executions.iter().find(|(_, execution)| execution.outcome.is_some() && !execution.accepted);
         ensure(waste.is_none(), || format!("{:?} ran for nothing, and no worker was lost", waste.map(|(key, _)| key)))
     }
-}
-
-/// V3: no more seats of a resource are held than there are.
-fn seats(leases: &BTreeMap<Token, Lease>) -> Checked {
-    for &(resource, seats) in &RESOURCES {
-        let needs = leases.values().filter(|lease| lease.live).flat_map(|lease| lease.needs.iter());
-        let held: u32 = needs.filter(|need| &*need.resource == resource).map(|need| need.seats).sum();
-        ensure(held <= seats, || format!("V3: {held} seats of {resource} are held, and there are {seats}"))?;
-    }
-    Ok(())
 }
 
 /// S3: what a report said is part of the durable state, once it is acknowledged.
@@ -274,11 +270,13 @@ pub(super) fn verdict_of(outcome: Outcome, failures: u16) -> Verdict {
 impl Plan {
     fn accept(&mut self, ix: TestIx, token: Token, outcome: Outcome, then: Then) -> Checked {
         let over = self.is_over(ix);
-        let (retries_spent, most) = (self.retries, self.policy.max_retries);
+        let (retries_spent, most, max_losses) = (self.retries, self.policy.max_retries, self.policy.max_losses);
         let allowed = self.policies[self.test(ix)?.policy].retries;
         let test = self.held(ix, token)?;
         let failures = test.failures;
         test.failures += u16::from(!matches!(outcome, Outcome::Passed | Outcome::Skipped));
+        let bad = matches!(outcome, Outcome::Failed | Outcome::TimedOut | Outcome::Crashed);
+        let again_at_all = bad && retries_spent < most && !over && test.losses < max_losses;
         let again = matches!(outcome, Outcome::Failed | Outcome::TimedOut | Outcome::Crashed)
             && failures < allowed
             && retries_spent < most
@@ -291,7 +289,13 @@ impl Plan {
                 self.retries += 1;
                 Ok(())
             }
-            Then::Anew(_, why) => Err(format!("{ix} is run anew for {why:?}, which no world has")),
+            Then::Anew(_, why) => {
+                ensure(why == Blameless::Unwell && again_at_all, || format!("{ix} is run anew for {why:?}"))?;
+                test.failures = failures;
+                test.losses += 1;
+                self.retries += 1;
+                Ok(())
+            }
             Then::Verdict(verdict) => {
                 ensure(!again, || format!("{ix} is not tried again, and may be"))?;
                 let due = verdict_of(outcome, failures);

@@ -8,8 +8,9 @@ use regatta_core::{
     Command, Core, Effect, Entropy, Event, GrantedTest, GrantedWork, Refusal, ReplyTo, SessionId, Setup, State, Step,
     ToWorker as Message, invariant,
 };
-use regatta_domain::{RunId, Time};
+use regatta_domain::{RunId, Time, Token};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// A coordinator: what of it survives, and what does not.
 pub struct Coordinator {
@@ -30,6 +31,8 @@ pub enum Wish {
     Send(SessionId, ToWorker),
     /// Cut a connection.
     Hangup(SessionId),
+    /// Bring items of a resource (or the resource itself) back into order.
+    Reset(Arc<str>, Vec<Arc<str>>, Token),
     /// Answer a client.
     Reply(ReplyTo, Result<(), Refusal>),
 }
@@ -133,7 +136,7 @@ pub(crate) fn wish(state: &State, effect: Effect) -> Wish {
     match effect {
         Effect::Reply { reply, answer } => Wish::Reply(reply, answer),
         Effect::Hangup { session, .. } => Wish::Hangup(session),
-        Effect::Reset { resource, .. } => unreachable!("{resource} has no hooks in any world"),
+        Effect::Reset { resource, items, token } => Wish::Reset(resource, items, token),
         Effect::Send { session, message, .. } => Wish::Send(
             session,
             match message {

@@ -41,6 +41,8 @@ pub struct Swarm {
     pub scarce: bool,
     /// Late tests run a second time.
     pub speculate: bool,
+    /// Resources are taken back by force, kept for people, found ill, and not brought into order at the first try.
+    pub meddle: bool,
 }
 
 impl Swarm {
@@ -81,6 +83,7 @@ impl Swarm {
                     resubmit: on(),
                     scarce: on() || on(),
                     speculate: on(),
+                    meddle: on(),
                 }
             }
         }
@@ -93,6 +96,7 @@ impl Swarm {
         let hasty = self.drop && (self.slow_network || self.slow_commit || self.coordinator_crash);
         !(hasty
             || self.speculate
+            || self.meddle
             || self.stall
             || self.worker_crash
             || self.worker_pause
@@ -123,6 +127,9 @@ impl Swarm {
         if self.coordinator_crash {
             choices.push(Fault::CrashCoordinator(Micros::from_ms(chance.below(4_000))));
         }
+        if self.meddle {
+            choices.push(Fault::Meddle);
+        }
         (!choices.is_empty()).then(|| choices[pick(chance, choices.len())])
     }
 }
@@ -142,6 +149,8 @@ pub enum Fault {
     Drain(Micros),
     /// The coordinator dies, and starts again after this long.
     CrashCoordinator(Micros),
+    /// Somebody meddles with what the fleet shares.
+    Meddle,
 }
 
 /// Who notices that a connection broke.

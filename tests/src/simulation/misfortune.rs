@@ -52,6 +52,7 @@ impl Simulation {
             }
             Fault::Drain(wait) => self.drain(machine, wait),
             Fault::CrashCoordinator(wait) => self.crash_coordinator(wait),
+            Fault::Meddle => self.meddle(),
         }
     }
 

@@ -12,6 +12,7 @@ mod misfortune;
 #[cfg(feature = "mutants")]
 pub mod mutants;
 mod plan;
+mod resources;
 mod sweep;
 pub mod truth;
 pub mod words;
@@ -26,8 +27,9 @@ use faults::{Side, Swarm, pick};
 use machine::Machine;
 use regatta_core::{Command, Entropy, ReplyTo, SessionId, Setup, Tuning};
 use regatta_domain::report::CancelCause;
-use regatta_domain::{Micros, RunId, Time};
+use regatta_domain::{Micros, Offer, RunId, Time};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use truth::TrueRun;
 use words::FromWorker;
 use world::{Happening, World};
@@ -63,6 +65,8 @@ pub struct Simulation {
     clients: Vec<Client>,
     truth: Vec<TrueRun>,
     checkers: Checkers,
+    keeper: resources::Keeper,
+    offers: BTreeMap<Arc<str>, Offer>,
     tick_at: Option<Time>,
     batch: u64,
     calm_at: Time,
@@ -102,12 +106,13 @@ impl Simulation {
         let tuning = if chance.below(2) == 0 { Tuning::CLUSTER } else { Tuning::LOCAL };
         // Few bypasses are enough here: the runs are small.
         let tuning = Tuning { bypasses: BYPASSES, ..tuning };
-        let resources = truth::RESOURCES.iter().map(|&(name, seats)| (name.into(), seats.into())).collect();
-        let setup = Setup { resources, ..Setup::from(tuning) };
+        let setup = Setup { resources: resources::offers(), ..Setup::from(tuning) };
         Self {
             world: World::beginning(DAWN),
             coordinator: Coordinator::new(setup, chance.next()),
             checkers: Checkers::new(&swarm),
+            keeper: resources::Keeper::default(),
+            offers: resources::offers(),
             calm_at: DAWN + Micros::from_ms(2_000 + chance.below(25_000)),
             chance,
             swarm,
@@ -200,6 +205,7 @@ impl Simulation {
                 None => Ok(()),
             },
             Happening::CoordinatorNotices(session) => self.coordinator_notices(session),
+            Happening::Restored(thing, errand) => self.restored(thing, errand),
             Happening::Tick => {
                 self.tick_at = None;
                 if self.coordinator.next_deadline().is_some_and(|at| at <= self.world.now) {
@@ -217,7 +223,7 @@ impl Simulation {
             Happening::Start => {
                 self.tell(|| "the coordinator starts".to_owned());
                 self.coordinator.start(self.world.now);
-                Ok(())
+                self.keeper_starts()
             }
             Happening::Submit(run) => self.submit(run),
             Happening::Cancel(run, kill) => {
@@ -261,9 +267,14 @@ impl Simulation {
         let worker = self.world.connections[&session].worker;
         let slots = self.machines[machine].slots;
         self.command(match word {
-            FromWorker::Hello(holds) => {
-                Command::Attach { worker, session, slots, labels: Vec::new(), capacities: BTreeMap::new(), holds }
-            }
+            FromWorker::Hello(holds) => Command::Attach {
+                worker,
+                session,
+                slots,
+                labels: Vec::new(),
+                capacities: BTreeMap::from([(resources::GPU.into(), 1)]),
+                holds,
+            },
             FromWorker::Ask(slot) => Command::Ask { worker, session, slot },
             FromWorker::Report(seq, entries) => Command::Report { worker, session, seq, entries: entries.to_vec() },
             FromWorker::Alive => Command::Report { worker, session, seq: 0, entries: Vec::new() },
@@ -332,6 +343,7 @@ impl Simulation {
                     self.tell(|| format!("  coordinator hangs up {}", session.0));
                     self.break_off(session, Side::Coordinator, Micros::from_ms(5));
                 }
+                Wish::Reset(resource, items, token) => self.reset(&resource, &items, token),
                 Wish::Reply(ReplyTo(client), answer) => {
                     if let Some(client) = usize::try_from(client).ok().and_then(|at| self.clients.get_mut(at)) {
                         answer.map_err(|refusal| format!("a run is refused: {refusal:?}"))?;
@@ -356,6 +368,7 @@ impl Simulation {
 
     fn calm(&mut self) -> Checked {
         self.tell(|| "  from now on nothing goes wrong".to_owned());
-        Ok(())
+        self.offers = resources::offers();
+        if self.coordinator.is_up() { self.command(Command::Offer { resources: self.offers.clone() }) } else { Ok(()) }
     }
 }

@@ -2,13 +2,12 @@
 //! it, with what a coordinator would remember, right or wrong.
 
 use super::faults::{Swarm, pick};
+use super::resources;
 use regatta_core::Entropy;
 use regatta_domain::plan::PlannedSuite;
 use regatta_domain::policy::{RunPolicy, TestPolicy};
 use regatta_domain::submission::{FileDraft, Submission, SuiteDraft, TestDraft};
-use regatta_domain::{
-    Costs, Estimate, FileKey, Level, Micros, Need, Needs, NeedsIx, PolicyIx, RunId, RunnerKind, Source, TestKey,
-};
+use regatta_domain::{Costs, Estimate, FileKey, Level, Micros, NeedsIx, PolicyIx, RunId, RunnerKind, Source, TestKey};
 use std::sync::Arc;
 
 /// A run as it would turn out in a world without faults.
@@ -89,17 +88,6 @@ pub enum Behaviour {
     Poison,
 }
 
-/// The resources of every world, and their seats.
-pub const RESOURCES: [(&str, u32); 2] = [("db", 1), ("pool", 2)];
-
-/// What tests may need of them.
-const NEEDS: [&[(&str, u32)]; 4] = [&[("db", 1)], &[("pool", 1)], &[("pool", 2)], &[("db", 1), ("pool", 1)]];
-
-fn needs() -> Vec<Needs> {
-    let need = |&(resource, seats): &(&str, u32)| Need::new(resource, seats);
-    NEEDS.iter().map(|needs| Needs::all(needs.iter().map(need))).collect()
-}
-
 impl TrueRun {
     /// The file called `path` of a suite.
     #[must_use]
@@ -134,8 +122,14 @@ impl TrueRun {
         policy.max_losses = u16::try_from(chance.below(4)).expect("small");
         policy.speculate = swarm.speculate;
         policy.shuffle = (chance.below(4) == 0).then(|| chance.next());
-        let mut submission =
-            Submission { run: id, project: "project".into(), policy, policies, needs: needs(), suites: Vec::new() };
+        let mut submission = Submission {
+            run: id,
+            project: "project".into(),
+            policy,
+            policies,
+            needs: resources::needs(),
+            suites: Vec::new(),
+        };
         let mut suites = Vec::new();
         for at in 0..1 + pick(chance, 2) {
             let suite = TrueSuite::draw(swarm, chance);
@@ -150,9 +144,10 @@ impl TrueSuite {
     fn draw(swarm: &Swarm, chance: &mut Entropy) -> Self {
         let mut files: Vec<TrueFile> = (0..1 + pick(chance, 4)).map(|at| TrueFile::draw(at, swarm, chance)).collect();
         if swarm.scarce {
+            let kinds = resources::needs().len();
             for test in files.iter_mut().flat_map(|file| &mut file.tests) {
-                let needs = pick(chance, 2 * (NEEDS.len() + 1));
-                test.draft.needs = NeedsIx::nth(if needs > NEEDS.len() { 0 } else { needs });
+                let needs = pick(chance, 2 * (kinds + 1));
+                test.draft.needs = NeedsIx::nth(if needs > kinds { 0 } else { needs });
             }
         }
         Self { files, broken: swarm.bad_files && chance.below(12) == 0 }

@@ -1,6 +1,7 @@
 //! Time and the network of a simulated world. What happens next is what is due first; connections deliver in order, and
 //! lose what is under way when they break.
 
+use super::resources::Thing;
 use super::words::{FromWorker, ToWorker};
 use regatta_core::SessionId;
 use regatta_domain::{Micros, RunId, SlotIx, Time, WorkerId};
@@ -39,6 +40,8 @@ pub enum Happening {
     Arrive(Machine),
     /// The coordinator looks at the time.
     Tick,
+    /// A thing is back in order (or not): the errand of that number.
+    Restored(Thing, u64),
     /// The batch is durable.
     Commit(u64),
     /// The coordinator starts again.

@@ -4,6 +4,7 @@
 //! need without; so this is a matching in a bipartite graph, grown along augmenting paths (Kuhn 1955). Pools have tens of
 //! items and tests a few needs, so that its cubic bound is of no concern.
 
+use crate::mutant::{self, Mutant};
 use regatta_domain::{Item, Need};
 use std::sync::Arc;
 
@@ -28,7 +29,8 @@ pub(super) fn assign<'a>(needs: impl Iterator<Item = (&'a Need, u32)>, items: &[
 
 fn augment(want: usize, wanted: &[&Need], items: &[&Item], holders: &mut [Option<usize>], tried: &mut [bool]) -> bool {
     for at in 0..items.len() {
-        if tried[at] || !wanted[want].fits(items[at]) {
+        let fits = wanted[want].fits(items[at]) || mutant::is(Mutant::AnyItemDoes);
+        if tried[at] || !fits {
             continue;
         }
         tried[at] = true;

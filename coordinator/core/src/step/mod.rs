@@ -162,7 +162,7 @@ impl Turn<'_> {
             Command::Ask { worker, session, slot } => self.ask(worker, session, slot),
             Command::Report { worker, session, seq, entries } => self.report(worker, session, seq, entries),
             Command::Offer { resources } => self.offer(resources),
-            Command::Examined { resource, item, health } => self.examined(&resource, item, health),
+            Command::Examined { resource, item, health, after } => self.examined(&resource, item, health, after),
             Command::Revoke { resource, item, reply } => self.revoke(&resource, item.as_ref(), reply),
             Command::Tick => self.tick(),
         }

@@ -7,6 +7,7 @@ use crate::command::{OF_WORKERS, ReplyTo};
 use crate::effect::{Effect, ToWorker};
 use crate::event::{Event, LeaseEnd};
 use crate::ledger::Health;
+use crate::mutant::{self, Mutant};
 use crate::state::{Phase, Run};
 use regatta_domain::result::{RunError, RunErrorKind};
 use regatta_domain::{Held, Need, NeedsIx, Offer, RunId, SuiteIx, Time, Token};
@@ -34,8 +35,8 @@ impl Turn<'_> {
         self.core.await_unkept(self.now);
     }
 
-    pub(super) fn examined(&mut self, resource: &Arc<str>, item: Option<Arc<str>>, health: Health) {
-        self.core.ledger.set_health(resource, item, health);
+    pub(super) fn examined(&mut self, resource: &Arc<str>, item: Option<Arc<str>>, health: Health, after: Token) {
+        self.core.ledger.examined(resource, item, health, after);
         self.core.ledger.recount(std::iter::once(resource), &self.core.state, self.now);
     }
 
@@ -43,15 +44,16 @@ impl Turn<'_> {
     pub(super) fn reset(&mut self, holds: &[Held], token: Token) {
         for held in holds {
             let offer = self.core.ledger.offered(&held.resource);
-            if offer.is_none_or(|offer| offer.resource.hooks.reset.is_none()) {
+            let resets = offer.is_some_and(|offer| offer.resource.hooks.reset.is_some());
+            if !resets || mutant::is(Mutant::LeftAsItWas) {
                 continue;
             }
             let (resource, items) = (Arc::clone(&held.resource), held.items.clone());
             for item in &items {
-                self.core.ledger.set_health(&resource, Some(Arc::clone(item)), Health::Busy);
+                self.core.ledger.soil(&resource, Some(Arc::clone(item)), token);
             }
             if items.is_empty() {
-                self.core.ledger.set_health(&resource, None, Health::Busy);
+                self.core.ledger.soil(&resource, None, token);
             }
             self.out.effects.push(Effect::Reset { resource, items, token });
         }

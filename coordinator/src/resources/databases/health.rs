@@ -4,6 +4,7 @@
 use super::Databases;
 use crate::driver::WeakDriver;
 use regatta_core::{Command, Health};
+use regatta_domain::Token;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ const EVERY: Duration = Duration::from_millis(250);
 
 /// Takes back what was handed out under leases that have ended, and tells the core how the servers are; until the coordinator
 /// ends.
-pub(crate) async fn attend(databases: Databases, driver: WeakDriver, mut ended: mpsc::Receiver<regatta_domain::Token>) {
+pub(crate) async fn attend(databases: Databases, driver: WeakDriver, mut ended: mpsc::Receiver<Token>) {
     let mut told: BTreeMap<Arc<str>, Health> = BTreeMap::new();
     let mut tick = tokio::time::interval(EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -30,7 +31,7 @@ pub(crate) async fn attend(databases: Databases, driver: WeakDriver, mut ended: 
                     let health = if status.health == regatta_databases::Health::Up { Health::Well } else { Health::Ill };
                     if told.insert(Arc::clone(&resource), health).unwrap_or_default() != health {
                         tracing::warn!(%resource, health = ?status.health, "a database server has changed its state");
-                        let examined = Command::Examined { resource, item: None, health };
+                        let examined = Command::Examined { resource, item: None, health, after: Token(u64::MAX) };
                         if driver.command(examined).await.is_err() {
                             return;
                         }

@@ -12,6 +12,7 @@ mod subject;
 mod tests;
 
 use regatta_core::Health;
+use regatta_domain::Token;
 use regatta_domain::resource::Hook;
 use regatta_domain::{Resource, ResourceKind};
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,6 +65,8 @@ pub(super) struct News {
     pub(super) resource: Arc<str>,
     pub(super) item: Option<Arc<str>>,
     pub(super) health: Health,
+    /// The last lease on it that is known to have ended.
+    pub(super) after: Token,
 }
 
 /// How something is, for people.
@@ -122,15 +125,22 @@ impl Keeper {
     }
 
     /// A lease has ended, and the core keeps these back until they were reset.
-    pub(super) fn reset(&mut self, resource: &Arc<str>, items: &[Arc<str>], is_held: IsHeld<'_>, now: Instant) {
+    pub(super) fn reset(
+        &mut self,
+        resource: &Arc<str>,
+        items: &[Arc<str>],
+        after: Token,
+        is_held: IsHeld<'_>,
+        now: Instant,
+    ) {
         for key in keys(resource, items) {
             match self.subjects.get_mut(&key) {
                 Some(subject) => {
-                    subject.soil();
+                    subject.soil(after);
                     self.look_at(&key, is_held, now);
                 }
                 // It was declared anew without hooks meanwhile, and nobody else would free it.
-                None => self.news.push(News { resource: key.0, item: key.1, health: Health::Well }),
+                None => self.news.push(News { resource: key.0, item: key.1, health: Health::Well, after }),
             }
         }
     }
@@ -242,7 +252,8 @@ impl Keeper {
         let health = subject.health();
         if subject.told != health {
             subject.told = health;
-            self.news.push(News { resource: Arc::clone(&key.0), item: key.1.clone(), health });
+            let after = subject.after;
+            self.news.push(News { resource: Arc::clone(&key.0), item: key.1.clone(), health, after });
         }
     }
 }

@@ -4,8 +4,8 @@
 use super::breaker::Breaker;
 use super::{Key, Stage};
 use regatta_core::Health;
-use regatta_domain::Micros;
 use regatta_domain::resource::{Hook, Hooks};
+use regatta_domain::{Micros, Token};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,6 +59,8 @@ pub(super) struct Subject {
     reason: String,
     /// What the core believes.
     pub(super) told: Health,
+    /// The last lease on it that is known to have ended.
+    pub(super) after: Token,
     /// When it stands in the agenda.
     pub(super) wake: Option<Instant>,
 }
@@ -95,6 +97,7 @@ impl Subject {
             since: now,
             reason: String::new(),
             told: Health::Well,
+            after: Token::default(),
             wake: None,
         };
         subject.plan_check(now);
@@ -131,8 +134,8 @@ impl Subject {
     }
 
     /// A lease on it has ended, and the core keeps it back until it was reset.
-    pub(super) fn soil(&mut self) {
-        self.told = Health::Busy;
+    pub(super) fn soil(&mut self, after: Token) {
+        (self.told, self.after) = (Health::Busy, after);
         if self.care.hooks.reset.is_some() {
             self.owed.insert(Stage::Reset);
         }
@@ -198,8 +201,8 @@ impl Subject {
         self.running = None;
         if stage == Stage::Dispose {
             let Some(heir) = self.heir.take() else { return true };
-            let told = self.told;
-            *self = Self { told, ..Self::new(heir, false, false, now) };
+            let (told, after) = (self.told, self.after);
+            *self = Self { told, after, ..Self::new(heir, false, false, now) };
             return false;
         }
         if stage == Stage::Check {

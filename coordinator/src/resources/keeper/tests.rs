@@ -78,7 +78,7 @@ impl Scene {
         let items: Vec<Arc<str>> = item.into_iter().collect();
         let mut lines = self.act(|keeper, is_held, now| keeper.freed(&name, &items, is_held, now));
         if resets {
-            lines.extend(self.act(|keeper, is_held, now| keeper.reset(&name, &items, is_held, now)));
+            lines.extend(self.act(|keeper, is_held, now| keeper.reset(&name, &items, Token(1), is_held, now)));
         }
         lines
     }
@@ -202,7 +202,7 @@ async fn a_semaphore_is_reset_when_the_last_of_its_holders_is_gone() {
     scene.declare(&[("db", Resource { hooks: hooks("reset"), ..Resource::of_seats(2) })], false);
     scene.lease("db");
     // One of two leases ended: the core keeps it back from then on.
-    let shown = scene.act(|keeper, is_held, now| keeper.reset(&"db".into(), &[], is_held, now));
+    let shown = scene.act(|keeper, is_held, now| keeper.reset(&"db".into(), &[], Token(1), is_held, now));
     assert_eq!(shown, NOTHING);
     assert_eq!(scene.ended("db", false), ["run reset db (2)"]);
 }

@@ -115,7 +115,7 @@ impl Office {
         let (usage, now) = (self.usage.clone(), Instant::now());
         let is_held = |key: &Key| usage.is_held(&key.0, key.1.as_ref());
         match errand {
-            Errand::Reset { resource, items } => self.keeper.reset(&resource, &items, &is_held, now),
+            Errand::Reset { resource, items, token } => self.keeper.reset(&resource, &items, token, &is_held, now),
             Errand::Freed(holds) => {
                 for held in holds {
                     self.keeper.freed(&held.resource, &held.items, &is_held, now);
@@ -163,8 +163,8 @@ impl Office {
     }
 
     async fn tell_news(&self, news: Vec<News>) -> Result<(), Gone> {
-        for News { resource, item, health } in news {
-            self.driver.examined(resource, item, health).await?;
+        for News { resource, item, health, after } in news {
+            self.driver.examined(resource, item, health, after).await?;
         }
         Ok(())
     }
