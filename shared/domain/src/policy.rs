@@ -60,6 +60,9 @@ pub struct RunPolicy {
     /// A test that takes far longer than estimated may run a second time elsewhere, when slots are idle; the first verdict
     /// counts. Only tests of level `none` or `read` that need nothing.
     pub speculate: bool,
+    /// Every test of a suite with databases has a server of its own, alone, and is watched there: whatever it does is seen, and
+    /// nothing that was declared or learned counts.
+    pub observe: bool,
     /// Finds and lists, and runs nothing: every test that joins the plan is skipped at once, and nothing is remembered of
     /// the run but the listings.
     pub list_only: bool,
@@ -78,6 +81,7 @@ impl Default for RunPolicy {
             priority: Priority::default(),
             target: None,
             speculate: false,
+            observe: false,
             list_only: false,
         }
     }

@@ -55,6 +55,7 @@ impl TryFrom<v1::RunPolicy> for RunPolicy {
             priority: or_default("priority", policy.priority)?,
             target: policy.target.map(Micros),
             speculate: policy.speculate,
+            observe: policy.observe,
         })
     }
 }
@@ -92,6 +93,7 @@ impl From<&RunPolicy> for v1::RunPolicy {
             priority: v1::Priority::from(policy.priority).into(),
             target: policy.target.map(|target| target.0),
             speculate: policy.speculate,
+            observe: policy.observe,
         }
     }
 }

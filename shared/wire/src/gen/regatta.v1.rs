@@ -136,6 +136,9 @@ pub struct RunPolicy {
     /// Tests that take far longer than estimated may run a second time elsewhere.
     #[prost(bool, tag = "11")]
     pub speculate: bool,
+    /// Every test of a suite with databases has a server of its own, and is watched there.
+    #[prost(bool, tag = "12")]
+    pub observe: bool,
 }
 /// The tests that a filter selects run under other rules. The first override that matches a test decides each rule.
 #[derive(Clone, PartialEq, ::prost::Message)]
