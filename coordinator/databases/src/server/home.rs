@@ -105,10 +105,11 @@ pub(crate) fn remove_orphans(places: &[&Path]) -> Vec<PathBuf> {
         if !entry.file_name().to_string_lossy().starts_with(PREFIX) || !is_orphan(&path) {
             continue;
         }
-        for pid in servers(&path) {
-            end(pid);
-        }
-        match fs::remove_dir_all(&path) {
+        servers(&path).into_iter().for_each(end);
+        let gone = fs::remove_dir_all(&path);
+        // One that was just starting had nothing to be known by; without its directory it would run on for a minute.
+        servers(&path).into_iter().for_each(end);
+        match gone {
             Ok(()) => removed.push(path),
             Err(error) => {
                 tracing::warn!(directory = %path.display(), %error, "an orphaned directory of databases stays; remove it by hand");
@@ -129,15 +130,16 @@ fn is_orphan(path: &Path) -> bool {
     }
 }
 
-/// The servers that still run under `path`. A number in a file proves nothing: the process must name the directory.
+/// The servers that still run under `path`, by their command lines where the system shows them: a number in a file proves
+/// nothing, and a server that is starting has not written it yet.
 fn servers(path: &Path) -> Vec<Pid> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
-        let Ok(text) = fs::read_to_string(entry.path().join("data/postmaster.pid")) else { continue };
-        let Some(pid) = text.lines().next().and_then(|line| line.trim().parse().ok()) else { continue };
-        let ours = fs::read(format!("/proc/{pid}/cmdline"))
-            .is_ok_and(|line| String::from_utf8_lossy(&line).contains(&*path.to_string_lossy()));
-        if pid > 1 && ours {
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line);
+        let program = line.split('\0').next().unwrap_or_default();
+        if program.ends_with("postgres") && line.contains(&format!("{}/", path.display())) {
             found.push(Pid::from_raw(pid));
         }
     }
