@@ -64,7 +64,11 @@ pub const BUILD_LOG: usize = 64 << 10;
 /// Runs that have been told of a failed build; one more, and the oldest may hear it again.
 pub const TOLD: usize = 1_024;
 
-/// Connections that the engine itself may hold to one server: two makers, one that drops, two that release, three that watch.
+/// Makers of clones per server: while one waits for the mark of its clone, two copy, which is what two cores carry.
+pub const MAKERS: usize = 3;
+
+/// Connections that the engine itself may hold to one server: three makers, one that drops, two that release, two that watch
+/// (one on an external server, where another one tells that we live).
 pub const ADMIN_CONNECTIONS: u32 = 8;
 
 /// Connections that a lease is expected to use, until what is seen says otherwise.

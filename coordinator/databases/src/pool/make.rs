@@ -39,7 +39,9 @@ impl Pool {
             let work = if self.server.breaker.is_closed() { self.next() } else { Work::Nothing };
             let done = match work {
                 Work::Nothing => {
-                    let _ = tokio::time::timeout(REST, woken).await;
+                    if tokio::time::timeout(REST, woken).await.is_err() {
+                        self.shrink();
+                    }
                     continue;
                 }
                 Work::Owners => self.make_owners(lane).await,
@@ -63,13 +65,15 @@ impl Pool {
             return Work::Reading;
         }
         let wanted = shelf.demand.wanted(Instant::now());
-        if shelf.owners.len() < limits::ROLES_AT_ONCE / 2 && !shelf.making_roles {
+        if shelf.owners.len() < wanted.clamp(limits::ROLES_AT_ONCE / 2, 2 * limits::ROLES_AT_ONCE)
+            && !shelf.making_roles
+        {
             shelf.making_roles = true;
             return Work::Owners;
         }
         if shelf.read
             && !shelf.making_readers
-            && shelf.readers.len() < wanted.max(limits::ROLES_AT_ONCE / 2)
+            && shelf.readers.len() < wanted.max(limits::ROLES_AT_ONCE)
             && let Some(reading) = shelf.reading.clone()
         {
             shelf.making_readers = true;
@@ -87,6 +91,16 @@ impl Pool {
             return Work::Clone(owner);
         }
         Work::Nothing
+    }
+
+    /// Throws one clone away that a burst left on the shelf: memory is for those who need it now.
+    fn shrink(&self) {
+        let mut shelf = self.shelf();
+        if shelf.ready.len() > 2 * shelf.demand.wanted(Instant::now())
+            && let Some(surplus) = shelf.ready.pop_back()
+        {
+            self.discard(Trash::of(surplus));
+        }
     }
 
     /// Clones that may exist at once, less those that wait to be dropped.
@@ -160,11 +174,9 @@ impl Pool {
         let made = async {
             self.server.makers[lane].run(&sql).await?;
             let (generation, watch) = self.server.watch();
-            let mut readers = Vec::new();
-            for credentials in roles {
-                let mark = watch.mark(reading.oid).await.map_err(Error::Watch)?;
-                readers.push(Reader { credentials, reading: reading.clone(), mark, generation });
-            }
+            let mark = watch.mark(reading.oid).await.map_err(Error::Watch)?;
+            let ready = |credentials| Reader { credentials, reading: reading.clone(), mark: mark.clone(), generation };
+            let readers: Vec<_> = roles.into_iter().map(ready).collect();
             Ok::<_, Error>(readers)
         }
         .await;

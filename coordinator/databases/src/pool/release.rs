@@ -59,15 +59,15 @@ impl Pool {
         killed: bool,
     ) -> Result<(Released, Option<Seen>), Error> {
         let (server, role) = (&self.server, &database.owner.role);
-        server.quick().run(&format!("ALTER ROLE {role} NOLOGIN")).await?;
         let sessions = format!("SELECT 1 FROM pg_stat_activity WHERE datid = {} LIMIT 1", database.oid);
-        if !killed {
+        let inside = server.quick().run(&format!("ALTER ROLE {role} NOLOGIN; {sessions}")).await?;
+        if !inside.is_empty() && !killed {
             clear::gone(server, &sessions, limits::LEAVE).await?;
         }
         let (generation, watch) = server.watch();
         let leaks = watch.leaks(database.oid, role).await.map_err(Error::Watch)?;
-        // A session that slipped in between the two looks is ended too; the leak report may have been a moment too early for it.
-        if !leaks.is_empty() || !server.quick().run(&sessions).await?.is_empty() {
+        // A session that was about to begin when entering was refused is missed here; the rename or the drop meets it.
+        if !leaks.is_empty() {
             clear::clear(server, database.oid, &database.name).await?;
         }
         let seen = if generation == database.generation {

@@ -147,7 +147,7 @@ impl Server {
             host,
             port,
             facts,
-            makers: vec![lane(), lane()],
+            makers: (0..limits::MAKERS).map(|_| lane()).collect(),
             dropper,
             // On a private server what connects is evidence, so there is one lane, made before the lease begins.
             releases: (0..if private { 1 } else { 2 }).map(|_| lane()).collect(),

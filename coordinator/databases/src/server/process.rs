@@ -140,6 +140,9 @@ impl Process {
         let mut config = tokio_postgres::Config::new();
         config.host_path(&self.socket).port(self.port).user(ADMIN).dbname("postgres");
         config.application_name("regatta").connect_timeout(limits::CONNECT);
+        // Every statement of ours names a database or role that is never named again: kept, they would crowd out those of
+        // tests, and make each look at those take ten times as long.
+        config.options("-c pg_stat_statements.track=none");
         config
     }
 
