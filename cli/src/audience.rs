@@ -7,14 +7,15 @@ use crate::config::profile::{Report, ReportFormat};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::forecast::{Fleet, Prospect, QUICK, before};
-use crate::needs::Seats;
 use crate::render::{self, Ending, Options, Paint, Screen, words};
 use crate::report::{self, Recording, Stream, Target};
 use crate::view::{News, Outputs, View};
 use regatta_domain::result::OutputRef;
 use regatta_domain::{TestIx, Time};
+use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Stderr, Stdout};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Where a run is told of.
 #[derive(Debug, Clone)]
@@ -141,8 +142,8 @@ impl Audience {
     }
 
     /// The seats of the resources that there are.
-    pub(crate) fn seats(&self) -> Seats {
-        self.setting.fleet.as_ref().map(|fleet| fleet.resources.clone()).unwrap_or_default()
+    pub(crate) fn seats(&self) -> BTreeMap<Arc<str>, u32> {
+        self.setting.fleet.as_ref().map(Fleet::seats).unwrap_or_default()
     }
 
     /// What is possible for a run that aims at a time, as a line to be said once it is known; it takes a while to find out.

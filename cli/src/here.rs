@@ -4,7 +4,7 @@
 
 use crate::error::Error;
 use crate::link;
-use crate::needs::Seats;
+use crate::needs::Resources;
 use regatta_coordinator::{Config, Coordinator};
 use regatta_domain::WorkerId;
 use regatta_runtime::shutdown::{Asked, Urgency};
@@ -40,7 +40,7 @@ const LEAVE: Duration = Duration::from_secs(10);
 
 impl Here {
     /// Starts the coordinator of the project in `base`, where there are these resources.
-    pub(crate) async fn start(base: &Path, resources: Seats) -> Result<Self, Error> {
+    pub(crate) async fn start(base: &Path, resources: Resources) -> Result<Self, Error> {
         let data = base.join(DATA);
         prepare(&data).map_err(|error| {
             Error::infrastructure(format!("cannot keep anything in {}", data.display()))
@@ -48,7 +48,7 @@ impl Here {
                 .help("Regatta remembers durations and listings there; make the directory writable")
         })?;
         let mut config = Config::local(data);
-        config.setup.resources = resources;
+        config.setup.resources = resources.into_iter().map(|(name, resource)| (name, resource.into())).collect();
         let coordinator = Coordinator::start(config).await.map_err(|error| refused(&error))?;
         let coordinator = Arc::new(coordinator);
         let dialled = Arc::downgrade(&coordinator);

@@ -76,6 +76,7 @@ same directory goes on where it was, and so do its workers.
 Examples:
   regatta coordinator
   regatta coordinator --listen 0.0.0.0:7420 --data /var/lib/regatta
+  regatta coordinator --resources lab.toml
   regatta coordinator --resource db=1 --resource licence=4 --share shop=3 --share lab=1:16")]
 pub(crate) struct CoordinatorArgs {
     /// The address to listen on
@@ -88,6 +89,9 @@ pub(crate) struct CoordinatorArgs {
     /// A resource that the fleet shares, and how many seats it has; may be given several times
     #[arg(long, value_name = "NAME=SEATS", env = "REGATTA_RESOURCE", value_delimiter = ',')]
     pub(crate) resource: Vec<ResourceArg>,
+    /// A file with the resources that the fleet shares (TOML): `[resources]`, as in regatta.toml
+    #[arg(long, value_name = "FILE", env = "REGATTA_RESOURCES", value_hint = ValueHint::FilePath)]
+    pub(crate) resources: Option<PathBuf>,
     /// A project's weight against others (1 when left out), and the most slots that it may hold; may be given several times
     #[arg(long, value_name = "PROJECT=WEIGHT[:QUOTA]", env = "REGATTA_SHARE", value_delimiter = ',')]
     pub(crate) share: Vec<ShareArg>,

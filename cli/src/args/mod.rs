@@ -8,6 +8,7 @@ mod fleet;
 mod history;
 mod look;
 mod plan;
+mod resources;
 mod run;
 mod value;
 
@@ -17,10 +18,11 @@ pub(crate) use history::{
 };
 pub(crate) use look::{ConfigArgs, ConfigCommand, DoctorArgs, ExplainArgs, InitArgs, ListArgs, SchemaArgs};
 pub(crate) use plan::{PlanArgs, SplitArgs, SplitFormat};
+pub(crate) use resources::{ReserveArgs, ResourcesArgs, ResourcesCommand, Target};
 pub(crate) use run::{Display, ReportArgs, RerunArgs, Rules, RunArgs, Selection, Where};
 pub(crate) use value::{
-    FailureOutput, Fallback, NoTests, Progress, ReportArg, RunRef, ServerUrl, ShareArg, StatusLevel, StreamFormat,
-    TableFormat,
+    FailureOutput, Fallback, NoTests, Progress, ReportArg, ResourceArg, RunRef, ServerUrl, ShareArg, StatusLevel,
+    StreamFormat, TableFormat,
 };
 
 use crate::colour::When;
@@ -113,6 +115,8 @@ pub(crate) enum Command {
     History(HistoryArgs),
     /// List the workers of a coordinator
     Workers(WorkersArgs),
+    /// Show what the fleet shares, and look after it
+    Resources(ResourcesArgs),
     /// Serve as the coordinator of a fleet
     Coordinator(CoordinatorArgs),
     /// Offer slots to a coordinator

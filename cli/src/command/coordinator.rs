@@ -1,13 +1,17 @@
 //! Serves as the coordinator of a fleet.
 
-use super::block_on;
-use crate::args::{CoordinatorArgs, ShareArg};
+use super::{block_on, declared};
+use crate::args::{CoordinatorArgs, ResourceArg, ShareArg};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::here::refused;
 use crate::intent::Context;
 use regatta_coordinator::{Config, Coordinator, Share};
+use regatta_domain::{Offer, Resource};
 use regatta_runtime::shutdown::{Urgency, on_signals};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
 
 /// Serves as the coordinator of a fleet, until a signal asks it to end.
 pub(crate) fn coordinator(args: CoordinatorArgs, context: &Context<'_>) -> Result<Exit, Error> {
@@ -22,7 +26,7 @@ async fn serve(args: CoordinatorArgs, context: &Context<'_>) -> Result<Exit, Err
     let address = listener.local_addr().map_err(|error| Error::infrastructure("no address").because(&error))?;
     let data = context.cwd.join(args.data);
     let mut config = Config::cluster(data.clone());
-    config.setup.resources = args.resource.into_iter().map(|resource| (resource.name.into(), resource.seats)).collect();
+    config.setup.resources = resources(args.resource, args.resources.as_deref(), context)?;
     let share = |share: ShareArg| (share.project.into(), Share { weight: share.weight, quota: share.quota });
     config.setup.shares = args.share.into_iter().map(share).collect();
     let coordinator = Coordinator::start(config).await.map_err(|error| refused(&error))?;
@@ -35,4 +39,24 @@ async fn serve(args: CoordinatorArgs, context: &Context<'_>) -> Result<Exit, Err
     tracing::info!("the coordinator stops");
     coordinator.shutdown().await.map_err(|error| refused(&error))?;
     ended.map(|()| Exit::Ok)
+}
+
+/// What the fleet shares: what was typed, and what the file declares.
+fn resources(
+    typed: Vec<ResourceArg>,
+    file: Option<&Path>,
+    context: &Context<'_>,
+) -> Result<BTreeMap<Arc<str>, Offer>, Error> {
+    let mut resources: BTreeMap<Arc<str>, Offer> =
+        typed.into_iter().map(|given| (given.name.into(), Resource::of_seats(given.seats).into())).collect();
+    let Some(file) = file else { return Ok(resources) };
+    let base = context.cwd.join(file).parent().map(Path::to_owned);
+    for (name, declared) in declared::read(file, context)? {
+        let resource = declared.value.resource(base.as_deref());
+        if resources.insert(name.as_str().into(), resource.into()).is_some() {
+            let what = format!("`{name}` is declared by `--resource` and in {}", file.display());
+            return Err(Error::usage(what).help("declare it in one of the two places"));
+        }
+    }
+    Ok(resources)
 }

@@ -4,6 +4,7 @@ mod cancel;
 mod completions;
 mod config;
 mod coordinator;
+mod declared;
 mod doctor;
 mod explain;
 mod history;
@@ -13,6 +14,7 @@ mod place;
 mod plan;
 mod report;
 mod rerun;
+mod resources;
 mod run;
 mod runs;
 mod schema;
@@ -44,6 +46,7 @@ pub(crate) fn perform(command: Command, context: &Context<'_>) -> Result<Exit, E
         Command::Cancel(args) => cancel::cancel(args, context),
         Command::History(args) => history::history(args, context),
         Command::Workers(args) => workers::workers(args, context),
+        Command::Resources(args) => resources::resources(args, context),
         Command::Coordinator(args) => coordinator::coordinator(args, context),
         Command::Worker(args) => worker::worker(args, context),
         Command::Init(_) => init::init(context),

@@ -5,7 +5,7 @@ use crate::args::{RunRef, ServerUrl};
 use crate::error::Error;
 use crate::here::Here;
 use crate::intent::Context;
-use crate::needs::Seats;
+use crate::needs::Resources;
 use regatta_domain::RunId;
 use regatta_wire::limits::MESSAGE_BYTES;
 use regatta_wire::v1;
@@ -29,7 +29,7 @@ impl Answering {
             return Ok(Self { channel, here: None });
         }
         let base = context.config().map_or_else(|_| context.cwd.clone(), |config| config.base);
-        let here = Here::start(&base, Seats::new()).await?;
+        let here = Here::start(&base, Resources::new()).await?;
         Ok(Self { channel: here.channel.clone(), here: Some(here) })
     }
 

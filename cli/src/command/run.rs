@@ -100,7 +100,7 @@ impl Mission<'_> {
     async fn here(self, slots: u16) -> Result<Exit, Error> {
         let Plan { config, rules, .. } = &self.plan;
         let resources = config.resources();
-        needs::refuse_unoffered(rules, &resources)?;
+        needs::refuse_unoffered(config, rules, &self.plan.chosen.suites, &resources)?;
         let mut here = Here::start(&config.base, resources).await?;
         here.add_worker(slots, config.labels())?;
         let mut setting = self.setting(slots.into(), None);
@@ -173,7 +173,14 @@ async fn request(
     let changes = chosen.filter.needs_changes() || rules.rules.iter().any(|rule| rule.filter.needs_changes());
     let (mut suites, mut mistakes): (Vec<SuiteRequest>, Vec<Mistake>) = (Vec::new(), Vec::new());
     for (name, suite) in config.suites().into_iter().filter(|(name, _)| chosen.suites.iter().any(|c| c == name)) {
-        match submit::suite(client, &project, config.planned(name, suite), changes).await {
+        let planned = match config.planned(name, suite) {
+            Ok(planned) => planned,
+            Err(error) => {
+                mistakes.extend(error.into_mistakes());
+                continue;
+            }
+        };
+        match submit::suite(client, &project, planned, changes).await {
             Ok(suite) => suites.push(suite),
             Err(submit::Error::Runner(error)) => {
                 let what = format!("the suite `{name}` cannot run: {}", error.message);
@@ -237,6 +244,8 @@ pub(super) async fn perform_listing_on(plan: Plan, channel: Channel, context: &C
     let run = RunId(Uuid::new_v4());
     let mut request = request(&plan, None, &mut client, run).await?;
     request.policy.list_only = true;
+    // To look at tests, nobody has to have their databases.
+    request.suites.iter_mut().for_each(|asked| asked.suite.databases.clear());
     let submitted = client.submit(v1::SubmitRequest::from(&request)).await;
     submitted.map_err(|status| Error::infrastructure("the tests cannot be listed").because(&status))?;
     let mut audience = Audience::nobody(context.global.color.unwrap_or_default());

@@ -3,8 +3,9 @@
 use super::at::At;
 use super::decode::{Decode as _, Fields, Mistakes, Value};
 use super::profile::Profile;
+use super::resource::Declared;
 use super::suite::Suite;
-use super::value::{MAX_SEATS, Name, Whole};
+use super::value::{Name, Whole};
 use crate::error::{Error, Mistake};
 use regatta_domain::filter::nearest;
 use schemars::JsonSchema;
@@ -33,13 +34,10 @@ pub(crate) struct File {
     /// The groups, by name: `[group.NAME]`.
     #[schemars(default, extend("propertyNames" = { "pattern": Name::PATTERN }))]
     pub(crate) group: BTreeMap<String, Group>,
-    /// The resources of this machine and how many seats each has, for local mode; those of a fleet are its coordinator's.
+    /// What tests share on this machine, in local mode: seats, or a table. The resources of a fleet are its coordinator's.
     #[schemars(default, extend("propertyNames" = { "pattern": Name::PATTERN }))]
-    pub(crate) resources: BTreeMap<String, At<Seats>>,
+    pub(crate) resources: BTreeMap<String, At<Declared>>,
 }
-
-/// Seats of a resource.
-pub(crate) type Seats = Whole<1, { MAX_SEATS as u64 }>;
 
 /// What history belongs to.
 #[derive(Clone, Debug, Default, JsonSchema)]
@@ -193,12 +191,37 @@ fn sections<T>(
     found
 }
 
-/// Reads `[resources]`: seats by name.
-fn resources(fields: &mut Fields<'_, '_>, told: &mut Mistakes) -> BTreeMap<String, At<Seats>> {
+/// Reads a file that holds nothing but `[resources]`: what a coordinator is started with, or what is declared over its service.
+///
+/// # Errors
+/// All mistakes, each with its place.
+pub(crate) fn declared(name: &Arc<str>, text: &Arc<str>) -> Result<BTreeMap<String, At<Declared>>, Error> {
+    let mut told = Mistakes::of(name.clone(), text.clone());
+    let (document, broken) = DeTable::parse_recoverable(text);
+    if !broken.is_empty() {
+        for error in broken {
+            let mistake = Mistake::new(format!("this is not TOML: {}", error.message()));
+            told.tell(error.span().unwrap_or_default(), mistake);
+        }
+        return told.into_result().map(|()| BTreeMap::new());
+    }
+    let mut fields = Fields::of("a file of resources", document.get_ref(), document.span());
+    let found = resources(&mut fields, &mut told);
+    fields.finish(&mut told);
+    told.into_result()?;
+    if found.is_empty() {
+        let what = format!("{name} declares nothing");
+        return Err(Error::usage(what).help("write `[resources]`, and a line like `db = 1` for each"));
+    }
+    Ok(found)
+}
+
+/// Reads `[resources]`: seats, or tables, by name.
+fn resources(fields: &mut Fields<'_, '_>, told: &mut Mistakes) -> BTreeMap<String, At<Declared>> {
     let mut found = BTreeMap::new();
     let Some(value) = fields.value("resources") else { return found };
     let DeValue::Table(table) = value.get_ref() else {
-        let mistake = Mistake::new("`resources` must be a table of seats by name");
+        let mistake = Mistake::new("`resources` must be a table of resources by name");
         told.tell(value.span(), mistake.help("write `[resources]`, and a line like `db = 1` for each"));
         return found;
     };
@@ -206,8 +229,8 @@ fn resources(fields: &mut Fields<'_, '_>, told: &mut Mistakes) -> BTreeMap<Strin
         if let Err(mistake) = Name::check("a resource", name.get_ref()) {
             told.tell(name.span(), mistake);
         }
-        if let Some(seats) = At::decode(name.get_ref(), value, told) {
-            found.insert(name.get_ref().clone().into_owned(), seats);
+        if let Some(resource) = At::decode(name.get_ref(), value, told) {
+            found.insert(name.get_ref().clone().into_owned(), resource);
         }
     }
     found

@@ -6,9 +6,11 @@ use super::file::File;
 use super::origin::Origin;
 use super::settings;
 use super::suite::Suite;
-use crate::error::Error;
+use crate::error::{Error, Place};
+use crate::exit::Exit;
+use crate::needs::Resources;
 use regatta_domain::plan::PlannedSuite;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -87,7 +89,26 @@ impl Config {
     }
 
     /// A suite as a run holds it.
-    pub(crate) fn planned(&self, name: &str, suite: &Suite) -> PlannedSuite {
+    ///
+    /// # Errors
+    /// When what its databases are built from is not there, or cannot be read: all of it together.
+    pub(crate) fn planned(&self, name: &str, suite: &Suite) -> Result<PlannedSuite, Error> {
+        let (root, mut databases, mut mistakes) = (self.root(suite), Vec::new(), Vec::new());
+        for database in suite.database.iter().flat_map(|of| &of.value.0) {
+            match database.planned(&root) {
+                Ok(planned) => databases.push(planned),
+                Err(more) => mistakes.extend(more),
+            }
+        }
+        if !mistakes.is_empty() {
+            let placed = mistakes.into_iter().map(|(span, mistake)| mistake.at(self.place(span)));
+            return Err(Error::all(Exit::Usage, placed.collect()));
+        }
+        Ok(PlannedSuite { databases, ..self.bare(name, suite) })
+    }
+
+    /// A suite without its databases: enough to look at its tests.
+    pub(crate) fn bare(&self, name: &str, suite: &Suite) -> PlannedSuite {
         let env = suite.env.iter().flat_map(|env| &env.value);
         PlannedSuite {
             name: name.into(),
@@ -105,10 +126,15 @@ impl Config {
         }
     }
 
-    /// The resources of this machine, for local mode, with their seats.
-    pub(crate) fn resources(&self) -> BTreeMap<Arc<str>, u32> {
-        let seats = self.file.resources.iter();
-        seats.map(|(name, seats)| (name.as_str().into(), seats.value.get())).collect()
+    /// A piece of the file.
+    pub(crate) fn place(&self, span: Range<usize>) -> Place {
+        Place { name: Arc::clone(&self.name), text: Arc::clone(&self.text), span }
+    }
+
+    /// The resources of this machine, for local mode.
+    pub(crate) fn resources(&self) -> Resources {
+        let resources = self.file.resources.iter();
+        resources.map(|(name, declared)| (name.as_str().into(), declared.value.resource(Some(&self.base)))).collect()
     }
 
     /// The labels that suites require: in local mode, this machine is taken to carry them all.

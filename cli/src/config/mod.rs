@@ -8,6 +8,7 @@
 
 mod assume;
 mod at;
+pub(crate) mod database;
 pub(crate) mod decode;
 pub(crate) mod discover;
 pub(crate) mod file;
@@ -16,6 +17,7 @@ pub(crate) mod origin;
 mod policy;
 pub(crate) mod profile;
 pub(crate) mod resolve;
+pub(crate) mod resource;
 mod rules;
 mod schema;
 pub(crate) mod settings;

@@ -1,6 +1,7 @@
 //! `[suite.NAME]`: tests that one runner executes under one configuration.
 
 use super::at::At;
+use super::database::Databases;
 use super::decode::{Choice, Fields, Mistakes, Value};
 use super::settings::{Exec, Pytest, Rust};
 use super::value::{Label, Name};
@@ -24,6 +25,9 @@ pub(crate) struct Suite {
     pub(crate) default: Option<At<bool>>,
     /// Labels that a worker must carry to run the suite. In local mode this machine is taken to carry them all.
     pub(crate) requires: Option<At<Vec<Label>>>,
+    /// The databases that its tests use: the name of a resource, or `[suite.NAME.database]` with what its template is built
+    /// from, or several of these.
+    pub(crate) database: Option<At<Databases>>,
     /// The runner, and its own settings.
     #[schemars(flatten)]
     pub(crate) settings: Settings,
@@ -64,6 +68,7 @@ impl Suite {
         if let Some(labels) = requires.as_ref().filter(|labels| labels.value.len() > LABELS) {
             told.tell(labels.span.clone(), Mistake::new(format!("a suite may require {LABELS} labels at most")));
         }
+        let database = fields.take("database", told);
         // Without a runner nobody can say which of the other keys are right.
         let settings = match runner?.value {
             RunnerKind::Pytest => Settings::Pytest(Pytest::decode(&mut fields, told)),
@@ -71,7 +76,7 @@ impl Suite {
             RunnerKind::Exec => Settings::Exec(Exec::decode(&mut fields, told)?),
         };
         fields.finish(told);
-        Some(Self { root, env, default, requires, settings, span })
+        Some(Self { root, env, default, requires, database, settings, span })
     }
 
     /// The runner.

@@ -144,6 +144,11 @@ impl Error {
         }
     }
 
+    /// What was wrong, to be told together with what else is.
+    pub(crate) fn into_mistakes(self) -> Vec<Mistake> {
+        self.mistakes
+    }
+
     /// How the process ends.
     pub(crate) const fn exit(&self) -> Exit {
         self.exit

@@ -1,7 +1,7 @@
 //! What nobody can beat on so many slots, and what it is made of.
 
 use super::Prospect;
-use regatta_domain::{Micros, TestIx};
+use regatta_domain::{Micros, Resource, TestIx};
 use std::collections::BTreeMap;
 
 /// The least time that a plan takes on so many slots, whoever schedules it.
@@ -40,12 +40,13 @@ impl Bound {
         let mut behind: BTreeMap<&str, u64> = BTreeMap::new();
         for test in tests() {
             for need in test.needs {
+                let total = prospect.fleet.resources.get(&need.resource).map_or(1, Resource::total);
                 let busy = behind.entry(&need.resource).or_default();
-                *busy = busy.saturating_add(test.takes.0.saturating_mul(need.seats.into()));
+                *busy = busy.saturating_add(test.takes.0.saturating_mul(need.of(total.max(1)).into()));
             }
         }
         let resources = behind.into_iter().map(|(name, busy)| {
-            let seats = prospect.fleet.resources.get(name).copied().unwrap_or(1).max(1);
+            let seats = prospect.fleet.resources.get(name).map_or(1, Resource::total).max(1);
             (name.to_owned(), Micros(busy / u64::from(seats)))
         });
         Self {

@@ -1,10 +1,11 @@
 //! On what a plan is rehearsed: slots, what their workers carry, and the resources that they share.
 
-use crate::needs::Seats;
+use crate::needs::Resources;
 use regatta_core::Tuning;
 use regatta_core::rehearsal::Station;
-use regatta_domain::Micros;
+use regatta_domain::{Micros, Resource};
 use regatta_wire::v1;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What a message takes within a process.
@@ -21,7 +22,7 @@ pub(crate) struct Fleet {
     /// The slots that are there.
     pub(crate) slots: u32,
     /// The resources.
-    pub(crate) resources: Seats,
+    pub(crate) resources: Resources,
     /// The numbers that its coordinator decides by.
     pub(super) tuning: Tuning,
     /// What a message takes.
@@ -30,7 +31,7 @@ pub(crate) struct Fleet {
 
 impl Fleet {
     /// This machine, which carries whatever suites require.
-    pub(crate) fn here(slots: u32, labels: &[String], resources: Seats) -> Self {
+    pub(crate) fn here(slots: u32, labels: &[String], resources: Resources) -> Self {
         let carried = vec![labels.iter().map(|label| label.as_str().into()).collect()];
         Self { carried, slots: slots.max(1), resources, tuning: Tuning::LOCAL, latency: WITHIN }
     }
@@ -45,8 +46,14 @@ impl Fleet {
             })
             .collect();
         let slots = u32::try_from(carried.len()).ok().filter(|&slots| slots > 0)?;
-        let resources = told.resources.iter().map(|need| (need.resource.as_str().into(), need.seats)).collect();
+        let resources =
+            told.resources.iter().map(|need| (need.resource.as_str().into(), Resource::of_seats(need.seats))).collect();
         Some(Self { carried, slots, resources, tuning: Tuning::CLUSTER, latency: ACROSS })
+    }
+
+    /// How many may hold some of each resource at once.
+    pub(crate) fn seats(&self) -> BTreeMap<Arc<str>, u32> {
+        self.resources.iter().map(|(name, resource)| (Arc::clone(name), resource.total())).collect()
     }
 
     /// So many slots of this fleet's kind.

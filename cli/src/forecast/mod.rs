@@ -13,6 +13,7 @@ pub(crate) use bound::{Binds, Bound};
 pub(crate) use fleet::Fleet;
 pub(crate) use target::{Reach, before, reach};
 
+use crate::needs::enough;
 use crate::render::{safe, words};
 use crate::view::View;
 use regatta_core::Setup;
@@ -21,7 +22,7 @@ use regatta_domain::plan::PlannedSuite;
 use regatta_domain::policy::RunPolicy;
 use regatta_domain::submission::{FileDraft, Submission, SuiteDraft, TestDraft};
 use regatta_domain::{Costs, Estimate, FileKey, Micros, Need, NeedsIx, PolicyIx, RunnerKind, Source, SuiteIx, TestIx};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Beyond so many tests a rehearsal takes seconds, and is only done for somebody who asked for it.
@@ -81,10 +82,7 @@ impl<'a> Prospect<'a> {
     /// The plan of a run, as far as it is known, on a fleet. Tests that their framework leaves out are no work.
     pub(crate) fn new(view: &'a View, mut fleet: Fleet) -> Self {
         // Of a resource that the fleet does not tell of, there is as much as is needed at once: the run was taken.
-        for need in view.needs.iter().flat_map(|needs| needs.iter()) {
-            let seats = fleet.resources.entry(Arc::clone(&need.resource)).or_default();
-            *seats = need.seats.max(*seats);
-        }
+        fleet.resources = enough(view.needs.iter().flat_map(|needs| needs.iter()), fleet.resources);
         let mut by_file: BTreeMap<(SuiteIx, u32), Vec<TestIx>> = BTreeMap::new();
         let mut members: BTreeMap<u32, u32> = BTreeMap::new();
         for (ix, test) in view.planned().filter(|(_, test)| !test.ignored) {
@@ -159,8 +157,14 @@ impl<'a> Prospect<'a> {
             makespan: played.makespan,
             bound: Bound::of(self, slots),
             shifts: played.stints.iter().map(shift).collect(),
-            stranded: played.stranded,
+            stranded: self.stranded(&played),
         }
+    }
+
+    /// How many tests never ran: what waits for what never comes is given up in a while, in a rehearsal as well.
+    fn stranded(&self, played: &Played) -> u32 {
+        let ran: BTreeSet<TestIx> = played.stints.iter().map(|stint| stint.test).collect();
+        u32::try_from(self.order.len() - ran.len()).unwrap_or(u32::MAX)
     }
 
     /// How long it takes on so many slots.
@@ -170,7 +174,8 @@ impl<'a> Prospect<'a> {
 
     fn play(&self, slots: u32) -> Played {
         let mut setup = Setup::from(self.fleet.tuning);
-        setup.resources.clone_from(&self.fleet.resources);
+        let offers = self.fleet.resources.iter();
+        setup.resources = offers.map(|(name, resource)| (Arc::clone(name), resource.clone().into())).collect();
         let takes = |test: TestIx| self.view.test(self.order[test.at()]).estimate;
         let costs = |suite: SuiteIx| self.view.suites[suite.at()].costs;
         let play = Play { takes: &takes, costs: &costs, latency: self.fleet.latency };

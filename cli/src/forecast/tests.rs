@@ -2,7 +2,7 @@
 
 use super::target::{before, reach};
 use super::*;
-use crate::needs::Seats;
+use crate::needs::Resources;
 use crate::view::script::Script;
 use regatta_wire::v1::{self, run_event::Event};
 
@@ -38,7 +38,7 @@ fn view(tests: &[u64], db: bool) -> View {
 }
 
 fn fleet(slots: u32) -> Fleet {
-    Fleet::here(slots, &["gpu".to_owned()], Seats::from([("db".into(), 1)]))
+    Fleet::here(slots, &["gpu".to_owned()], Resources::from([("db".into(), regatta_domain::Resource::of_seats(1))]))
 }
 
 #[test]
@@ -111,6 +111,6 @@ fn a_target_that_cannot_be_met_says_why() {
 #[test]
 fn labels_that_nobody_carries_leave_tests_stranded() {
     let view = view(&[100; 4], false);
-    let bare = Fleet::here(2, &[], Seats::new());
+    let bare = Fleet::here(2, &[], Resources::new());
     assert_eq!(Prospect::new(&view, bare).on(2).stranded, 4);
 }

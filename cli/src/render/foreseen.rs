@@ -86,7 +86,7 @@ fn surprise(view: &View) -> Option<(TestIx, Micros)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::needs::Seats;
+    use crate::needs::Resources;
     use crate::view::script::{Script, came};
     use regatta_domain::{Outcome, Source, Verdict};
     use regatta_wire::v1;
@@ -106,7 +106,7 @@ mod tests {
         script.pass_ms(last_ms - 100);
         script.result(shards[1], "a::t4", came(Outcome::Passed, last_ms), Some(Verdict::Passed));
         script.end(v1::RunOutcome::Green);
-        let outlook = foreseen(&script.view, &Fleet::here(2, &[], Seats::new()), 2)?;
+        let outlook = foreseen(&script.view, &Fleet::here(2, &[], Resources::new()), 2)?;
         Some(words(&script.view, &outlook))
     }
 

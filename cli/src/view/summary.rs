@@ -133,7 +133,7 @@ impl View {
         let busy = |(name, seats): (&Arc<str>, &u32)| {
             let behind = self.planned().map(|(ix, test)| {
                 let need = self.needs_of(ix).iter().find(|need| need.resource == *name);
-                need.map_or(Micros::ZERO, |need| test.duration() * u64::from(need.seats))
+                need.map_or(Micros::ZERO, |need| test.duration() * u64::from(need.of((*seats).max(1))))
             });
             (name.to_string(), behind.sum::<Micros>() / u64::from((*seats).max(1)))
         };

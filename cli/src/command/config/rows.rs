@@ -1,5 +1,6 @@
 //! The values that count, one row each, in the order in which they are shown.
 
+use crate::config::database::Use;
 use crate::config::origin::{Origin, Set};
 use crate::config::resolve::{Resolved, Rule};
 use crate::config::settings::{entries, word};
@@ -51,9 +52,9 @@ pub(super) fn rows(plan: &Plan) -> Vec<Row> {
         let origin = config.origin(&section, &group.max.span);
         rows.push(row(&section, "max", Shown::Is(json!(group.max.value.0)), origin));
     }
-    for (name, seats) in &config.file.resources {
-        let origin = config.origin("resources", &seats.span);
-        rows.push(Row { key: name.clone(), ..row("resources", "", Shown::Is(json!(seats.value.0)), origin) });
+    for (name, declared) in &config.file.resources {
+        let origin = config.origin("resources", &declared.span);
+        rows.push(Row { key: name.clone(), ..row("resources", "", Shown::Is(declared.value.shown()), origin) });
     }
     rows
 }
@@ -78,6 +79,12 @@ fn suite_rows(config: &Config, name: &str, suite: &Suite) -> Vec<Row> {
     });
     let words = |labels: &[Label]| labels.iter().map(|label| json!(label.0)).collect::<Value>();
     rows.extend(suite.requires.iter().map(|labels| here("requires", words(&labels.value), &labels.span)));
+    rows.extend(
+        suite
+            .database
+            .iter()
+            .map(|databases| here("database", databases.value.0.iter().map(database).collect(), &databases.span)),
+    );
     rows.extend(suite.env.iter().map(|At { value, span }| here("env", json!(value), span)));
     rows.extend(entries(&suite.settings).into_iter().map(|entry| here(entry.key, entry.value, &entry.span)));
     rows
@@ -136,10 +143,18 @@ fn profile_rows(rules: &Resolved) -> Vec<Row> {
     ]
 }
 
-/// A need as it is written.
-fn need_word(need: &Need) -> String {
-    let Need { resource, seats, .. } = need;
-    if *seats == 1 { resource.to_string() } else { format!("{resource}:{seats}") }
+/// A database of a suite, as it is written.
+fn database(of: &Use) -> Value {
+    let mut shown = serde_json::Map::from_iter([("resource".to_owned(), json!(of.resource.value.0))]);
+    let keys = [
+        ("build", of.build.as_ref().map(|build| json!(build.value.0))),
+        ("inputs", of.inputs.as_ref().map(|inputs| inputs.value.iter().map(|input| &*input.pattern).collect())),
+        ("extensions", of.extensions.as_ref().map(|names| names.value.iter().map(|name| &*name.0).collect())),
+        ("timeout", of.timeout.as_ref().map(|limit| json!(duration::text(limit.value.0)))),
+        ("per", of.per.as_ref().map(|per| json!(per.value.name()))),
+    ];
+    shown.extend(keys.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
+    shown.into()
 }
 
 fn rule_rows(profile: &str, part: usize, rule: &Rule) -> Vec<Row> {
@@ -153,7 +168,7 @@ fn rule_rows(profile: &str, part: usize, rule: &Rule) -> Vec<Row> {
         ("priority", rule.priority.map(|priority| json!(priority))),
         ("group", rule.group.as_ref().map(|group| json!(group))),
         ("level", rule.level.map(|level| json!(word(level)))),
-        ("needs", rule.needs.as_ref().map(|needs| needs.iter().map(need_word).collect())),
+        ("needs", rule.needs.as_ref().map(|needs| needs.iter().map(Need::to_string).collect())),
     ];
     let set = keys.into_iter().filter_map(|(key, value)| Some((key, value?)));
     set.map(|(key, value)| Row {

@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 pub(super) fn check(config: &Config) -> Vec<Finding> {
     let found = |(name, suite): (&str, &Suite)| {
         let area = format!("suite {name}");
-        let planned = config.planned(name, suite);
+        let planned = config.bare(name, suite);
         match &suite.settings {
             Settings::Pytest(settings) => pytest(&area, settings, &planned),
             Settings::Rust(settings) => rust(&area, settings, &config.root(suite)),

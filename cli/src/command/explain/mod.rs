@@ -73,7 +73,7 @@ async fn recorded(what: &str, args: &ExplainArgs, context: &Context<'_>) -> Resu
                 Some(told) => Fleet::of(told),
                 None => here(&record, context),
             };
-            record.view.seats = fleet.as_ref().map(|fleet| fleet.resources.clone()).unwrap_or_default();
+            record.view.seats = fleet.as_ref().map(Fleet::seats).unwrap_or_default();
             return Ok(run::text(&record, fleet, told.as_ref()));
         }
         let test = find::test(&record.view, what)?;

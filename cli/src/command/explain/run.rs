@@ -131,7 +131,8 @@ fn resources(record: &Record, wall: Micros) -> Vec<String> {
     let mut busy: BTreeMap<&str, Micros> = BTreeMap::new();
     for (ix, test) in view.planned() {
         for need in view.needs_of(ix) {
-            *busy.entry(&need.resource).or_default() += test.duration() * u64::from(need.seats);
+            let seats = need.of(view.seats.get(&need.resource).copied().unwrap_or(1));
+            *busy.entry(&need.resource).or_default() += test.duration() * u64::from(seats);
         }
     }
     let line = |(name, busy): (&str, Micros)| {

@@ -78,9 +78,14 @@ fn kind(record: &Record, test: TestIx) -> String {
 }
 
 fn need(need: &Need) -> String {
-    let Need { resource, seats, .. } = need;
+    let Need { resource, seats, wants } = need;
     let resource = safe::one_line(resource);
-    if *seats == 1 { resource.into_owned() } else { format!("{seats} seats of {resource}") }
+    match *seats {
+        _ if !wants.is_empty() => safe::one_line(&need.to_string()).into_owned(),
+        Need::ALL => format!("all of {resource}"),
+        1 => resource.into_owned(),
+        seats => format!("{seats} seats of {resource}"),
+    }
 }
 
 /// Where it ran, and why there.

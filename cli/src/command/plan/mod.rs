@@ -71,7 +71,7 @@ pub(crate) fn plan(args: PlanArgs, context: &Context<'_>) -> Result<Exit, Error>
 /// The plan of a run in this process.
 fn here(plan: Plan, context: &Context<'_>) -> Result<(View, Fleet), Error> {
     let resources = plan.config.resources();
-    needs::refuse_unoffered(&plan.rules, &resources)?;
+    needs::refuse_unoffered(&plan.config, &plan.rules, &plan.chosen.suites, &resources)?;
     let slots = plan.rules.slots.value.unwrap_or_else(slots_of_machine);
     let fleet = Fleet::here(slots.into(), &plan.config.labels(), resources);
     Ok((block_on(perform_listing(plan, context))??, fleet))

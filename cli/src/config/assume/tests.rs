@@ -89,7 +89,7 @@ fn what_is_assumed_is_a_configuration_that_makes_sense() {
     let planned: Vec<(String, String)> = config
         .suites()
         .iter()
-        .map(|(name, suite)| config.planned(name, suite))
+        .map(|(name, suite)| config.bare(name, suite))
         .map(|suite| (suite.runner.to_string(), suite.settings.to_string()))
         .collect();
     let wanted =

@@ -21,6 +21,7 @@ root = "services/api"
 env = { DATABASE_URL = "postgres://", EMPTY = "" }
 default = false
 requires = ["gpu", "os:windows"]
+database = "app"
 python = ".venv/bin/python"
 args = ["-q", "--strict-markers"]
 recycle-after = 500
@@ -48,11 +49,25 @@ tests = ["tests/*.sh"]
 result = "tap"
 batch = 10
 
+[suite.shell.database]
+resource = "app"
+build = ["./migrate.sh"]
+inputs = ["migrations/**", "seed.sql"]
+extensions = ["pg_trgm"]
+timeout = "2m"
+per = "shard"
+
 [suite.line]
 runner = "exec"
 command = "./run {file}"
 list = ["./list"]
 result = "junit"
+
+[[suite.line.database]]
+resource = "app"
+[[suite.line.database]]
+resource = "queue"
+per = "test"
 
 [profile.default]
 suites = ["core", "api"]
@@ -88,18 +103,43 @@ retries = 0
 priority = -50
 group = "postgres"
 level = "transaction"
-needs = ["db", "licence:2"]
+needs = ["db", "licence:2", "phone:2,os=android,api>=34", "cache:read", "cache:write", "db:all", "worker.gpu"]
 
 [resources]
 db = 1
-licence = 4
+
+[resources.licence]
+seats = 4
+[resources.cache]
+kind = "readers-writer"
+[resources.door]
+kind = "mutex"
+[resources.phone]
+items = [
+    { name = "pixel-8", labels = { os = "android", api = "34" }, values = { serial = "abc" } },
+    { name = "iphone" },
+]
+prepare = { run = "./boot.sh" }
+reset = { run = ["./reset.sh"], timeout = "20s", retries = 2 }
+check = { run = ["./check.sh"], every = "30s" }
+dispose = { run = ["./off.sh"] }
+[resources.emulator]
+kind = "pool"
+prepare = { run = ["./emulators.sh"] }
+[resources.app]
+kind = "postgres"
+url = "postgres://admin@db:5432/postgres"
+seats = 10
+programs = "/usr/lib/postgresql/15/bin"
+[resources.queue]
+kind = "redis"
 
 [group.postgres]
 max = 4
 "#;
 
 /// Files that neither may accept. What only shows across sections, or in the file system, no schema can say.
-const WRONG: [&str; 51] = [
+const WRONG: [&str; 65] = [
     "x = 1",
     "project = 1",
     "[project]\nname = \"a b\"",
@@ -151,6 +191,20 @@ const WRONG: [&str; 51] = [
     "[[profile.a.override]]\nfilter = \"all()\"\nneeds = []",
     "[resources]\ndb = 0",
     "resources = 1",
+    "[resources.a]\nkind = \"gate\"",
+    "[resources.a]\nseats = 0",
+    "[resources.a]\nitems = []",
+    "[resources.a]\nitems = [{ labels = {} }]",
+    "[resources.a]\nitems = [{ name = \"b\", values = { c = 1 } }]",
+    "[resources.a]\nseats = 1\nreset = { timeout = \"1s\" }",
+    "[resources.a]\nseats = 1\nreset = { run = [\"x\"], every = \"1s\" }",
+    "[resources.a]\nseats = 1\ncheck = { run = [\"x\"], every = \"0s\" }",
+    "[resources.a]\nkind = \"postgres\"\nurl = \"\"",
+    "[suite.a]\nrunner = \"rust\"\ndatabase = 1",
+    "[suite.a]\nrunner = \"rust\"\ndatabase = []",
+    "[suite.a]\nrunner = \"rust\"\ndatabase = {}",
+    "[suite.a]\nrunner = \"rust\"\ndatabase = { resource = \"b\", per = \"run\" }",
+    "[suite.a]\nrunner = \"rust\"\ndatabase = { resource = \"b\", build = [] }",
 ];
 
 #[test]

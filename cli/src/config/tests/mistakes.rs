@@ -149,7 +149,7 @@ fn gist(text: &str) -> Vec<String> {
 
 #[test]
 fn each_mistake_says_what_to_do() {
-    let cases: [(&str, &[&str]); 21] = [
+    let cases: [(&str, &[&str]); 30] = [
         ("suits = 1", &["there is no key `suits` in regatta.toml", "did you mean `suite`?"]),
         ("[suite]\napi = 1", &["`suite.api` must be a table, not a number"]),
         ("suite = 1", &["`suite` must be a table of named tables", "write `[suite.NAME]`"]),
@@ -173,7 +173,7 @@ fn each_mistake_says_what_to_do() {
             "[suite.a]\nrunner = \"rust\"\npython = \"x\"",
             &[
                 "there is no key `python` in a suite",
-                "the keys are runner, root, env, default, requires, packages, workspace, features, all-features, no-default-features, profile, doc, ignored, isolation, args, cargo-args, cargo",
+                "the keys are runner, root, env, default, requires, database, packages, workspace, features, all-features, no-default-features, profile, doc, ignored, isolation, args, cargo-args, cargo",
             ],
         ),
         ("[suite.a]\nrunner = \"rust\"\npackages = [\"a\", 1]", &["`packages` must be a string, not a number"]),
@@ -210,6 +210,45 @@ fn each_mistake_says_what_to_do() {
             &["there is no group `pg`", "describe it under `[group.pg]`"],
         ),
         ("[group.db]\nmax = 0", &["`max` must be between 1 and 100000"]),
+        (
+            "[resources.a]",
+            &["`a` does not say what it is", "write `seats = 3`, `items = [...]`, or `kind = \"readers-writer\"`"],
+        ),
+        (
+            "[resources.a]\nkind = \"pool\"",
+            &[
+                "the pool `a` has no items",
+                "write `items = [{ name = \"a\" }]`, or a `prepare` hook that prints them as JSON",
+            ],
+        ),
+        (
+            "[resources.a]\nkind = \"mutex\"\nurl = \"x\"\nseats = 2",
+            &[
+                "`url` belongs to a database server, and to nothing else",
+                "`seats` belongs to a semaphore, or to a database server, and to nothing else",
+            ],
+        ),
+        ("[resources.a]\nitems = [{ name = \"b\" }, { name = \"b\" }]", &["`a` has two items called `b`"]),
+        (
+            "[resources.a]\nkind = \"semaphore\"",
+            &["the semaphore `a` needs the key `seats`", "for example `seats = 3`"],
+        ),
+        ("[resources.a]\nkind = \"postgre\"", &["`kind` cannot be `postgre`", "did you mean `postgres`?"]),
+        (
+            "[suite.a]\nrunner = \"rust\"\ndatabase = { resource = \"b\", inputs = [\"[x\"] }",
+            &["`[x` in `inputs` is no glob: unclosed character class; missing ']'"],
+        ),
+        (
+            "[suite.a]\nrunner = \"rust\"\ndatabase = { resource = \"b\", inputs = [\"x\"] }",
+            &[
+                "`inputs` say what a template is built from, and there is no `build`",
+                "for example `build = [\"./migrate.sh\"]`",
+            ],
+        ),
+        (
+            "[suite.a]\nrunner = \"rust\"\ndatabase = [{ resource = \"b\" }, { resource = \"b\" }]",
+            &["the suite uses the database `b` twice", "a test has one database of each resource"],
+        ),
     ];
     for (text, wanted) in cases {
         assert_eq!(gist(text), wanted, "{text}");

@@ -1,6 +1,7 @@
 //! The configuration as tables: what is refused and how that reads, what the schema says of it, and which value counts.
 
 mod agreement;
+mod databases;
 mod mistakes;
 mod resolution;
 

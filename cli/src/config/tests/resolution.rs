@@ -146,6 +146,6 @@ fn a_suite_reaches_its_runner() {
     let config = config();
     let (name, suite) = config.suites()[0];
     assert_eq!(settings::to_json(&suite.settings), r#"{"memory_mb":2048}"#);
-    let planned = config.planned(name, suite);
+    let planned = config.bare(name, suite);
     assert_eq!((&*planned.name, planned.runner, &*planned.root), ("api", RunnerKind::Pytest, "/project"));
 }
