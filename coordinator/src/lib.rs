@@ -136,13 +136,14 @@ impl Coordinator {
         // What the fleet shares is offered by the steward, once it is known how it is.
         let setup = Setup { resources: BTreeMap::new(), ..config.setup.clone() };
         let usage = custody.usage.clone();
+        let errands = custody.errands();
         let start = driver::start(journal, writer, blobs.clone(), setup, custody, &outage)?;
         let driver::Started { handle, projector, thread } = start;
         let started = opening.start(handle.clone(), databases.clone(), usage, to_do.errands).await;
         let steward = started.map_err(|_| outage.get().unwrap_or(Error::Failed { thread: "driver" }))?;
         let planner = PlannerDesk::new(projection, asked, projector.clone(), steward.clone());
         // Ends with the driver, which holds the other end.
-        drop(tokio::spawn(resources::attend(databases.clone(), handle.downgrade(), to_do.ended)));
+        drop(tokio::spawn(resources::attend(databases.clone(), handle.downgrade(), to_do.ended, errands)));
         let parts = Parts { driver: handle, planner, projector, blobs, databases, steward };
         let coordinator = Self {
             parts,

@@ -56,6 +56,8 @@ pub(crate) enum Errand {
     Freed(Vec<Held>),
     /// A test failed under a lease that holds these.
     Failed(Vec<Held>),
+    /// The connections of a database server allow so many leases.
+    Allows(Arc<str>, u32),
 }
 
 /// What the driver tells those who look after resources. Clones reach the same ones.
@@ -83,6 +85,11 @@ impl Custody {
         let (end, ended) = mpsc::channel(ERRANDS);
         let custody = Self { live: Live::default(), usage: Usage::default(), errands, ended: end };
         (custody, ToDo { errands: to_do, ended })
+    }
+
+    /// Where others than the driver say what has to be done.
+    pub(crate) fn errands(&self) -> mpsc::Sender<Errand> {
+        self.errands.clone()
     }
 
     /// These leases outlived the coordinator that granted them.

@@ -33,6 +33,8 @@ pub(crate) struct Catalogue {
     configured: BTreeMap<Arc<str>, Arc<Resource>>,
     /// What was said over the service, and outlives the coordinator.
     said: Said,
+    /// The leases that the connections of database servers allow, once that is known.
+    allowed: BTreeMap<Arc<str>, u32>,
 }
 
 /// What was said over the service.
@@ -77,7 +79,7 @@ impl Catalogue {
         for name in said.declared.keys().filter(|name| configured.contains_key(*name)) {
             tracing::warn!(resource = %name, "was declared over the service and is configured now: the configuration counts");
         }
-        Self { configured, said }
+        Self { configured, said, allowed: BTreeMap::new() }
     }
 
     /// What was said over the service: what has to be kept.
@@ -94,6 +96,11 @@ impl Catalogue {
             .collect()
     }
 
+    /// The connections of a database server allow so many leases: whether that is news.
+    pub(crate) fn allow(&mut self, resource: Arc<str>, leases: u32) -> bool {
+        self.allowed.insert(resource, leases) != Some(leases)
+    }
+
     /// What is offered from now on.
     pub(crate) fn offers(&self, now: Time) -> Offers {
         self.resources()
@@ -103,6 +110,10 @@ impl Catalogue {
     }
 
     fn offer(&self, name: &str, resource: Arc<Resource>, now: Time) -> Offer {
+        // As many leases as its connections allow, where nobody has said how many.
+        let allowed = self.allowed.get(name).filter(|_| resource.kind == ResourceKind::Database && resource.seats == 0);
+        let resource = allowed
+            .map_or_else(|| Arc::clone(&resource), |&seats| Arc::new(Resource { seats, ..Resource::clone(&resource) }));
         let drains = self.said.drains.iter().filter(|drain| *drain.resource == *name);
         let (mut drained, mut withheld) = (false, Vec::new());
         for drain in drains {

@@ -3,6 +3,7 @@
 
 use super::Databases;
 use crate::driver::WeakDriver;
+use crate::resources::Errand;
 use regatta_core::{Command, Health};
 use regatta_domain::Token;
 use std::collections::BTreeMap;
@@ -15,7 +16,13 @@ const EVERY: Duration = Duration::from_millis(250);
 
 /// Takes back what was handed out under leases that have ended, and tells the core how the servers are; until the coordinator
 /// ends.
-pub(crate) async fn attend(databases: Databases, driver: WeakDriver, mut ended: mpsc::Receiver<Token>) {
+pub(crate) async fn attend(
+    databases: Databases,
+    driver: WeakDriver,
+    mut ended: mpsc::Receiver<Token>,
+    errands: mpsc::Sender<Errand>,
+) {
+    let mut allowed: BTreeMap<Arc<str>, u32> = BTreeMap::new();
     let mut told: BTreeMap<Arc<str>, Health> = BTreeMap::new();
     let mut tick = tokio::time::interval(EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -28,6 +35,11 @@ pub(crate) async fn attend(databases: Databases, driver: WeakDriver, mut ended: 
             _ = tick.tick() => {
                 let Some(driver) = driver.upgrade() else { return };
                 for (resource, status) in databases.status().await {
+                    let more = status.capacity > 0 && allowed.get(&resource) != Some(&status.capacity);
+                    // Where nobody listens, the coordinator is about to end; where too many speak, the next tick says it again.
+                    if more && errands.try_send(Errand::Allows(Arc::clone(&resource), status.capacity)).is_ok() {
+                        allowed.insert(Arc::clone(&resource), status.capacity);
+                    }
                     let health = if status.health == regatta_databases::Health::Up { Health::Well } else { Health::Ill };
                     if told.insert(Arc::clone(&resource), health).unwrap_or_default() != health {
                         tracing::warn!(%resource, health = ?status.health, "a database server has changed its state");

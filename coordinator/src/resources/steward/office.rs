@@ -121,6 +121,11 @@ impl Office {
                     self.keeper.freed(&held.resource, &held.items, &is_held, now);
                 }
             }
+            Errand::Allows(resource, leases) => {
+                if self.catalogue.allow(resource, leases) {
+                    return self.publish(false).await;
+                }
+            }
             Errand::Failed(holds) => {
                 for held in holds {
                     self.keeper.suspect(&held.resource, &held.items, &is_held, now);
