@@ -4,3 +4,4 @@ mod bad_input;
 mod cluster;
 mod history;
 mod planned;
+mod resources;
