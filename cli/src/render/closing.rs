@@ -17,6 +17,7 @@ pub(super) fn closing(view: &View, paint: Paint, ending: &Ending<'_>) -> Vec<Str
         lines.push(exit_line(view, paint, ending.exit));
     }
     lines.push(time_line(view, paint, ending.slots));
+    lines.extend(revoked_line(view, paint));
     lines.extend(prediction_line(view, paint, ending));
     lines
 }
@@ -132,6 +133,14 @@ fn time_line(view: &View, paint: Paint, slots: u32) -> String {
         line.push_str(&format!("; held back by {held}"));
     }
     line
+}
+
+/// That somebody took resources back by force: why some tests began twice.
+fn revoked_line(view: &View, paint: Paint) -> Option<String> {
+    let revoked = (view.revoked > 0).then(|| words::count_of(view.revoked as usize, "lease"))?;
+    let mut line = String::new();
+    push_verb(paint, &mut line, WARN, "Released");
+    Some(format!("{line} {revoked}, whose resources somebody took back by force; what ran under them ran again"))
 }
 
 /// What was predicted, where all tests were known before the start.

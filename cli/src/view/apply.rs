@@ -246,9 +246,12 @@ impl View {
         let cause = ended.cause();
         if matches!(cause, v1::LeaseEnd::WorkerLost | v1::LeaseEnd::Overdue) {
             self.lost += 1;
-            if let Some(lease) = lease {
-                self.running.retain(|_, running| running.worker != lease.worker || running.slot != lease.slot);
-            }
+        }
+        self.revoked += u32::from(cause == v1::LeaseEnd::Revoked);
+        if matches!(cause, v1::LeaseEnd::WorkerLost | v1::LeaseEnd::Overdue | v1::LeaseEnd::Revoked)
+            && let Some(lease) = lease
+        {
+            self.running.retain(|_, running| running.worker != lease.worker || running.slot != lease.slot);
         }
         let Some(blamed) = ended.blamed.map(TestIx).filter(|test| test.at() < self.tests.len()) else { return Ok(()) };
         self.tests[blamed.at()].losses += 1;

@@ -65,6 +65,8 @@ pub(crate) struct View {
     pub(crate) leases: BTreeMap<u64, LeaseAt>,
     /// Leases that were lost with their worker.
     pub(crate) lost: u32,
+    /// Leases that somebody ended for the sake of what they held.
+    pub(crate) revoked: u32,
     /// The last event of the record that was seen.
     pub(crate) seq: u64,
     /// How long the planned tests may take together.
@@ -226,6 +228,7 @@ impl View {
             slots: BTreeMap::new(),
             leases: BTreeMap::new(),
             lost: 0,
+            revoked: 0,
             seq: 0,
             estimated: Micros::ZERO,
             left: Micros::ZERO,

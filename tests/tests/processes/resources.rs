@@ -162,6 +162,7 @@ fn what_is_released_by_force_fences_its_holder() {
     lab.project.write("go", "");
     let ended = client.end();
     assert_eq!((ended.code, ended.count("passed")), (0, 1), "{}", ended.stderr);
+    assert!(ended.stderr.contains("Released 1 lease, whose resources somebody took back by force"), "{}", ended.stderr);
     let log = lab.log();
     assert!(log[1].1 > log[0].1, "{log:?}");
     let ends: Vec<u64> = log.iter().filter(|line| line.0 == "end").map(|line| line.1).collect();
@@ -183,6 +184,8 @@ fn what_is_reserved_is_a_persons_until_it_is_given_back() {
     until("the test that waits", || lab.listed()["waits"][0]["tests"] == 1);
     assert_eq!(lab.listed()["free"], 0);
     assert_eq!(lab.log(), []);
+    let why = Said::by(lab.project.path(), ["explain", "t/00.sh", "--on", &lab.cluster.url]);
+    assert!(why.stdout.contains("it needs phone:os=android: reserved by ann (p1)"), "{}{}", why.stdout, why.stderr);
     lab.done(&["reserve", "phone", "--give-back"]);
     let ended = client.end();
     assert_eq!((ended.code, ended.count("passed")), (0, 1), "{}", ended.stderr);

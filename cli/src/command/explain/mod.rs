@@ -3,6 +3,7 @@
 mod find;
 mod record;
 mod run;
+mod stand;
 mod test;
 
 use super::place::{self, Answering};
@@ -14,6 +15,8 @@ use crate::forecast::Fleet;
 use crate::intent::Context;
 use record::Record;
 use regatta_domain::filter::{Filter, nearest};
+use regatta_wire::v1;
+use regatta_wire::v1::resources_client::ResourcesClient;
 
 /// The width that paragraphs are wrapped to.
 const COLUMNS: usize = 80;
@@ -77,7 +80,13 @@ async fn recorded(what: &str, args: &ExplainArgs, context: &Context<'_>) -> Resu
             return Ok(run::text(&record, fleet, told.as_ref()));
         }
         let test = find::test(&record.view, what)?;
-        Ok(test::text(&record, test, told.as_ref()))
+        // Without it, what is known of the run alone is told.
+        let resources = match args.on {
+            Some(_) => ResourcesClient::new(answering.channel.clone()).list(v1::ListResourcesRequest {}).await.ok(),
+            None => None,
+        };
+        let resources = resources.map(|listed| listed.into_inner().resources).unwrap_or_default();
+        Ok(test::text(&record, test, told.as_ref(), &resources))
     };
     let text = asked.await;
     drop(client);

@@ -1,6 +1,7 @@
 //! Why a test ran where and when it did; or why it still waits, and what would help.
 
 use super::record::{Record, Shard, slot_of};
+use super::stand;
 use crate::render::status::outcome_word;
 use crate::render::{safe, words};
 use regatta_domain::{Estimate, Level, Need, Source, TestIx, Verdict};
@@ -10,11 +11,16 @@ use regatta_wire::v1;
 const NAMED: usize = 3;
 
 /// The lines.
-pub(super) fn text(record: &Record, test: TestIx, fleet: Option<&v1::WorkersResponse>) -> String {
+pub(super) fn text(
+    record: &Record,
+    test: TestIx,
+    fleet: Option<&v1::WorkersResponse>,
+    resources: &[v1::ResourceStatus],
+) -> String {
     let mut lines = vec![head(record, test), estimate(record, test), kind(record, test)];
     lines.extend(ran(record, test));
     if record.view.test(test).verdict.is_none() {
-        lines.extend(waits(record, test, fleet));
+        lines.extend(waits(record, test, fleet, resources));
     }
     lines.iter().map(|line| format!("{line}\n")).collect()
 }
@@ -156,7 +162,12 @@ fn why(record: &Record, shard: &Shard, place: usize, test: TestIx) -> String {
 }
 
 /// Why it still waits, and what would help.
-fn waits(record: &Record, test: TestIx, fleet: Option<&v1::WorkersResponse>) -> Vec<String> {
+fn waits(
+    record: &Record,
+    test: TestIx,
+    fleet: Option<&v1::WorkersResponse>,
+    resources: &[v1::ResourceStatus],
+) -> Vec<String> {
     let view = &record.view;
     if view.ended.is_some() {
         return vec!["  waits     no more: its run has ended".to_owned()];
@@ -178,13 +189,18 @@ fn waits(record: &Record, test: TestIx, fleet: Option<&v1::WorkersResponse>) -> 
         )];
     }
     let mut lines = Vec::new();
-    let (reason, help) = reason(record, test, fleet);
+    let (reason, help) = reason(record, test, fleet, resources);
     lines.push(format!("  waits     {reason}"));
     lines.push(format!("  helps     {help}"));
     lines
 }
 
-fn reason(record: &Record, test: TestIx, fleet: Option<&v1::WorkersResponse>) -> (String, String) {
+fn reason(
+    record: &Record,
+    test: TestIx,
+    fleet: Option<&v1::WorkersResponse>,
+    resources: &[v1::ResourceStatus],
+) -> (String, String) {
     let view = &record.view;
     let found = view.test(test);
     let requires = &view.suite_of(test).requires;
@@ -200,6 +216,10 @@ fn reason(record: &Record, test: TestIx, fleet: Option<&v1::WorkersResponse>) ->
         let labels: Vec<String> = requires.iter().map(|label| format!("--label {label}")).collect();
         let reason = format!("its suite requires {}, and no worker carries that", requires.join(", "));
         return (reason, format!("`regatta worker {}`", labels.join(" ")));
+    }
+    let now = regatta_runtime::clock::now_us();
+    if let Some(obstacle) = view.needs_of(test).iter().find_map(|need| stand::obstacle(need, resources, view, now)) {
+        return obstacle;
     }
     for need in view.needs_of(test) {
         let holders: Vec<String> = record

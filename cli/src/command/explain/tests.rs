@@ -85,8 +85,8 @@ t::t3 of suite api, in run 00000000: passed
   why       that slot asked at 0.80s and was granted shard 3 of 3: 1 test, 0.10s by estimate, of 0.10s that waited; it ran \
   there alone
 ";
-    assert_eq!(test::text(&record, TestIx(3), None), wanted);
-    let told = test::text(&record, TestIx(0), None);
+    assert_eq!(test::text(&record, TestIx(3), None, &[]), wanted);
+    let told = test::text(&record, TestIx(0), None, &[]);
     assert!(
         told.contains("3 tests, 0.80s by estimate, of 1.00s that waited; it was number 1 there, with t::t1"),
         "{told}"
@@ -113,7 +113,7 @@ fn a_test_that_waits_is_told_why_and_what_would_help() {
     let mut events = beginning();
     events.push(leased(1, 0, &[0]));
     let record = record(events);
-    let told = |test: u32, worker| test::text(&record, TestIx(test), Some(&fleet(worker)));
+    let told = |test: u32, worker| test::text(&record, TestIx(test), Some(&fleet(worker)), &[]);
     let lines = told(1, worker(&["gpu"], 1));
     assert!(lines.contains("waits     it needs db (1 seat in all), which slot 0 holds\n"), "{lines}");
     let lines = told(3, worker(&[], 0));
@@ -128,6 +128,31 @@ fn a_test_that_waits_is_told_why_and_what_would_help() {
     );
     let lines = told(0, worker(&["gpu"], 2));
     assert!(lines.contains("waits     at slot 0, which holds it, behind 0 tests"), "{lines}");
+
+    // A coordinator that tells of its resources knows of other runs, and of what people keep.
+    let status = |drained, holds| v1::ResourceStatus {
+        resource: Some(v1::Resource { name: "db".to_owned(), ..Default::default() }),
+        total: 1,
+        taken: 1,
+        drained,
+        holds,
+        ..Default::default()
+    };
+    let told = |status| {
+        let fleet = fleet(worker(&["gpu"], 1));
+        test::text(&record, TestIx(1), Some(&fleet), &[status])
+    };
+    let hold = v1::ResourceHold {
+        run: "4f1c22aa-0000".to_owned(),
+        seats: 1,
+        since: regatta_runtime::clock::now_us(),
+        ..Default::default()
+    };
+    let lines = told(status(false, vec![hold]));
+    assert!(lines.contains("waits     it needs db: held by run 4f1c22aa for "), "{lines}");
+    let lines = told(status(true, Vec::new()));
+    assert!(lines.contains("waits     it needs db, and db is drained\n"), "{lines}");
+    assert!(lines.contains("helps     `regatta resources drain db --undo`"), "{lines}");
 }
 
 #[test]
