@@ -344,3 +344,68 @@ fn every_mistake_is_told_in_a_sentence() {
         assert!(ended.code > 0 && ended.stderr.contains(why), "{need}: {} {}", ended.code, ended.stderr);
     }
 }
+
+#[test]
+fn on_one_machine_a_hook_makes_the_items_and_what_it_left_running_ends_with_the_run() {
+    let project = Project::empty();
+    project.write(
+        "regatta.toml",
+        "[suite.sh]\nrunner = \"exec\"\ntests = [\"t/*.sh\"]\ncommand = [\"sh\", \"{id}\"]\n\
+         [resources.server]\nkind = \"pool\"\nprepare = { run = [\"./servers.sh\"] }\n\
+         [[profile.default.override]]\nfilter = \"all()\"\nneeds = [\"server\"]\n",
+    );
+    let dir = project.path().display();
+    let hook = project.write(
+        "servers.sh",
+        &format!(
+            "#!/bin/sh\necho x >> {dir}/prepared\nsleep 600 > /dev/null 2>&1 &\necho $! > {dir}/pid\n\
+             echo '{{\"pid\": '$!', \"resources\": [{{\"PORT\": \"5001\"}}, {{\"PORT\": \"5002\"}}]}}'\n"
+        ),
+    );
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).expect("it may be executed");
+    for at in 0..4 {
+        project
+            .write(&format!("t/{at}.sh"), &format!("echo $REGATTA_RESOURCE_SERVER_PORT >> {dir}/ports\nsleep 0.05\n"));
+    }
+    let listed = Said::by(project.path(), ["list"]);
+    assert_eq!((listed.code, listed.stdout.lines().count()), (0, 4), "{}", listed.stderr);
+    assert!(!project.path().join("prepared").exists(), "to look at tests, no hook is run");
+    let ended = Client::start(project.path(), ["run", "--slots", "2"]).end();
+    assert_eq!((ended.code, ended.count("passed")), (0, 4), "{}", ended.stderr);
+    let ports = fs::read_to_string(project.path().join("ports")).expect("tests were told");
+    assert!(ports.lines().count() == 4 && ports.lines().all(|port| ["5001", "5002"].contains(&port)), "{ports}");
+    assert_eq!(fs::read_to_string(project.path().join("prepared")).expect("it ran"), "x\n");
+    until("the end of the server", || !is_there(&project.path().join("pid")));
+
+    fs::write(&hook, "#!/bin/sh\necho no room\nexit 1\n").expect("room for a file");
+    let refused = Client::start(project.path(), ["run"]).end();
+    assert_eq!(refused.code, 3);
+    let why = &refused.stderr;
+    assert!(why.contains("the pool `server`") && why.contains("no room") && why.contains("exit code 1"), "{why}");
+}
+
+#[test]
+fn on_one_machine_what_is_not_declared_is_told_before_anything_runs() {
+    let project = Project::empty();
+    project.write(
+        "regatta.toml",
+        "[suite.sh]\nrunner = \"exec\"\ncommand = \"echo x >> ran\"\n\
+         [suite.sh.database]\nresource = \"ap\"\nbuild = \"true\"\n\
+         [resources.app]\nkind = \"sqlite\"\n[resources.phone]\nitems = [{ name = \"p1\" }]\n\
+         [[profile.default.override]]\nfilter = \"all()\"\nneeds = [\"phone:os=ios\", \"phon\", \"worker.gpu\"]\n",
+    );
+    let refused = Client::start(project.path(), ["run"]).end();
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    for why in [
+        "uses the database `ap`, which this machine does not have",
+        "did you mean `app`?",
+        "need `phone:os=ios`, and of its 1 items on this machine 0 are so",
+        "did you mean `phone`?",
+        "need worker.gpu, and the worker on this machine has nothing of its own",
+        "4 mistakes in all",
+    ] {
+        assert!(refused.stderr.contains(why), "{why}: {}", refused.stderr);
+    }
+    assert!(!project.path().join("ran").exists());
+}
