@@ -138,10 +138,8 @@ impl Office {
     async fn note(&mut self, job: Job, output: Result<hook::Output, String>) -> Result<(), Gone> {
         let Job { key, stage, .. } = job;
         let ended = output.map(|output| self.left.extend(output.left.map(|left| (key.clone(), left))));
-        if stage == Stage::Dispose
-            && let Some(left) = self.left.remove(&key)
-        {
-            left.stop().await;
+        if stage == Stage::Dispose {
+            self.left.remove(&key);
         }
         let (usage, now) = (self.usage.clone(), Instant::now());
         self.keeper.done(&key, stage, ended, &|key| usage.is_held(&key.0, key.1.as_ref()), now);
@@ -158,8 +156,13 @@ impl Office {
     async fn perform(&mut self) -> Result<(), Gone> {
         for job in self.keeper.jobs() {
             let permits = Arc::clone(&self.permits);
+            // Only what is known to have ended is forgotten: a hook may be given up at the end, and is run once more then.
+            let left = self.left.get(&job.key).filter(|_| job.stage == Stage::Dispose).cloned();
             self.hooks.spawn(async move {
                 let output = hook::perform(&job, &permits).await;
+                if let Some(left) = left {
+                    left.stop().await;
+                }
                 (job, output)
             });
         }
