@@ -43,6 +43,8 @@ fn document(view: &View) -> String {
             "id": view.id(ix),
             "file": &*view.file_of(ix).path,
             "estimate_s": test.known.then(|| test.estimate.as_secs_f64()),
+            "level": test.level.name(),
+            "needs": view.needs_of(ix).iter().map(ToString::to_string).collect::<Vec<_>>(),
         })
     });
     format!("{}\n", serde_json::json!({ "v": 1, "tests": tests.collect::<Vec<_>>() }))
