@@ -4,6 +4,7 @@
 //! - [`driver`]: the one thread that owns the core; nothing is said or done ahead of disk.
 //! - [`store`]: the journal and the projection, on SQLite; [`blobs`]: captured output.
 //! - [`projector`]: what events mean to those who watch, and to the tables.
+//! - `resources`: what the fleet shares, the hooks that keep it in order, and what people decide about it.
 //! - `planner`: what is asked for, with what is remembered; `grpc`: the services.
 //!
 //! It leaves every decision about tests to `regatta-core`.
