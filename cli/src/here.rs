@@ -2,12 +2,14 @@
 //!
 //! They are the ones that a fleet has, over a link that happens to be short.
 
+use crate::args::ResourceArg;
 use crate::error::Error;
 use crate::link;
 use crate::needs::Resources;
 use regatta_coordinator::{Config, Coordinator};
 use regatta_domain::WorkerId;
 use regatta_runtime::shutdown::{Asked, Urgency};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -63,6 +65,7 @@ impl Here {
             name: "here".to_owned(),
             slots,
             labels,
+            capacities: capacities(Vec::new()),
             exe: own_binary()?,
             patience: Some(20),
         };
@@ -125,6 +128,18 @@ impl Here {
 /// The binary that also is the spawner of test processes.
 pub(crate) fn own_binary() -> Result<PathBuf, Error> {
     std::env::current_exe().map_err(|error| Error::infrastructure("cannot tell where this binary is").because(&error))
+}
+
+/// What a worker on this machine has of its own: its processors and its memory in GiB, and what was said.
+pub(crate) fn capacities(said: Vec<ResourceArg>) -> BTreeMap<String, u32> {
+    let mut all = BTreeMap::from([("cpu".to_owned(), u32::from(slots_of_machine()))]);
+    let memory = fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+        let kib: u64 = text.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse().ok()?;
+        u32::try_from(kib / (1024 * 1024)).ok()
+    });
+    all.extend(memory.map(|gib| ("memory".to_owned(), gib)));
+    all.extend(said.into_iter().map(|offer| (offer.name, offer.seats)));
+    all
 }
 
 /// One slot per processor.

@@ -30,8 +30,11 @@ pub(crate) fn refuse_unoffered(
         .rules
         .iter()
         .flat_map(|rule| rule.needs.iter().flat_map(|needs| needs.iter()).map(move |need| (rule, need)));
-    let suffices =
-        |need: &Need| offered.get(&need.resource).is_some_and(|resource| is_open(resource) || resource.suffices(need));
+    let own = crate::here::capacities(Vec::new());
+    let suffices = |need: &Need| match need.resource.strip_prefix(OF_WORKERS) {
+        Some(name) => own.get(name).is_some_and(|&has| need.seats <= has),
+        None => offered.get(&need.resource).is_some_and(|resource| is_open(resource) || resource.suffices(need)),
+    };
     let lacking = needs.filter(|(_, need)| !suffices(need));
     let mut mistakes: Vec<Mistake> = lacking.map(|(rule, need)| mistake(rule, need, offered)).collect();
     let used = config.suites().into_iter().filter(|(name, _)| suites.iter().any(|chosen| chosen == name));
@@ -53,13 +56,18 @@ fn is_open(resource: &Resource) -> bool {
     }
 }
 
+/// What the worker on this machine has of its own, in words.
+fn owned() -> String {
+    let own = crate::here::capacities(Vec::new());
+    own.iter().map(|(name, has)| format!("{OF_WORKERS}{name}={has}")).collect::<Vec<_>>().join(", ")
+}
+
 fn mistake(rule: &Rule, need: &Need, offered: &Resources) -> Mistake {
     let Need { resource, seats, wants } = need;
     if let Some(own) = resource.strip_prefix(OF_WORKERS) {
         let (filter, origin) = (&rule.filter, &rule.origin);
-        let what = format!(
-            "the tests of `{filter}` need {need}, and the worker on this machine has nothing of its own ({origin})"
-        );
+        let what =
+            format!("the tests of `{filter}` need {need}, and the worker on this machine has {} ({origin})", owned());
         return Mistake::new(what).help(format!(
             "run where a worker has it, with `--on URL` and `regatta worker --offer {own}=N`; on this machine, declare `{own}` \
              under `[resources]`, and need that"

@@ -20,6 +20,7 @@ pub(crate) struct Desk {
     worker: WorkerId,
     name: String,
     labels: Vec<String>,
+    capacities: BTreeMap<String, u32>,
     slots: Vec<SlotDesk>,
     outbox: Outbox,
     runs: BTreeMap<RunId, RunDesk>,
@@ -58,11 +59,17 @@ struct Held {
 const NOTES: usize = 64;
 
 impl Desk {
-    pub(crate) fn new(worker: WorkerId, name: String, labels: Vec<String>, slots: Vec<mpsc::Sender<ToSlot>>) -> Self {
+    pub(crate) fn new(
+        worker: WorkerId,
+        name: String,
+        (labels, capacities): (Vec<String>, BTreeMap<String, u32>),
+        slots: Vec<mpsc::Sender<ToSlot>>,
+    ) -> Self {
         Self {
             worker,
             name,
             labels,
+            capacities,
             slots: slots.into_iter().map(|to| SlotDesk { to, wants: false, told: false }).collect(),
             outbox: Outbox::default(),
             runs: BTreeMap::new(),
@@ -89,7 +96,7 @@ impl Desk {
             slots: u32::try_from(self.slots.len()).unwrap_or(u32::MAX),
             holds: holds.into_iter().map(|token| token.0).collect(),
             labels: self.labels.clone(),
-            capacities: Vec::new(),
+            capacities: self.capacities.iter().map(capacity).collect(),
         }
     }
 
@@ -440,4 +447,8 @@ mod tests {
         let levels: Vec<_> = files[0].tests.iter().flatten().map(|test| (test.test, test.level)).collect();
         assert_eq!(levels, [(TestIx(0), Level::None), (TestIx(1), Level::Isolated)], "what is not known is not begun");
     }
+}
+
+fn capacity((name, &seats): (&String, &u32)) -> v1::Need {
+    v1::Need { resource: name.clone(), seats, ..Default::default() }
 }

@@ -10,6 +10,7 @@ use regatta_domain::{SlotIx, WorkerId};
 use regatta_runtime::shutdown::Asked;
 use regatta_wire::limits::MESSAGE_BYTES;
 use regatta_wire::v1::fleet_client::FleetClient;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
@@ -33,6 +34,8 @@ pub struct Config {
     pub slots: u16,
     /// What it offers beside them; suites may require it.
     pub labels: Vec<String>,
+    /// What it has of its own to divide among its shards, by name: `cpu`, `memory`, `gpu`; tests need it as `worker.cpu`.
+    pub capacities: BTreeMap<String, u32>,
     /// The `regatta` binary, which is also the spawner of test processes.
     pub exe: PathBuf,
     /// How often the first connection is tried before the worker gives up; `None` for ever.
@@ -70,7 +73,7 @@ pub async fn serve(config: Config, channel: Channel, shutdown: watch::Receiver<A
     drop(out);
     let client =
         FleetClient::new(channel).max_decoding_message_size(MESSAGE_BYTES).max_encoding_message_size(MESSAGE_BYTES);
-    let desk = Desk::new(config.worker, config.name, config.labels, senders);
+    let desk = Desk::new(config.worker, config.name, (config.labels, config.capacities), senders);
     // The desk ends with the session, the slots' inboxes close with the desk, and the slots tear down what is warm.
     let ended = Session { desk, from_slots, client, shutdown, patience: config.patience }.run().await;
     while let Some(slot) = slots.join_next().await {

@@ -116,6 +116,10 @@ pub(crate) struct WorkerArgs {
     /// What it offers, such as gpu or os:windows: suites may require it; may be given several times
     #[arg(long, value_name = "LABEL", env = "REGATTA_LABEL", value_delimiter = ',', value_parser = label)]
     pub(crate) label: Vec<String>,
+    /// What it has of its own to divide among its shards; tests need it as `worker.NAME`; may be given several times [default:
+    /// cpu and memory, in processors and GiB]
+    #[arg(long, value_name = "NAME=N", env = "REGATTA_OFFER", value_delimiter = ',')]
+    pub(crate) offer: Vec<ResourceArg>,
     /// How people know the worker [default: the name of the machine]
     #[arg(long, value_name = "NAME", env = "REGATTA_NAME")]
     pub(crate) name: Option<String>,

@@ -5,7 +5,7 @@ use super::run::channel;
 use crate::args::WorkerArgs;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::here::{own_binary, slots_of_machine};
+use crate::here::{capacities, own_binary, slots_of_machine};
 use crate::intent::Context;
 use regatta_domain::WorkerId;
 use regatta_runtime::shutdown::on_signals;
@@ -25,6 +25,7 @@ async fn serve(args: WorkerArgs) -> Result<Exit, Error> {
         name: args.name.unwrap_or_else(name_of_machine),
         slots: args.slots.unwrap_or_else(slots_of_machine),
         labels: args.label,
+        capacities: capacities(args.offer),
         exe: own_binary()?,
         patience: None,
     };

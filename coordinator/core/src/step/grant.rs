@@ -4,7 +4,7 @@
 use super::Turn;
 use super::cut::Asker;
 use crate::agenda::Deadline;
-use crate::command::Share;
+use crate::command::{OF_WORKERS, Share};
 use crate::effect::{Grant, GrantedWork, ToWorker};
 use crate::event::{Event, Work};
 use crate::mutant::{self, Mutant};
@@ -33,7 +33,8 @@ impl Turn<'_> {
                     }
                     let Some((run, work)) = self.next_work(asker) else {
                         // What one of them may not have, none may, unless it hangs on what each has left of its own.
-                        if self.core.presence.classes()[usize::from(class)].owns.is_empty() {
+                        let owns = !self.core.presence.classes()[usize::from(class)].owns.is_empty();
+                        if !owns || !self.anyone_needs_of_workers() {
                             break;
                         }
                         since = asked + 1;
@@ -52,6 +53,12 @@ impl Turn<'_> {
         let held = self.core.state.slots.get(&(asker.worker, asker.slot)).into_iter().flatten();
         held.map(|token| &self.core.state.leases[token])
             .any(|lease| self.core.state.runs[&lease.run].rivals(lease.needs).next().is_some())
+    }
+
+    /// Whether any live run needs something that workers have of their own.
+    fn anyone_needs_of_workers(&self) -> bool {
+        let live = self.core.state.runs.values().filter(|run| run.phase == Phase::Running);
+        live.flat_map(|run| &run.resources).any(|name| name.starts_with(OF_WORKERS))
     }
 
     /// What a slot does next: a shard of the run that is furthest below its share, of those that have one for it.
