@@ -412,7 +412,7 @@ mod tests {
     /// What a slot is told when it is granted a shard.
     fn granted(grant: v1::Grant) -> Option<Shard> {
         let (to, mut inbox) = mpsc::channel(8);
-        let mut desk = Desk::new(WorkerId::from_bits(1), "w".to_owned(), Vec::new(), vec![to]);
+        let mut desk = Desk::new(WorkerId::from_bits(1), "w".to_owned(), (Vec::new(), BTreeMap::new()), vec![to]);
         let run = RunId::from_bits(7).to_string();
         let settings = "{}".to_owned();
         let (name, runner, root) = ("s".to_owned(), "exec".to_owned(), "/".to_owned());
