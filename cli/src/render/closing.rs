@@ -4,9 +4,10 @@ use super::paint::{FAIL, PASS, Paint, RETRY, STRONG, WARN};
 use super::status::push_verb;
 use super::{Ending, foreseen, safe, status, words};
 use crate::exit::Exit;
-use crate::view::{HeldBack, Tally, View};
+use crate::view::{HeldBack, Tally, Test, View};
 use anstyle::Style;
 use regatta_domain::Verdict;
+use regatta_domain::database::Observation;
 use regatta_domain::report::{CancelCause, RunOutcome};
 
 /// The lines.
@@ -18,6 +19,7 @@ pub(super) fn closing(view: &View, paint: Paint, ending: &Ending<'_>) -> Vec<Str
     }
     lines.push(time_line(view, paint, ending.slots));
     lines.extend(revoked_line(view, paint));
+    lines.extend(databases_line(view, paint));
     lines.extend(prediction_line(view, paint, ending));
     lines
 }
@@ -141,6 +143,31 @@ fn revoked_line(view: &View, paint: Paint) -> Option<String> {
     let mut line = String::new();
     push_verb(paint, &mut line, WARN, "Released");
     Some(format!("{line} {revoked}, whose resources somebody took back by force; what ran under them ran again"))
+}
+
+/// That tests did more with their databases than they were leased for, or left something behind.
+fn databases_line(view: &View, paint: Paint) -> Option<String> {
+    let seen = |asked: fn(&Observation) -> bool| {
+        let is = |test: &Test| test.attempts.iter().filter_map(|attempt| attempt.observation.as_deref()).any(asked);
+        view.planned().filter(|(_, test)| is(test)).count()
+    };
+    let (exceed, left) = (seen(Observation::exceeds), seen(Observation::left_something));
+    let mut parts = Vec::new();
+    if exceed > 0 {
+        parts.push(format!(
+            "{} did more than their level says (`regatta levels check`)",
+            words::count_of(exceed, "test")
+        ));
+    }
+    if left > 0 {
+        parts.push(format!("{} left something behind", words::count_of(left, "test")));
+    }
+    if parts.is_empty() {
+        return None;
+    }
+    let mut line = String::new();
+    push_verb(paint, &mut line, WARN, "Databases");
+    Some(format!("{line} {}", parts.join("; ")))
 }
 
 /// What was predicted, where all tests were known before the start.

@@ -60,6 +60,10 @@ pub(super) fn block(view: &View, ix: TestIx, telling: Telling<'_>, output: Optio
     let reason = status::reason(test).filter(|reason| attempts.iter().all(|line| !line.ends_with(reason.as_str())));
     lines.extend(reason.map(|reason| indented(&telling.paint.paint(FAIL, &reason))));
     lines.extend(attempts);
+    let seen = test.last().and_then(|last| last.observation.as_deref());
+    lines.extend(
+        seen.iter().flat_map(|seen| &seen.notes).map(|note| indented(&format!("database: {}", one_line(note)))),
+    );
     if telling.outputs.is_some() {
         lines.extend(output_lines(test, output, ROOM, telling.paint));
     }

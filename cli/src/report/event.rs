@@ -217,6 +217,22 @@ pub(crate) struct Attempt<'a> {
     /// Where its output lies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) output: Option<Output>,
+    /// What it was seen to do with its databases.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) database: Option<Database<'a>>,
+}
+
+/// What an attempt was seen to do with its databases.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Database<'a> {
+    /// The level under which it was handed them.
+    pub(crate) leased: &'static str,
+    /// The level that what it did belongs to.
+    pub(crate) seen: &'static str,
+    /// It was refused something for lack of rights.
+    pub(crate) denied: bool,
+    /// Statements that tell why, and what it left behind.
+    pub(crate) notes: Vec<&'a str>,
 }
 
 /// Captured output.

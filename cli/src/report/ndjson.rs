@@ -1,6 +1,6 @@
 //! The stream of events: one JSON object a line, written while the run goes on.
 
-use super::event::{Attempt, Counts, Event, Exit, Finished, Line, Output, Planned, Suite, Version};
+use super::event::{Attempt, Counts, Database, Event, Exit, Finished, Line, Output, Planned, Suite, Version};
 use super::file::Whole;
 use super::{Error, attempt};
 use crate::render::Ending;
@@ -230,6 +230,12 @@ fn attempt_of(attempt: &view::Attempt) -> Attempt<'_> {
         worker: attempt.slot.as_ref().map(|(worker, _)| worker.as_str()),
         slot: attempt.slot.as_ref().map(|(_, slot)| *slot),
         output: attempt.output.map(|output| Output { digest: output.digest.to_string(), size: output.size }),
+        database: attempt.observation.as_deref().map(|seen| Database {
+            leased: seen.leased.name(),
+            seen: seen.seen.name(),
+            denied: seen.denied,
+            notes: seen.notes.iter().map(|note| &**note).collect(),
+        }),
     }
 }
 

@@ -228,6 +228,7 @@ impl View {
                 duration: result.duration,
                 reason: result.reason,
                 output: result.output,
+                observation: result.observation,
                 slot: slot.clone(),
             });
             match verdict {

@@ -12,6 +12,7 @@ pub(crate) use apply::News;
 pub(crate) use outputs::Outputs;
 pub(crate) use summary::{HeldBack, Tally};
 
+use regatta_domain::database::Observation;
 use regatta_domain::policy::{RunPolicy, TestPolicy};
 use regatta_domain::report::{CancelCause, Counts, RunOutcome};
 use regatta_domain::result::{OutputRef, RunError};
@@ -169,6 +170,8 @@ pub(crate) struct Attempt {
     pub(crate) reason: Option<Arc<str>>,
     /// Where its output lies.
     pub(crate) output: Option<OutputRef>,
+    /// What it was seen to do with its databases.
+    pub(crate) observation: Option<Arc<Observation>>,
     /// On which slot.
     pub(crate) slot: Option<(String, u32)>,
 }

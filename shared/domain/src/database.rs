@@ -117,6 +117,18 @@ impl Observation {
         }
     }
 
+    /// Whether it left something behind that had to be cleared away, or could not be.
+    #[must_use]
+    pub fn left_something(&self) -> bool {
+        self.notes.iter().any(|note| note.contains(Self::LEFT) || note.contains(Self::CLEAN_UP))
+    }
+
+    /// How a note begins that tells of something left behind; after the name of the database, where there are several.
+    pub const LEFT: &str = "left behind: ";
+
+    /// How a note begins that tells of a clean-up which failed.
+    pub const CLEAN_UP: &str = "clean-up failed";
+
     /// Whether it did more than it was declared for: the dangerous kind.
     #[must_use]
     pub fn exceeds(&self) -> bool {

@@ -108,7 +108,7 @@ fn notes(released: &Released) -> impl Iterator<Item = String> + '_ {
     });
     let statements =
         released.statements.iter().filter(move |_| exceeds).take(STATEMENTS).map(|text| format!("by: {text}"));
-    let leaks = released.leaks.iter().map(|leak| format!("left behind: {leak}"));
+    let leaks = released.leaks.iter().map(|leak| format!("{}{leak}", Observation::LEFT));
     why.into_iter().chain(statements).chain(leaks)
 }
 
