@@ -133,7 +133,7 @@ impl Coordinator {
         let (custody, to_do) = resources::Custody::new();
         let opening = Opening::new(config.data.as_deref(), &config.setup.resources).await?;
         let directory = config.data.clone().unwrap_or_else(std::env::temp_dir).join("databases");
-        let databases = Databases::new(custody.live.clone(), directory);
+        let databases = Databases::new(custody.live.clone(), (directory, config.data.is_some()));
         // What the fleet shares is offered by the steward, once it is known how it is.
         let setup = Setup { resources: BTreeMap::new(), ..config.setup.clone() };
         let usage = custody.usage.clone();

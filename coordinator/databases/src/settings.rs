@@ -15,6 +15,8 @@ pub struct Settings {
     pub memory: Option<PathBuf>,
     /// Where servers of our own are kept otherwise.
     pub directory: PathBuf,
+    /// Where finished templates of servers of our own are kept for engines to come; without it, they end with the engine.
+    pub images: Option<PathBuf>,
     /// The locale of servers of our own; without it `C.UTF-8`.
     pub locale: Option<String>,
     /// Extensions that are made in each template before its migrations run, with our rights.
@@ -59,6 +61,7 @@ impl Default for Settings {
             binaries: None,
             memory: memory.is_dir().then_some(memory),
             directory: std::env::temp_dir(),
+            images: None,
             locale: None,
             extensions: Vec::new(),
             clone_bytes: limits::CLONE_BYTES,

@@ -111,6 +111,13 @@ impl Stock {
         }))
     }
 
+    /// Keeps the image for engines to come.
+    pub(crate) async fn keep(&self) {
+        if let Some((local, image)) = &self.own {
+            local.clone().keep(self.digest, image.clone()).await;
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

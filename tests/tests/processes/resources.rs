@@ -402,7 +402,7 @@ fn on_one_machine_what_is_not_declared_is_told_before_anything_runs() {
         "did you mean `app`?",
         "need `phone:os=ios`, and of its 1 items on this machine 0 are so",
         "did you mean `phone`?",
-        "need worker.gpu, and the worker on this machine has nothing of its own",
+        "need worker.gpu, and the worker on this machine has worker.cpu=",
         "4 mistakes in all",
     ] {
         assert!(refused.stderr.contains(why), "{why}: {}", refused.stderr);

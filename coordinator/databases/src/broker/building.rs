@@ -3,6 +3,7 @@
 use super::{Engine, Postgres};
 use crate::lease::Refused;
 use crate::server::Error;
+use crate::server::local::{Image, Local};
 use crate::stock::{self, Site, Stock};
 use crate::template::{BuildId, BuildOrder, Claim, Place, Prepared, Wanted};
 use regatta_domain::{Digest, RunId};
@@ -124,11 +125,23 @@ impl Engine {
                 }
             }
             (_, Some(local)) => {
+                if let Some(image) = local.recall(digest).await {
+                    let stock = self.serve_own(local.clone(), image, digest).await?;
+                    self.registry().ready((digest, wanted.place), stock, Instant::now());
+                    return Ok(None);
+                }
                 let (site, port, password) = stock::open_own(local, digest, name.clone(), &wanted.extensions).await?;
                 Ok(Some((site, "127.0.0.1".to_owned(), port, password, name)))
             }
             (_, None) => Err(Error::Unfit { why: Refused::NoPrivateServer.to_string() }),
         }
+    }
+
+    async fn serve_own(&self, local: Arc<Local>, image: Image, digest: Digest) -> Result<Arc<Stock>, Error> {
+        // Beside an external server, only private servers are made from images.
+        let shared = self.external.is_none();
+        let room = self.private_room.clone();
+        Stock::own(local, image, digest, self.names.clone(), self.settings.clone(), (room, shared)).await
     }
 
     async fn serve_external(&self, digest: Digest) -> Result<Arc<Stock>, Error> {
@@ -177,10 +190,10 @@ impl Engine {
             Site::Own(process, database) => {
                 let local = self.local.clone().expect("who builds on a server of its own can start one");
                 let image = stock::finish_own(&local, key.0, process, &database).await?;
-                // Beside an external server, only private servers are made from images.
-                let shared = self.external.is_none();
-                let room = self.private_room.clone();
-                Stock::own(local, image, key.0, self.names.clone(), self.settings.clone(), (room, shared)).await
+                let stock = self.serve_own(local, image, key.0).await?;
+                let kept = stock.clone();
+                self.spawn(async move { kept.keep().await });
+                Ok(stock)
             }
             Site::External(database) => {
                 let server = &self.external.as_ref().expect("who builds on an external server has one").server;

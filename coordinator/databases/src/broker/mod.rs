@@ -109,8 +109,9 @@ impl Postgres {
         let (settings, names) = (Arc::new(settings), Arc::new(Names::begin()));
         let (local_settings, epoch) = (settings.clone(), names.epoch().to_owned());
         let local = tokio::task::spawn_blocking(move || {
-            let Settings { binaries, memory, directory, locale, .. } = &*local_settings;
-            Local::begin(&epoch, binaries.as_deref(), memory.as_deref(), directory, locale.clone())
+            let Settings { binaries, memory, directory, locale, images, templates, .. } = &*local_settings;
+            let images = images.as_deref().map(|place| (place, *templates));
+            Local::begin(&epoch, binaries.as_deref(), memory.as_deref(), directory, locale.clone(), images)
         })
         .await
         .map_err(|error| Error::Io(std::io::Error::other(error)))?;

@@ -52,27 +52,42 @@ impl Listing {
         Ok(listing)
     }
 
-    /// Copies everything to `target`, which must not exist, as files of `account`.
+    /// Copies everything to `target`, which must not exist, as files of `account`, who can read them.
     pub(crate) fn copy(&self, target: &Path, account: Account) -> io::Result<()> {
+        self.copy_by(target, account, true)
+    }
+
+    /// Copies everything to `target`, which must not exist, as files of `account`, who may not be able to read them here.
+    pub(crate) fn copy_for(&self, target: &Path, account: Account) -> io::Result<()> {
+        self.copy_by(target, account, false)
+    }
+
+    fn copy_by(&self, target: &Path, account: Account, itself: bool) -> io::Result<()> {
+        let gives = !itself || account.gives_away();
+        let take_over = || {
+            if itself {
+                account.take_over_thread();
+            }
+        };
         let next = AtomicUsize::new(0);
         std::thread::scope(|scope| {
             scope
                 .spawn(|| {
-                    account.take_over_thread();
-                    make_directory(target, account)?;
-                    self.directories.iter().try_for_each(|path| make_directory(&target.join(path), account))
+                    take_over();
+                    make_directory(target, account, gives)?;
+                    self.directories.iter().try_for_each(|path| make_directory(&target.join(path), account, gives))
                 })
                 .join()
                 .expect("making directories does not panic")?;
             let copiers: Vec<_> = (0..THREADS)
                 .map(|_| {
                     scope.spawn(|| {
-                        account.take_over_thread();
+                        take_over();
                         let mut buffer = vec![0; SMALL as usize];
                         while let Some((path, bytes)) = self.files.get(next.fetch_add(1, Ordering::Relaxed)) {
                             let (from, to) = (self.root.join(path), target.join(path));
                             copy_file(&from, &to, *bytes, &mut buffer)
-                                .and_then(|()| if account.gives_away() { account.own(&to) } else { Ok(()) })
+                                .and_then(|()| if gives { account.own(&to) } else { Ok(()) })
                                 .map_err(|error| {
                                     io::Error::new(error.kind(), format!("copying {}: {error}", from.display()))
                                 })?;
@@ -86,10 +101,10 @@ impl Listing {
     }
 }
 
-fn make_directory(path: &Path, account: Account) -> io::Result<()> {
+fn make_directory(path: &Path, account: Account, gives: bool) -> io::Result<()> {
     fs::create_dir(path)?;
     fs::set_permissions(path, Permissions::from_mode(0o700))?;
-    if account.gives_away() { account.own(path) } else { Ok(()) }
+    if gives { account.own(path) } else { Ok(()) }
 }
 
 fn copy_file(from: &Path, to: &Path, bytes: u64, buffer: &mut [u8]) -> io::Result<()> {

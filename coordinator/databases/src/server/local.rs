@@ -2,10 +2,12 @@
 
 use super::copy::Listing;
 use super::home::{self, Home};
+use super::kept::Kept;
 use super::process::Process;
 use super::settings::Purpose;
 use super::{Error, base};
 use crate::binaries::Binaries;
+use regatta_domain::Digest;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::OnceCell;
@@ -18,6 +20,8 @@ pub(crate) struct Local {
     statements: bool,
     home: Home,
     locale: Option<String>,
+    /// Images that outlive this engine.
+    kept: Option<Kept>,
     base: OnceCell<Arc<Listing>>,
 }
 
@@ -36,6 +40,7 @@ impl Local {
         memory: Option<&Path>,
         directory: &Path,
         locale: Option<String>,
+        images: Option<(&Path, usize)>,
     ) -> Result<Self, Error> {
         let binaries = Binaries::find(binaries).map_err(Error::Binaries)?;
         let places: Vec<&Path> = memory.into_iter().chain([directory]).collect();
@@ -44,7 +49,8 @@ impl Local {
         }
         let home = Home::make(epoch, memory, directory)?;
         let statements = binaries.has_module("pg_stat_statements");
-        Ok(Self { binaries, statements, home, locale, base: OnceCell::new() })
+        let kept = images.map(|(place, most)| Kept::new(place.to_owned(), binaries.major, locale.as_deref(), most));
+        Ok(Self { binaries, statements, home, locale, kept, base: OnceCell::new() })
     }
 
     /// The directory of everything.
@@ -73,6 +79,36 @@ impl Local {
         let _ = std::fs::remove_file(kept.join("log"));
         let listing = Listing::read(&kept)?;
         Ok(Image { directory: kept, listing })
+    }
+
+    /// The image that an earlier engine built of the same, where it was kept.
+    pub(crate) async fn recall(self: &Arc<Self>, digest: Digest) -> Option<Image> {
+        let (local, directory) = (self.clone(), self.home.fresh('i'));
+        let target = directory.clone();
+        let recalled = tokio::task::spawn_blocking(move || {
+            let kept = local.kept.as_ref()?;
+            match kept.recall(digest, &target, local.home.account()) {
+                Ok(there) => there.then(|| Listing::read(&target).ok()).flatten(),
+                Err(error) => {
+                    tracing::warn!(template = %digest, %error, "a kept template cannot be read; it is built again");
+                    let _ = std::fs::remove_dir_all(&target);
+                    None
+                }
+            }
+        });
+        let listing = recalled.await.ok().flatten()?;
+        Some(Image { directory, listing })
+    }
+
+    /// Keeps an image for engines to come. Without it, they build it again.
+    pub(crate) async fn keep(self: Arc<Self>, digest: Digest, image: Arc<Image>) {
+        let keeping = tokio::task::spawn_blocking(move || {
+            let kept = self.kept.as_ref().map_or(Ok(()), |kept| kept.keep(digest, &image.listing));
+            if let Err(error) = kept {
+                tracing::warn!(template = %digest, %error, "a template could not be kept; it will be built again");
+            }
+        });
+        let _panicked = keeping.await;
     }
 
     /// A copy of an image, started.

@@ -9,6 +9,7 @@ pub(crate) mod base;
 pub(crate) mod breaker;
 pub(crate) mod copy;
 pub(crate) mod home;
+mod kept;
 pub(crate) mod lane;
 pub(crate) mod local;
 pub(crate) mod process;

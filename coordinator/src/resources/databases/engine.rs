@@ -19,6 +19,8 @@ pub(super) enum Engine {
 pub(super) struct Starting {
     server: DatabaseServer,
     directory: PathBuf,
+    /// Whether what is there outlives the coordinator.
+    keeps: bool,
     started: OnceCell<Engine>,
 }
 
@@ -31,8 +33,8 @@ pub(super) struct Failed {
 }
 
 impl Starting {
-    pub(super) fn new(server: DatabaseServer, directory: PathBuf) -> Self {
-        Self { server, directory, started: OnceCell::new() }
+    pub(super) fn new(server: DatabaseServer, (directory, keeps): (PathBuf, bool)) -> Self {
+        Self { server, directory, keeps, started: OnceCell::new() }
     }
 
     pub(super) const fn server(&self) -> &DatabaseServer {
@@ -60,6 +62,7 @@ impl Starting {
         let settings = Settings {
             server,
             binaries: self.server.programs.as_ref().map(|path| PathBuf::from(&**path)),
+            images: self.keeps.then(|| self.directory.join("images")),
             directory: self.directory.clone(),
             ..Settings::default()
         };

@@ -40,6 +40,8 @@ struct Inner {
     live: Live,
     /// Where servers of our own are kept that do not fit into memory.
     directory: PathBuf,
+    /// Whether what is there outlives the coordinator.
+    keeps: bool,
     /// What is declared, by name.
     declared: Mutex<BTreeMap<Arc<str>, Arc<Resource>>>,
     engines: tokio::sync::Mutex<BTreeMap<Arc<str>, Arc<Starting>>>,
@@ -65,9 +67,9 @@ enum Lack {
 }
 
 impl Databases {
-    pub(crate) fn new(live: Live, directory: PathBuf) -> Self {
+    pub(crate) fn new(live: Live, (directory, keeps): (PathBuf, bool)) -> Self {
         let (declared, engines, claims) = (Mutex::default(), tokio::sync::Mutex::default(), Mutex::default());
-        Self(Arc::new(Inner { live, directory, declared, engines, claims }))
+        Self(Arc::new(Inner { live, directory, keeps, declared, engines, claims }))
     }
 
     /// These are the database resources from now on. An engine whose server has changed is replaced when nothing is held of it.
@@ -181,7 +183,7 @@ impl Databases {
             let mut engines = self.0.engines.lock().await;
             let known = engines.get(name).filter(|starting| *starting.server() == server).cloned();
             known.unwrap_or_else(|| {
-                let starting = Arc::new(Starting::new(server, self.0.directory.join(&**name)));
+                let starting = Arc::new(Starting::new(server, (self.0.directory.join(&**name), self.0.keeps)));
                 engines.insert(Arc::clone(name), Arc::clone(&starting));
                 starting
             })
