@@ -6,6 +6,7 @@
 mod complete;
 mod fleet;
 mod history;
+mod levels;
 mod look;
 mod plan;
 mod resources;
@@ -16,6 +17,7 @@ pub(crate) use fleet::{CancelArgs, CoordinatorArgs, RunsArgs, WatchArgs, WorkerA
 pub(crate) use history::{
     ExportArgs, ExportFormat, HistoryArgs, HistoryCommand, ImportArgs, ShowArgs, TimingFormat, Whose,
 };
+pub(crate) use levels::{CheckArgs, InferArgs, LevelsArgs, LevelsCommand, Write};
 pub(crate) use look::{ConfigArgs, ConfigCommand, DoctorArgs, ExplainArgs, InitArgs, ListArgs, SchemaArgs};
 pub(crate) use plan::{PlanArgs, SplitArgs, SplitFormat};
 pub(crate) use resources::{ReserveArgs, ResourcesArgs, ResourcesCommand, Target};
@@ -113,6 +115,8 @@ pub(crate) enum Command {
     Cancel(CancelArgs),
     /// Show, import and export what is remembered of tests
     History(HistoryArgs),
+    /// Infer the database levels of tests, or check them
+    Levels(LevelsArgs),
     /// List the workers of a coordinator
     Workers(WorkersArgs),
     /// Show what the fleet shares, and look after it

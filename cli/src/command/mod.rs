@@ -9,6 +9,7 @@ mod doctor;
 mod explain;
 mod history;
 mod init;
+mod levels;
 mod list;
 mod place;
 mod plan;
@@ -45,6 +46,7 @@ pub(crate) fn perform(command: Command, context: &Context<'_>) -> Result<Exit, E
         Command::Runs(args) => runs::runs(args, context),
         Command::Cancel(args) => cancel::cancel(args, context),
         Command::History(args) => history::history(args, context),
+        Command::Levels(args) => levels::levels(args, context),
         Command::Workers(args) => workers::workers(args, context),
         Command::Resources(args) => resources::resources(args, context),
         Command::Coordinator(args) => coordinator::coordinator(args, context),

@@ -161,7 +161,7 @@ impl Mission<'_> {
 }
 
 /// What is asked of the coordinator. Every suite that cannot be asked for is told, all together.
-async fn request(
+pub(super) async fn request(
     plan: &Plan,
     rerun_of: Option<RunId>,
     client: &mut RunsClient<Channel>,
@@ -255,12 +255,12 @@ pub(super) async fn perform_listing_on(plan: Plan, channel: Channel, context: &C
 }
 
 /// Asks about runs, in messages as large as they may be.
-fn large(channel: Channel) -> RunsClient<Channel> {
+pub(super) fn large(channel: Channel) -> RunsClient<Channel> {
     RunsClient::new(channel).max_decoding_message_size(MESSAGE_BYTES).max_encoding_message_size(MESSAGE_BYTES)
 }
 
 /// Ends what ran here, in order after a success, and without waiting for anybody after a failure.
-async fn finish<T>(here: Here, done: Result<T, Error>) -> Result<T, Error> {
+pub(super) async fn finish<T>(here: Here, done: Result<T, Error>) -> Result<T, Error> {
     match done {
         Ok(done) => here.end().await.map(|()| done),
         Err(error) => {
