@@ -3,5 +3,6 @@
 mod bad_input;
 mod cluster;
 mod history;
+mod levels;
 mod planned;
 mod resources;
