@@ -1,7 +1,7 @@
 //! `levels check`: where what the tests of a run did differs from what they were leased for.
 //!
-//! Dangerous is what was done beyond a lease; what was refused was not done. Slow is a lease that was stronger than what was
-//! seen, where it was seen for sure.
+//! Dangerous is what was done beyond a lease. What was refused was not done, and what was left behind was cleared away before
+//! anybody else came: both are told apart from it. Slow is a lease that was stronger than what was seen, where that is sure.
 
 use super::seen::{Attempt, Seen};
 use crate::args::{CheckArgs, TableFormat};
@@ -143,13 +143,10 @@ impl Checked {
             }
             false => String::new(),
         };
-        section(&mut text, "did more than they were leased for", &self.dangerous, says);
-        section(
-            &mut text,
-            "were refused what they asked for, and ran anew where they did not pass",
-            &self.refused,
-            |line| format!("leased {}, asked for what belongs to {}", line.leased.name(), asks_for(line).name()),
-        );
+        section(&mut text, "did more than their lease was for", &self.dangerous, says);
+        section(&mut text, "refused what they asked for; those that did not pass ran anew", &self.refused, |line| {
+            format!("leased {}, asked for what belongs to {}", line.leased.name(), asks_for(line).name())
+        });
         section(&mut text, "left something behind", &self.leaks, |line| format!("leased {}", line.leased.name()));
         section(&mut text, "could do with less", &self.slow, |line| {
             let (leased, seen, won) = (line.leased.name(), line.seen.name(), line.won().0 / 1_000);
@@ -217,8 +214,9 @@ fn asks_for(line: &Line) -> Level {
     line.seen.max(if line.leased == Level::Read { Level::Transaction } else { Level::Exclusive })
 }
 
-/// Facts that say what was wanted and not had, or only that something failed.
-const UNDONE: [Fact; 3] = [Fact::ReadOnlyViolation, Fact::Denied, Fact::Failed];
+/// Facts that say what was wanted and not had, that something failed, or what was left behind: nothing that was done to
+/// others. A session that is on its way out counts as left behind, too, where the server is slow to see it off.
+const UNDONE: [Fact; 4] = [Fact::ReadOnlyViolation, Fact::Denied, Fact::Failed, Fact::Leaked];
 
 /// Whether an attempt did, and did not only ask for, more than its lease was for.
 fn did_more(attempt: &Attempt) -> bool {
@@ -239,7 +237,7 @@ fn section(text: &mut String, title: &str, lines: &[Line], says: impl Fn(&Line) 
     if lines.is_empty() {
         return;
     }
-    let _infallible = writeln!(text, "{} {title}:", tests(lines.len()));
+    let _infallible = writeln!(text, "{title} ({}):", lines.len());
     for line in lines {
         let _infallible = writeln!(text, "  {}", safe::one_line(&line.id));
         let said = says(line);
@@ -249,8 +247,4 @@ fn section(text: &mut String, title: &str, lines: &[Line], says: impl Fn(&Line) 
         }
     }
     text.push('\n');
-}
-
-fn tests(number: usize) -> String {
-    if number == 1 { "1 test".to_owned() } else { format!("{number} tests") }
 }

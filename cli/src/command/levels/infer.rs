@@ -76,7 +76,7 @@ pub(super) fn infer(args: InferArgs, context: &Context<'_>) -> Result<Exit, Erro
 pub(super) struct Found {
     /// The run.
     pub(super) run: String,
-    /// The tests with a level, in the order of the run.
+    /// The tests with a level, by suite and id.
     pub(super) tests: Vec<Row>,
     /// Those without.
     pub(super) without: Vec<Without>,
@@ -120,6 +120,9 @@ impl Found {
                 None => tests.push(Row::of(key, seen.attempts(ix), declared)),
             }
         }
+        // They ended in any order; people look for a file.
+        tests.sort_by(|one: &Row, other| one.key.cmp(&other.key));
+        without.sort_by(|one: &Without, other| one.key.cmp(&other.key));
         Self { run: seen.view.run.to_string(), tests, without }
     }
 
