@@ -28,24 +28,51 @@ pub(crate) struct Home {
     _lock: Flock<File>,
 }
 
-/// The begin of every directory's name.
-const PREFIX: &str = "regatta-pg-";
+/// Which engine lives in a home: how its directory is called, and how its servers are known.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tenant {
+    /// The begin of every directory's name.
+    pub(crate) prefix: &'static str,
+    /// The names of the programs of its servers.
+    pub(crate) programs: &'static [&'static str],
+    /// What is there while one of its servers runs, as a pattern below the home.
+    pub(crate) running: &'static str,
+    /// What ends one at once.
+    pub(crate) signal: Signal,
+}
+
+const POSTGRES: Tenant = Tenant {
+    prefix: "regatta-pg-",
+    programs: &["postgres"],
+    running: "s*/data/postmaster.pid",
+    signal: Signal::SIGQUIT,
+};
 
 /// The file that the owner holds locked.
 const LOCK: &str = "owner";
 
 /// Waits for the end of its input, which is our end, gives the servers' own guards ten seconds, and removes what is left.
 const KEEPER: &str = r#"read -r _; n=0
-while [ -n "$(ls -d "$1"/s*/data/postmaster.pid 2>/dev/null)" ] && [ $n -lt 100 ]; do n=$((n+1)); sleep 0.1; done
+while [ -n "$(ls -d "$1"/$2 2>/dev/null)" ] && [ $n -lt 100 ]; do n=$((n+1)); sleep 0.1; done
 exec rm -rf "$1""#;
 
 impl Home {
     /// Makes a directory for the engine `epoch`: on a memory file system if it has the room, else under `directory`.
     pub(crate) fn make(epoch: &str, memory: Option<&Path>, directory: &Path) -> io::Result<Self> {
-        let account = Account::find()?;
+        Self::make_for(POSTGRES, Account::find()?, epoch, memory, directory)
+    }
+
+    /// The same for another engine, whose servers run as `account`.
+    pub(crate) fn make_for(
+        tenant: Tenant,
+        account: Account,
+        epoch: &str,
+        memory: Option<&Path>,
+        directory: &Path,
+    ) -> io::Result<Self> {
         let parent = memory.filter(|place| free(place) >= limits::MEMORY_FREE).unwrap_or(directory);
         fs::create_dir_all(parent)?;
-        let path = fs::canonicalize(parent)?.join(format!("{PREFIX}{epoch}"));
+        let path = fs::canonicalize(parent)?.join(format!("{}{epoch}", tenant.prefix));
         fs::create_dir(&path)?;
         let lock = File::create(path.join(LOCK)).and_then(|file| {
             Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| io::Error::from(error))
@@ -55,6 +82,7 @@ impl Home {
         let mut keeper = Command::new("/bin/sh")
             .args(["-c", KEEPER, "keeper"])
             .arg(&path)
+            .arg(tenant.running)
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -99,16 +127,21 @@ impl Drop for Home {
 
 /// Removes what engines left behind that are gone, and ends their servers. Returns what was removed.
 pub(crate) fn remove_orphans(places: &[&Path]) -> Vec<PathBuf> {
+    remove_orphans_of(POSTGRES, places)
+}
+
+/// The same for another engine.
+pub(crate) fn remove_orphans_of(tenant: Tenant, places: &[&Path]) -> Vec<PathBuf> {
     let mut removed = Vec::new();
     for entry in places.iter().filter_map(|place| fs::read_dir(place).ok()).flatten().flatten() {
         let path = entry.path();
-        if !entry.file_name().to_string_lossy().starts_with(PREFIX) || !is_orphan(&path) {
+        if !entry.file_name().to_string_lossy().starts_with(tenant.prefix) || !is_orphan(&path) {
             continue;
         }
-        servers(&path).into_iter().for_each(end);
+        servers(tenant, &path).into_iter().for_each(|server| end(tenant, server));
         let gone = fs::remove_dir_all(&path);
         // One that was just starting had nothing to be known by; without its directory it would run on for a minute.
-        servers(&path).into_iter().for_each(end);
+        servers(tenant, &path).into_iter().for_each(|server| end(tenant, server));
         match gone {
             Ok(()) => removed.push(path),
             Err(error) => {
@@ -132,23 +165,24 @@ fn is_orphan(path: &Path) -> bool {
 
 /// The servers that still run under `path`, by their command lines where the system shows them: a number in a file proves
 /// nothing, and a server that is starting has not written it yet.
-fn servers(path: &Path) -> Vec<Pid> {
+fn servers(tenant: Tenant, path: &Path) -> Vec<Pid> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
         let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
         let line = String::from_utf8_lossy(&line);
         let program = line.split('\0').next().unwrap_or_default();
-        if program.ends_with("postgres") && line.contains(&format!("{}/", path.display())) {
+        if tenant.programs.iter().any(|name| program.ends_with(name)) && line.contains(&format!("{}/", path.display()))
+        {
             found.push(Pid::from_raw(pid));
         }
     }
     found
 }
 
-fn end(pid: Pid) {
+fn end(tenant: Tenant, pid: Pid) {
     // Immediate shutdown first, so that backends go with it; what does not react in a second is killed.
-    let _ = kill(pid, Signal::SIGQUIT);
+    let _ = kill(pid, tenant.signal);
     for _ in 0..200 {
         if kill(pid, None).is_err() {
             return;

@@ -32,15 +32,15 @@ pub(crate) struct Process {
     port: u16,
 }
 
-/// What the guard does. It removes only after it was the guard that ended the server: a server that fell by itself leaves its
+/// What the guard does, given two directories to remove, the signal that ends the server at once, and its command. It removes only after it was the guard that ended the server: a server that fell by itself leaves its
 /// log to us.
-const GUARD: &str = r#"home=$1; socket=$2; shift 2
+pub(crate) const GUARD: &str = r#"home=$1; socket=$2; signal=$3; shift 3
 exec 3<&0
 "$@" 3<&- </dev/null &
 server=$!
 echo "$server"
 exec >/dev/null
-( read -r _ <&3; trap '' TERM; kill -QUIT "$server"; exit 0 ) &
+( read -r _ <&3; trap '' TERM; kill "-$signal" "$server"; exit 0 ) &
 watcher=$!
 wait "$server"; code=$?
 kill "$watcher" 2>/dev/null
@@ -49,6 +49,10 @@ exit "$code""#;
 
 /// The longest path of a directory that still has room for `.s.PGSQL.65535` in a socket's address (108 bytes, 104 on macOS).
 const SOCKET_PATH: usize = 85;
+
+/// By which our own statements are not recorded. Whoever watches connects without it: a session asks the server for its
+/// settings, and would be told these instead.
+pub(crate) const UNTRACKED: &str = "-c pg_stat_statements.track=none";
 
 impl Process {
     /// Starts the server whose data is in `directory/data`, and waits until it answers.
@@ -90,7 +94,7 @@ impl Process {
         write(&data.join("pg_hba.conf"), &settings::access(), home)?;
         let log = OpenOptions::new().create(true).append(true).open(directory.join("log"))?;
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", GUARD, "guard"]).arg(directory).arg(&socket);
+        command.args(["-c", GUARD, "guard"]).arg(directory).arg(&socket).arg("QUIT");
         command.arg(binaries.program("postgres")).arg("-D").arg(&data);
         command.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).process_group(0);
         // What is set for psql and libpq in our environment is not meant for the server.
@@ -142,7 +146,7 @@ impl Process {
         config.application_name("regatta").connect_timeout(limits::CONNECT);
         // Every statement of ours names a database or role that is never named again: kept, they would crowd out those of
         // tests, and make each look at those take ten times as long.
-        config.options("-c pg_stat_statements.track=none");
+        config.options(UNTRACKED);
         config
     }
 
@@ -219,7 +223,7 @@ fn free_port() -> io::Result<u16> {
 }
 
 /// The last `bytes` of a file, as text.
-pub(super) fn tail(path: &Path, bytes: u64) -> String {
+pub(crate) fn tail(path: &Path, bytes: u64) -> String {
     let mut text = Vec::new();
     let read = fs::File::open(path).and_then(|mut file| {
         let length = file.metadata()?.len();
