@@ -6,12 +6,14 @@
 pub mod audit;
 pub mod binaries;
 mod broker;
+mod desk;
 mod external;
 mod lease;
 pub mod limits;
 pub mod names;
 mod pool;
 mod private;
+pub mod redis;
 mod server;
 mod settings;
 mod status;
@@ -21,6 +23,7 @@ pub mod watch;
 
 pub use broker::{Adopted, Postgres, Shelf};
 pub use lease::{Ask, DatabaseLease, Fate, Leased, Refused, Released, Unknown};
+pub use redis::Redis;
 pub use server::Error;
 pub use server::breaker::Health;
 pub use settings::{Choice, Settings};

@@ -5,7 +5,7 @@
 //! by one role that nobody has been told of.
 
 mod clear;
-mod demand;
+pub(crate) mod demand;
 pub(crate) mod discard;
 mod make;
 pub(crate) mod release;
