@@ -32,8 +32,8 @@ pub(crate) struct Process {
     port: u16,
 }
 
-/// What the guard does, given two directories to remove, the signal that ends the server at once, and its command. It removes only after it was the guard that ended the server: a server that fell by itself leaves its
-/// log to us.
+/// What the guard does, given two directories to remove, the signal that ends the server at once, and its command. It removes
+/// only after it was the guard that ended the server: a server that fell by itself leaves its log to us.
 pub(crate) const GUARD: &str = r#"home=$1; socket=$2; signal=$3; shift 3
 exec 3<&0
 "$@" 3<&- </dev/null &

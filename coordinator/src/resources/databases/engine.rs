@@ -1,7 +1,8 @@
 //! The engine behind a database resource: started when it is first asked for, by whoever asks first.
 
 use regatta_databases::{
-    Ask, BuildId, Choice, DatabaseLease, Leased, Postgres, Prepared, Refused, Released, Settings, Status, Wanted,
+    Ask, BuildId, Choice, DatabaseLease, Leased, Postgres, Prepared, Redis, Refused, Released, Settings, Status, Wanted,
+    redis,
 };
 use regatta_domain::Token;
 use regatta_domain::database::{DatabaseServer, Engine as Kind};
@@ -12,6 +13,7 @@ use tokio::sync::OnceCell;
 #[derive(Clone, Debug)]
 pub(super) enum Engine {
     Postgres(Postgres),
+    Redis(Redis),
 }
 
 /// An engine that is started once.
@@ -52,10 +54,14 @@ impl Starting {
     }
 
     async fn start(&self) -> Result<Engine, Failed> {
-        if self.server.engine != Kind::Postgres {
-            let why = format!("{} is not served by this coordinator", self.server.engine.name());
-            return Err(Failed { why, for_good: true });
+        match self.server.engine {
+            Kind::Postgres => self.postgres().await.map(Engine::Postgres),
+            Kind::Redis => self.redis().await.map(Engine::Redis),
+            other => Err(for_good(format!("{} is not served by this coordinator", other.name()))),
         }
+    }
+
+    async fn postgres(&self) -> Result<Postgres, Failed> {
         let server = self.server.url.as_ref().map_or(Choice::Own, |url| Choice::External { url: url.to_string() });
         // A server of our own that cannot be started will not be startable in a minute; one that is away may be back.
         let for_good = matches!(server, Choice::Own);
@@ -67,44 +73,77 @@ impl Starting {
             ..Settings::default()
         };
         let failed = |error: regatta_databases::Error| Failed { why: error.to_string(), for_good };
-        Postgres::start(settings).await.map(Engine::Postgres).map_err(failed)
+        Postgres::start(settings).await.map_err(failed)
     }
+
+    async fn redis(&self) -> Result<Redis, Failed> {
+        if self.server.url.is_some() {
+            let why = "a Redis that is there already is not served: what a test did to it could not be told from what others \
+                       do; leave out `url`, and each test gets a server that is started for it";
+            return Err(for_good(why.to_owned()));
+        }
+        let settings = redis::Settings {
+            program: self.server.programs.as_ref().map(|path| PathBuf::from(&**path)),
+            directory: self.directory.clone(),
+            ..redis::Settings::default()
+        };
+        Redis::start(settings).await.map_err(|error| for_good(error.to_string()))
+    }
+}
+
+/// Trying again would get the same answer.
+fn for_good(why: String) -> Failed {
+    Failed { why, for_good: true }
 }
 
 impl Engine {
     pub(super) async fn prepare(&self, wanted: Wanted) -> Result<Prepared, Refused> {
-        let Self::Postgres(postgres) = self;
-        postgres.prepare(wanted).await
+        match self {
+            Self::Postgres(postgres) => postgres.prepare(wanted).await,
+            Self::Redis(redis) => redis.prepare(wanted).await,
+        }
     }
 
     pub(super) async fn built(&self, id: BuildId, outcome: Result<(), String>) -> bool {
-        let Self::Postgres(postgres) = self;
-        postgres.built(id, outcome).await
+        match self {
+            Self::Postgres(postgres) => postgres.built(id, outcome).await,
+            Self::Redis(redis) => redis.built(id, outcome).await,
+        }
     }
 
     pub(super) async fn lease(&self, ask: Ask) -> Result<Leased, Refused> {
-        let Self::Postgres(postgres) = self;
-        postgres.lease(ask).await
+        match self {
+            Self::Postgres(postgres) => postgres.lease(ask).await,
+            Self::Redis(redis) => redis.lease(ask).await,
+        }
     }
 
     /// How it ended; nothing where the engine does not know the lease any more.
     pub(super) async fn release(&self, id: DatabaseLease) -> Option<Released> {
-        let Self::Postgres(postgres) = self;
-        postgres.release(id).await.ok()
+        match self {
+            Self::Postgres(postgres) => postgres.release(id).await.ok(),
+            Self::Redis(redis) => redis.release(id).await.ok(),
+        }
     }
 
     pub(super) fn fence(&self, token: Token) {
-        let Self::Postgres(postgres) = self;
-        postgres.fence(token);
+        match self {
+            Self::Postgres(postgres) => postgres.fence(token),
+            Self::Redis(redis) => redis.fence(token),
+        }
     }
 
     pub(super) fn status(&self) -> Status {
-        let Self::Postgres(postgres) = self;
-        postgres.status()
+        match self {
+            Self::Postgres(postgres) => postgres.status(),
+            Self::Redis(redis) => redis.status(),
+        }
     }
 
     pub(super) async fn shutdown(&self) {
-        let Self::Postgres(postgres) = self;
-        postgres.shutdown().await;
+        match self {
+            Self::Postgres(postgres) => postgres.shutdown().await,
+            Self::Redis(redis) => redis.shutdown().await,
+        }
     }
 }

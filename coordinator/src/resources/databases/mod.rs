@@ -102,9 +102,8 @@ impl Databases {
         for planned in lease.databases.iter().filter(|planned| claim.takes(planned.per)) {
             match self.lease(claim, level, lease, planned).await {
                 Ok((engine, leased)) => {
-                    let first = handed.leases.is_empty();
                     let url = (told::url_variable(&planned.resource), leased.url);
-                    handed.variables.extend(leased.variables.into_iter().filter(|_| first));
+                    told::add(&mut handed.variables, leased.variables);
                     handed.variables.push(url);
                     handed.leases.push((Arc::clone(&planned.resource), engine, leased.id));
                 }

@@ -52,6 +52,14 @@ pub(super) fn url_variable(resource: &str) -> String {
     format!("REGATTA_DATABASE_{}_URL", resource.chars().map(word).collect::<String>())
 }
 
+/// Adds the variables of one more database. Where two would set the same, the first one keeps it: of two of a kind, all are the
+/// first one's.
+pub(super) fn add(variables: &mut Vec<(String, String)>, more: Vec<(String, String)>) {
+    let is_taken = |name: &str, among: &[(String, String)]| among.iter().any(|(taken, _)| taken == name);
+    let free: Vec<_> = more.into_iter().filter(|(name, _)| !is_taken(name, variables)).collect();
+    variables.extend(free);
+}
+
 /// What the sessions of an attempt are called in the server's own views and logs.
 pub(super) fn application(run: RunId, claim: Claim) -> String {
     let run = run.to_string();
@@ -122,4 +130,19 @@ fn bounded(mut note: String) -> Arc<str> {
         note.push_str("...");
     }
     note.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_of_another_kind_brings_its_own_variables_and_one_of_the_same_kind_none() {
+        let of = |pairs: &[(&str, &str)]| pairs.iter().map(|&(n, v)| (n.to_owned(), v.to_owned())).collect::<Vec<_>>();
+        let mut variables = of(&[("DATABASE_URL", "one"), ("PGHOST", "one")]);
+        add(&mut variables, of(&[("DATABASE_URL", "two"), ("PGHOST", "two")]));
+        add(&mut variables, of(&[("REDIS_URL", "three"), ("REGATTA_LEVEL", "read")]));
+        let all = of(&[("DATABASE_URL", "one"), ("PGHOST", "one"), ("REDIS_URL", "three"), ("REGATTA_LEVEL", "read")]);
+        assert_eq!(variables, all);
+    }
 }
