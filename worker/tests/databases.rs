@@ -487,6 +487,33 @@ async fn a_worker_that_is_stopped_at_once_does_not_wait_for_a_coordinator_that_i
 }
 
 #[tokio::test]
+async fn a_shard_ends_whose_tests_were_all_refused_their_databases() {
+    for per in [Per::Test, Per::Shard] {
+        let root = tempfile::tempdir().expect("a directory");
+        let mut pytest = pytest(1, root.path(), per).await;
+        let file = ListedFile { path: "test_it.py".into(), key: FileKey::default(), locator: "".into() };
+        let names = ["test_one", "test_two", "test_three"];
+        let mut file = pytest.file(&file, Some(&names));
+        file.remembered = 0;
+        pytest.databases.book().script.extend(names.map(|_| never("the schema is broken")));
+        let told = pytest.work(Work::Files(vec![file]), |_| None).await;
+        assert!(told.started.is_empty(), "{told:#?}");
+        assert_eq!(told.errors.len(), 1, "told once: {told:#?}");
+        pytest.databases.check();
+
+        let (mut rust, ..) = rust(root.path(), "process", per).await;
+        let found = rust.discover().await;
+        rust.databases.begin_anew();
+        rust.databases.book().script.extend((0..8).map(|_| never("the schema is broken")));
+        let file = rust.file(&found.files[0], None);
+        let told = rust.work(Work::Files(vec![file]), |_| None).await;
+        assert!(told.started.is_empty(), "{told:#?}");
+        assert_eq!(told.errors.len(), 1, "told once: {told:#?}");
+        rust.databases.check();
+    }
+}
+
+#[tokio::test]
 async fn a_warm_host_knows_what_its_shard_holds_and_no_longer_what_the_last_one_held() {
     for slots in [1, 2] {
         let root = tempfile::tempdir().expect("a directory");

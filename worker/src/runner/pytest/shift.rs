@@ -140,8 +140,9 @@ impl<'a> Shift<'a> {
                     if self.stop.is_some() || self.is_done() {
                         continue;
                     }
-                    self.feed().await;
-                    if self.runner.host.is_none() && self.has_work() {
+                    let refused = self.feed().await;
+                    // Refused tests are gone without a word of the host: there may be nothing left that it would speak of.
+                    if refused || self.runner.host.is_none() && self.has_work() {
                         continue;
                     }
                 }
@@ -262,23 +263,24 @@ impl<'a> Shift<'a> {
         }
     }
 
-    /// Gives the host as much to do as it should have ahead.
-    async fn feed(&mut self) {
+    /// Gives the host as much to do as it should have ahead. Whether tests were dropped, since what they need was refused.
+    async fn feed(&mut self) -> bool {
         if self.runner.is_due() {
             // It gets nothing more, and is replaced once it is done.
             if self.is_calm() {
                 self.recycle().await;
             }
-            return;
+            return false;
         }
         if self.sent.is_empty() {
             self.heard = Instant::now();
         }
         self.collect_ahead().await;
         let (attempts, generation) = (self.attempts.clone(), self.attempts.generation());
-        let Some(host) = &mut self.runner.host else { return };
+        let Some(host) = &mut self.runner.host else { return false };
         let most = self.runner.settings.recycle_after.map_or(usize::MAX, |most| (most - host.ran) as usize);
-        let (mut tests, before, mut waits) = (Vec::new(), self.sent.len(), false);
+        let (mut tests, before) = (Vec::new(), self.sent.len());
+        let (mut waits, mut refused) = (false, false);
         'full: for (at, entry) in self.entries.iter_mut().enumerate() {
             let Phase::Ready { n } = entry.phase else { continue };
             while let Some(test) = entry.unsent.front() {
@@ -299,6 +301,7 @@ impl<'a> Shift<'a> {
                     Standing::Weak => break 'full,
                     Standing::Refused => {
                         entry.unsent.pop_front();
+                        refused = true;
                         continue;
                     }
                 }
@@ -321,6 +324,7 @@ impl<'a> Shift<'a> {
         if waits {
             self.forget_what_vanished();
         }
+        refused
     }
 
     /// Asks for the next file shortly before its turn, so that what is to be said of it is said while tests still run.
