@@ -143,7 +143,7 @@ impl Server {
         let lane = || Lane::new(admin.clone(), breaker.clone());
         let dropper = lane();
         let facts = facts(&dropper).await?;
-        let watch = Watch::start(admin.clone(), private).await.map_err(Error::Watch)?;
+        let watch = Watch::start(watching(&admin), private).await.map_err(Error::Watch)?;
         Ok(Self {
             host,
             port,
@@ -191,7 +191,7 @@ impl Server {
 
     /// Watches anew, after the server was lost.
     pub(crate) async fn watch_again(&self) -> Result<(), Error> {
-        let watch = Watch::start(self.admin.clone(), self.private).await.map_err(Error::Watch)?;
+        let watch = Watch::start(watching(&self.admin), self.private).await.map_err(Error::Watch)?;
         let mut held = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
         *held = (held.0 + 1, Arc::new(watch));
         Ok(())
@@ -391,6 +391,15 @@ impl std::error::Error for Error {
             _ => None,
         }
     }
+}
+
+/// How whoever watches connects: see [`process::UNTRACKED`].
+fn watching(admin: &tokio_postgres::Config) -> tokio_postgres::Config {
+    let mut config = admin.clone();
+    if config.get_options() == Some(process::UNTRACKED) {
+        config.options("");
+    }
+    config
 }
 
 #[cfg(test)]
