@@ -16,6 +16,7 @@ mod private;
 pub mod redis;
 mod server;
 mod settings;
+pub mod sqlite;
 mod status;
 mod stock;
 mod template;
@@ -27,6 +28,7 @@ pub use redis::Redis;
 pub use server::Error;
 pub use server::breaker::Health;
 pub use settings::{Choice, Settings};
+pub use sqlite::Sqlite;
 pub use status::{Status, TemplateStatus};
 pub use template::{BuildId, BuildOrder, Building, Place, Prepared, Wanted};
 

@@ -229,7 +229,7 @@ impl Craft for Workshop {
     }
 
     async fn lease(&self, stock: &Stock, ask: &Ask) -> Result<Given<Holding>, Refused> {
-        if ask.level == Level::Read { stock.reader(ask).await } else { stock.take().await }
+        if ask.level == Level::Read { stock.reader(ask).await } else { stock.take(ask.level).await }
     }
 
     async fn release(&self, _stock: &Stock, holding: &mut Holding, (declared, killed): (Level, bool)) -> Released {

@@ -24,6 +24,8 @@ pub(super) struct Server {
     password: String,
     /// What it had counted when it was made ready.
     mark: Counts,
+    /// Since when it is out, and whether it is expected back clean.
+    pub(super) leased: Option<(Instant, bool)>,
     _room: OwnedSemaphorePermit,
 }
 
@@ -65,7 +67,7 @@ impl Server {
     ) -> Result<Self, Error> {
         admin.forget().await?;
         let mark = admin.counts().await?;
-        Ok(Self { process, admin, password, mark, _room: room })
+        Ok(Self { process, admin, password, mark, leased: None, _room: room })
     }
 
     /// Whether it can be given to somebody.

@@ -8,6 +8,7 @@ use crate::lease::{Ask, Fate, Refused};
 use crate::limits;
 use crate::names;
 use crate::pool::demand::Demand;
+use regatta_domain::Level;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -39,6 +40,8 @@ struct Inner {
 struct Shelf {
     ready: VecDeque<Box<Server>>,
     demand: Demand,
+    /// Servers that are out, and are expected back clean.
+    out: usize,
     /// What the last failure to make one said.
     trouble: String,
     /// The process of the shared server, for people.
@@ -65,6 +68,7 @@ impl Stock {
         let shelf = Shelf {
             ready: VecDeque::new(),
             demand: Demand::new(Instant::now()),
+            out: 0,
             trouble: String::new(),
             reading: None,
             closed: false,
@@ -91,26 +95,34 @@ impl Stock {
     }
 
     /// Gives a server of its own: a warm one, else one that is made now.
-    pub(super) async fn take(&self) -> Result<Given<Holding>, Refused> {
+    pub(super) async fn take(&self, level: Level) -> Result<Given<Holding>, Refused> {
+        let mut server = self.any().await?;
+        let is_expected = level <= Level::Transaction;
+        server.leased = Some((Instant::now(), is_expected));
+        self.shelf().out += usize::from(is_expected);
+        self.0.short.notify_one();
+        Ok(server.given())
+    }
+
+    async fn any(&self) -> Result<Box<Server>, Refused> {
         let warm = {
             let mut shelf = self.shelf();
             shelf.demand.leased(Instant::now());
             shelf.pop()
         };
-        self.0.short.notify_one();
         if let Some(server) = warm {
-            return Ok(server.given());
+            return Ok(server);
         }
         let room = tokio::time::timeout(limits::WAIT, self.0.maker.room.clone().acquire_owned()).await;
         let Ok(Ok(room)) = room else {
             // One may have come back while we stood in the queue for another.
             let late = || Refused::Late { why: format!("{} servers are in use", super::SERVERS) };
-            return self.shelf().pop().map(Server::given).ok_or_else(late);
+            return self.shelf().pop().ok_or_else(late);
         };
         // Made by a task of its own: if whoever asked goes away, it ends by itself.
         let stock = self.clone();
         match tokio::spawn(async move { stock.make(room).await }).await {
-            Ok(Ok(server)) => Ok(server.given()),
+            Ok(Ok(server)) => Ok(server),
             Ok(Err(error)) => Err(Refused::Late { why: error.to_string() }),
             Err(error) => Err(Refused::Late { why: error.to_string() }),
         }
@@ -160,9 +172,15 @@ impl Stock {
     /// Takes a server back: warm for the next test, or ended.
     pub(super) async fn settle(&self, holding: Holding, fate: Fate) {
         let Holding::Server(mut server) = holding else { return };
+        if let Some((since, is_expected)) = server.leased.take() {
+            let mut shelf = self.shelf();
+            shelf.out -= usize::from(is_expected);
+            shelf.demand.held(since.elapsed());
+        }
         if fate == Fate::HandedOn && server.is_well() && server.renew().await.is_ok() {
             let mut shelf = self.shelf();
-            if !shelf.closed && shelf.ready.len() < shelf.wanted() {
+            // One too many is nearer to what is wanted than one made anew.
+            if !shelf.closed && shelf.ready.len() + shelf.out <= shelf.wanted() {
                 shelf.ready.push_back(server);
                 self.0.reused.fetch_add(1, Ordering::Relaxed);
                 return;
@@ -180,8 +198,8 @@ impl Stock {
             let (short, surplus) = {
                 let mut shelf = self.shelf();
                 let wanted = shelf.wanted();
-                let short = shelf.ready.len() < wanted;
-                (short, if shelf.ready.len() > wanted { shelf.ready.pop_front() } else { None })
+                let there = shelf.ready.len() + shelf.out;
+                (there < wanted, if there > wanted + 1 { shelf.ready.pop_front() } else { None })
             };
             if let Some(surplus) = surplus {
                 surplus.destroy().await;

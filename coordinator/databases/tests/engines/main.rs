@@ -4,4 +4,5 @@
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says all there is to say")]
 
 mod redis;
+mod sqlite;
 mod world;
