@@ -1,8 +1,9 @@
 //! The engine behind a database resource: started when it is first asked for, by whoever asks first.
 
+use super::told;
 use regatta_databases::{
-    Ask, BuildId, Choice, DatabaseLease, Leased, Postgres, Prepared, Redis, Refused, Released, Settings, Status, Wanted,
-    redis,
+    Ask, BuildId, Choice, DatabaseLease, Leased, Postgres, Prepared, Redis, Refused, Released, Settings, Sqlite,
+    Status, Wanted, redis, sqlite,
 };
 use regatta_domain::Token;
 use regatta_domain::database::{DatabaseServer, Engine as Kind};
@@ -14,6 +15,7 @@ use tokio::sync::OnceCell;
 pub(super) enum Engine {
     Postgres(Postgres),
     Redis(Redis),
+    Sqlite(Sqlite),
 }
 
 /// An engine that is started once.
@@ -57,7 +59,8 @@ impl Starting {
         match self.server.engine {
             Kind::Postgres => self.postgres().await.map(Engine::Postgres),
             Kind::Redis => self.redis().await.map(Engine::Redis),
-            other => Err(for_good(format!("{} is not served by this coordinator", other.name()))),
+            Kind::Sqlite => self.sqlite().await.map(Engine::Sqlite),
+            Kind::Mysql => Err(for_good("mysql is not served by this coordinator".to_owned())),
         }
     }
 
@@ -89,6 +92,15 @@ impl Starting {
         };
         Redis::start(settings).await.map_err(|error| for_good(error.to_string()))
     }
+
+    async fn sqlite(&self) -> Result<Sqlite, Failed> {
+        if self.server.url.is_some() {
+            let why = "a SQLite database has no server to name by `url`; leave it out, and let `build` make the file";
+            return Err(for_good(why.to_owned()));
+        }
+        let settings = sqlite::Settings { directory: self.directory.clone(), ..sqlite::Settings::default() };
+        Sqlite::start(settings).await.map_err(|error| for_good(error.to_string()))
+    }
 }
 
 /// Trying again would get the same answer.
@@ -101,6 +113,7 @@ impl Engine {
         match self {
             Self::Postgres(postgres) => postgres.prepare(wanted).await,
             Self::Redis(redis) => redis.prepare(wanted).await,
+            Self::Sqlite(sqlite) => sqlite.prepare(wanted).await,
         }
     }
 
@@ -108,6 +121,7 @@ impl Engine {
         match self {
             Self::Postgres(postgres) => postgres.built(id, outcome).await,
             Self::Redis(redis) => redis.built(id, outcome).await,
+            Self::Sqlite(sqlite) => sqlite.built(id, outcome).await,
         }
     }
 
@@ -115,7 +129,15 @@ impl Engine {
         match self {
             Self::Postgres(postgres) => postgres.lease(ask).await,
             Self::Redis(redis) => redis.lease(ask).await,
+            Self::Sqlite(sqlite) => sqlite.lease(ask).await,
         }
+    }
+
+    /// What names a database under this resource: its URL; of a file, its path as well.
+    pub(super) fn named(&self, resource: &str, leased: &Leased) -> Vec<(String, String)> {
+        let url = (told::variable(resource, "URL"), leased.url.clone());
+        let path = matches!(self, Self::Sqlite(_)).then(|| (told::variable(resource, "PATH"), leased.database.clone()));
+        std::iter::once(url).chain(path).collect()
     }
 
     /// How it ended; nothing where the engine does not know the lease any more.
@@ -123,6 +145,7 @@ impl Engine {
         match self {
             Self::Postgres(postgres) => postgres.release(id).await.ok(),
             Self::Redis(redis) => redis.release(id).await.ok(),
+            Self::Sqlite(sqlite) => sqlite.release(id).await.ok(),
         }
     }
 
@@ -130,6 +153,7 @@ impl Engine {
         match self {
             Self::Postgres(postgres) => postgres.fence(token),
             Self::Redis(redis) => redis.fence(token),
+            Self::Sqlite(sqlite) => sqlite.fence(token),
         }
     }
 
@@ -137,6 +161,7 @@ impl Engine {
         match self {
             Self::Postgres(postgres) => postgres.status(),
             Self::Redis(redis) => redis.status(),
+            Self::Sqlite(sqlite) => sqlite.status(),
         }
     }
 
@@ -144,6 +169,7 @@ impl Engine {
         match self {
             Self::Postgres(postgres) => postgres.shutdown().await,
             Self::Redis(redis) => redis.shutdown().await,
+            Self::Sqlite(sqlite) => sqlite.shutdown().await,
         }
     }
 }

@@ -102,9 +102,9 @@ impl Databases {
         for planned in lease.databases.iter().filter(|planned| claim.takes(planned.per)) {
             match self.lease(claim, level, lease, planned).await {
                 Ok((engine, leased)) => {
-                    let url = (told::url_variable(&planned.resource), leased.url);
+                    let named = engine.named(&planned.resource, &leased);
                     told::add(&mut handed.variables, leased.variables);
-                    handed.variables.push(url);
+                    handed.variables.extend(named);
                     handed.leases.push((Arc::clone(&planned.resource), engine, leased.id));
                 }
                 Err(lack) => {

@@ -46,10 +46,10 @@ fn variables(variables: Vec<(String, String)>) -> Vec<v1::Variable> {
     variables.into_iter().map(|(name, value)| v1::Variable { name, value }).collect()
 }
 
-/// The variable that holds the URL of one of several databases.
-pub(super) fn url_variable(resource: &str) -> String {
+/// The variable that holds the `what` (`URL`, `PATH`) of one of several databases.
+pub(super) fn variable(resource: &str, what: &str) -> String {
     let word = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
-    format!("REGATTA_DATABASE_{}_URL", resource.chars().map(word).collect::<String>())
+    format!("REGATTA_DATABASE_{}_{what}", resource.chars().map(word).collect::<String>())
 }
 
 /// Adds the variables of one more database. Where two would set the same, the first one keeps it: of two of a kind, all are the
