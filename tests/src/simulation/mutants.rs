@@ -49,10 +49,10 @@ impl fmt::Display for Caught {
     }
 }
 
-/// Looks for every fault, in at most so many seeds from each place.
-#[must_use]
-pub fn hunt(most: u64) -> Vec<Caught> {
-    let of_the_core = Mutant::ALL.iter().map(|&mutant| {
+/// Looks for every fault whose name has `named` in it, in at most so many seeds from each place, one after the other.
+pub fn hunt(named: &str, most: u64) -> impl Iterator<Item = Caught> {
+    let is_meant = move |name: &str| name.contains(named);
+    let of_the_core = Mutant::ALL.iter().filter(move |mutant| is_meant(&format!("{mutant:?}"))).map(move |&mutant| {
         turn_on(Some(mutant));
         let (name, what) = (format!("{mutant:?}"), mutant.what());
         let caught = if OF_SCHEDULING.contains(&mutant) {
@@ -64,10 +64,8 @@ pub fn hunt(most: u64) -> Vec<Caught> {
         caught
     });
     let hasty = |seed| Simulation::new(seed).hasty();
-    let of_the_driver = || seek("HastyDriver".to_owned(), "Effects do not wait for their commit.", most, hasty);
-    let mut caught: Vec<Caught> = of_the_core.collect();
-    caught.push(of_the_driver());
-    caught
+    let of_the_driver = move || seek("HastyDriver".to_owned(), "Effects do not wait for their commit.", most, hasty);
+    of_the_core.chain(std::iter::repeat_n((), usize::from(is_meant("HastyDriver"))).map(move |()| of_the_driver()))
 }
 
 fn seek(name: String, what: &'static str, most: u64, world: impl Fn(u64) -> Simulation) -> Caught {

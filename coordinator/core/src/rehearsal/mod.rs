@@ -23,6 +23,9 @@ use std::sync::Arc;
 /// When the clock of a rehearsal begins.
 const DAWN: Time = Time(1_000_000_000_000);
 
+/// No rehearsal is longer: what has not run by then never will.
+const FOREVER: Micros = Micros::from_secs(365 * 24 * 3_600);
+
 /// A worker that dies is noticed so much later: what a silent session takes.
 const DETECTION: Micros = Micros::from_secs(15);
 
@@ -140,10 +143,12 @@ struct Rehearsal<'a> {
 impl<'a> Rehearsal<'a> {
     fn new(submissions: Vec<Submission>, mut setup: Setup, stations: &[Station], play: &'a Play<'a>) -> Self {
         // Nobody here is silent by chance: signs of life would only take time.
-        setup.tuning.lease = Micros::from_secs(365 * 24 * 3_600);
+        setup.tuning.lease = FOREVER;
         setup.tuning.reconnect = Micros::ZERO;
         setup.tuning.overdue = setup.tuning.lease;
         setup.tuning.keep = setup.tuning.lease;
+        // Nobody comes later, either: what cannot run is stranded.
+        setup.tuning.patience = FOREVER;
         let mut clock = Clock::new(DAWN);
         let runs: Vec<RunId> = submissions.iter().map(|submission| submission.run).collect();
         for submission in submissions {
@@ -192,7 +197,7 @@ impl<'a> Rehearsal<'a> {
 
     fn run(mut self) -> Played {
         while self.live > 0 {
-            let Some(happening) = self.clock.pass() else { break };
+            let Some(happening) = self.clock.pass().filter(|_| self.clock.now() < DAWN + FOREVER) else { break };
             match happening {
                 Happening::Hear(command) => self.step(command),
                 Happening::Tell(slot, message) => self.tell(slot, message),
