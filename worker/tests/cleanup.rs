@@ -166,6 +166,7 @@ async fn a_clean_up_still_has_the_databases_of_its_test() {
         build_limit: Micros::from_secs(30),
         extensions: Vec::new(),
         per: Per::Test,
+        lazy: false,
     };
     let settings = r#"{"command": ["sh", "-c", "eval {id}"], "tests": ["true"]}"#;
     let mut stage = open(RunnerKind::Exec, root.path(), settings, vec![database]).await;

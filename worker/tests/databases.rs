@@ -30,6 +30,7 @@ fn database(per: Per, build: &[&str]) -> PlannedDatabase {
         build_limit: Micros::from_secs(30),
         extensions: Vec::new(),
         per,
+        lazy: false,
     }
 }
 

@@ -171,6 +171,7 @@ impl Use {
             build_limit: self.timeout.as_ref().map_or(BUILD_LIMIT, |limit| limit.value.0),
             extensions: extensions.into_iter().map(Into::into).collect(),
             per: self.per.as_ref().map(|per| per.value).unwrap_or_default(),
+            lazy: false,
         })
     }
 

@@ -281,6 +281,7 @@ fn a_test_of_a_suite_with_databases_needs_a_seat_of_each_unless_it_is_known_to_n
         build_limit: Micros::ZERO,
         extensions: Vec::new(),
         per: Per::Test,
+        lazy: false,
     };
     let mut asked = request();
     asked.suites[0].suite.databases = vec![database];

@@ -19,6 +19,8 @@ pub struct PlannedDatabase {
     pub extensions: Vec<Arc<str>>,
     /// What a database is handed to.
     pub per: Per,
+    /// A test is handed a port of its worker; what is behind it is leased when the test first connects.
+    pub lazy: bool,
 }
 
 /// What a database is handed to.
@@ -103,9 +105,41 @@ pub struct Observation {
     pub evidence: u64,
     /// What is to be told to people: statements, what it left behind.
     pub notes: Vec<Arc<str>>,
+    /// What it asked of them; `None` where that was not measured.
+    pub asked: Option<Asked>,
+}
+
+/// What a test asked of its databases.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Asked {
+    /// How many statements were executed.
+    pub calls: u64,
+    /// How long the server worked at all of them.
+    pub time: Micros,
+    /// Those that took longest, the longest first.
+    pub top: Vec<Statement>,
+}
+
+/// A statement, as the server counts it: constants are left out.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Statement {
+    /// How it reads; the end of a long one is cut off.
+    pub text: Arc<str>,
+    /// How often it was executed.
+    pub calls: u64,
+    /// How many rows it returned or changed, all executions together.
+    pub rows: u64,
+    /// How long the server worked at it, all executions together.
+    pub time: Micros,
 }
 
 impl Observation {
+    /// It had databases under one level, and did what belongs to another.
+    #[must_use]
+    pub const fn new(leased: Level, seen: Level) -> Self {
+        Self { leased, seen, denied: false, lost: false, evidence: 0, notes: Vec::new(), asked: None }
+    }
+
     /// The level at which an attempt that did not pass is tried again at no cost: it was refused what it needs.
     #[must_use]
     pub fn promotes(&self) -> Option<Level> {
@@ -142,8 +176,7 @@ mod tests {
 
     #[test]
     fn what_was_refused_is_tried_again_with_more_rights_until_there_are_no_more() {
-        let seen =
-            |leased, seen, denied| Observation { leased, seen, denied, lost: false, evidence: 0, notes: Vec::new() };
+        let seen = |leased, seen, denied| Observation { leased, seen, denied, ..Observation::new(leased, seen) };
         assert_eq!(seen(Level::Read, Level::Read, true).promotes(), Some(Level::Isolated));
         assert_eq!(seen(Level::Isolated, Level::Isolated, true).promotes(), Some(Level::Exclusive));
         assert_eq!(seen(Level::Transaction, Level::Isolated, false).promotes(), None, "it was refused nothing");

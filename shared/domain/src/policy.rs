@@ -63,6 +63,8 @@ pub struct RunPolicy {
     /// Every test of a suite with databases has a server of its own, alone, and is watched there: whatever it does is seen, and
     /// nothing that was declared or learned counts.
     pub observe: bool,
+    /// What each test asks of its databases is measured, statement by statement.
+    pub statements: bool,
     /// Finds and lists, and runs nothing: every test that joins the plan is skipped at once, and nothing is remembered of
     /// the run but the listings.
     pub list_only: bool,
@@ -82,6 +84,7 @@ impl Default for RunPolicy {
             target: None,
             speculate: false,
             observe: false,
+            statements: false,
             list_only: false,
         }
     }

@@ -1,10 +1,14 @@
 //! Databases, and what was seen of them, on the wire.
 
+use crate::invalid::Within as _;
 use crate::invalid::{count, label, text};
-use crate::limits::{ARGUMENTS, LABEL_BYTES, LABELS, NOTE_BYTES, NOTES_PER_OBSERVATION, VARIABLE_BYTES};
+use crate::limits::{
+    ARGUMENTS, LABEL_BYTES, LABELS, NOTE_BYTES, NOTES_PER_OBSERVATION, STATEMENT_BYTES, STATEMENTS_PER_TEST,
+    VARIABLE_BYTES,
+};
 use crate::verdict::{Closed as _, closed};
 use crate::{Invalid, digest, v1};
-use regatta_domain::database::{DatabaseServer, Engine, Observation, Per, PlannedDatabase};
+use regatta_domain::database::{Asked, DatabaseServer, Engine, Observation, Per, PlannedDatabase, Statement};
 use regatta_domain::{Level, Micros};
 use std::sync::Arc;
 
@@ -19,6 +23,7 @@ impl TryFrom<v1::Database> for PlannedDatabase {
             build_limit: Micros(database.build_limit),
             extensions: words("extensions", database.extensions, LABELS)?,
             per: if database.per_shard { Per::Shard } else { Per::Test },
+            lazy: database.lazy,
         })
     }
 }
@@ -37,6 +42,7 @@ impl From<&PlannedDatabase> for v1::Database {
             build_limit: database.build_limit.0,
             extensions: database.extensions.iter().map(ToString::to_string).collect(),
             per_shard: database.per == Per::Shard,
+            lazy: database.lazy,
         }
     }
 }
@@ -53,6 +59,7 @@ impl TryFrom<v1::Observation> for Observation {
             lost: seen.lost,
             evidence: seen.evidence,
             notes: notes.into_iter().map(|note| text("notes", note, NOTE_BYTES)).collect::<Result<_, _>>()?,
+            asked: seen.asked.map(|asked| Asked::try_from(asked).within("asked")).transpose()?,
         })
     }
 }
@@ -66,7 +73,39 @@ impl From<&Observation> for v1::Observation {
             lost: seen.lost,
             evidence: seen.evidence,
             notes: seen.notes.iter().map(ToString::to_string).collect(),
+            asked: seen.asked.as_ref().map(Into::into),
         }
+    }
+}
+
+impl TryFrom<v1::Asked> for Asked {
+    type Error = Invalid;
+
+    fn try_from(asked: v1::Asked) -> Result<Self, Invalid> {
+        let top = count("top", asked.top, STATEMENTS_PER_TEST)?;
+        let top = top.into_iter().map(|statement| Statement::try_from(statement).within("top"));
+        Ok(Self { calls: asked.calls, time: Micros(asked.time), top: top.collect::<Result<_, _>>()? })
+    }
+}
+
+impl From<&Asked> for v1::Asked {
+    fn from(asked: &Asked) -> Self {
+        let statement = |statement: &Statement| v1::Statement {
+            text: statement.text.to_string(),
+            calls: statement.calls,
+            rows: statement.rows,
+            time: statement.time.0,
+        };
+        Self { calls: asked.calls, time: asked.time.0, top: asked.top.iter().map(statement).collect() }
+    }
+}
+
+impl TryFrom<v1::Statement> for Statement {
+    type Error = Invalid;
+
+    fn try_from(statement: v1::Statement) -> Result<Self, Invalid> {
+        let v1::Statement { text: words, calls, rows, time } = statement;
+        Ok(Self { text: text("text", words, STATEMENT_BYTES)?, calls, rows, time: Micros(time) })
     }
 }
 

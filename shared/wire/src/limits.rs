@@ -43,6 +43,12 @@ pub const ARGUMENTS: usize = 1_024;
 /// What is told of a test beside its outcome.
 pub const NOTES_PER_OBSERVATION: usize = 32;
 
+/// Statements of a test.
+pub const STATEMENTS_PER_TEST: usize = 16;
+
+/// A statement.
+pub const STATEMENT_BYTES: usize = 1_024;
+
 /// Databases of one suite.
 pub const DATABASES_PER_SUITE: usize = 8;
 

@@ -56,6 +56,7 @@ impl TryFrom<v1::RunPolicy> for RunPolicy {
             target: policy.target.map(Micros),
             speculate: policy.speculate,
             observe: policy.observe,
+            statements: policy.statements,
         })
     }
 }
@@ -94,6 +95,7 @@ impl From<&RunPolicy> for v1::RunPolicy {
             target: policy.target.map(|target| target.0),
             speculate: policy.speculate,
             observe: policy.observe,
+            statements: policy.statements,
         }
     }
 }

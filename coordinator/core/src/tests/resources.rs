@@ -196,7 +196,7 @@ fn a_test_that_was_refused_what_it_needs_runs_anew_with_more_rights() {
     let _step = scene.submit(run(vec![file]));
     scene.join(A, 1);
     let refused = |leased| {
-        let seen = Observation { leased, seen: Level::Read, denied: true, lost: false, evidence: 0, notes: Vec::new() };
+        let seen = Observation { denied: true, ..Observation::new(leased, Level::Read) };
         Some(Arc::new(seen))
     };
     let seen = |entry, leased| {

@@ -77,12 +77,12 @@ pub(super) fn failed_build(planned: &PlannedDatabase, log: &str) -> String {
 pub(super) fn lost() -> v1::Observation {
     let notes = vec!["the coordinator that had handed out its databases is gone, and they with it".into()];
     let level = Level::None;
-    (&Observation { leased: level, seen: level, denied: false, lost: true, evidence: 0, notes }).into()
+    (&Observation { lost: true, notes, ..Observation::new(level, level) }).into()
 }
 
 /// What an attempt did, all its databases together.
 pub(super) fn observation(leased: Level, released: &[(Arc<str>, Option<Released>)]) -> Observation {
-    let mut all = Observation { leased, seen: Level::None, denied: false, lost: false, evidence: 0, notes: Vec::new() };
+    let mut all = Observation::new(leased, Level::None);
     let several = released.len() > 1;
     for (resource, released) in released {
         let Some(released) = released else {

@@ -49,6 +49,9 @@ pub struct Database {
     /// All tests of a shard share one, instead of one for each attempt.
     #[prost(bool, tag = "6")]
     pub per_shard: bool,
+    /// A test is handed a port of its worker; what is behind it is leased when the test first connects.
+    #[prost(bool, tag = "7")]
+    pub lazy: bool,
 }
 /// The rules of one test.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -139,6 +142,9 @@ pub struct RunPolicy {
     /// Every test of a suite with databases has a server of its own, and is watched there.
     #[prost(bool, tag = "12")]
     pub observe: bool,
+    /// What each test asks of its databases is measured, statement by statement.
+    #[prost(bool, tag = "13")]
+    pub statements: bool,
 }
 /// The tests that a filter selects run under other rules. The first override that matches a test decides each rule.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -194,7 +200,7 @@ pub struct OutputRef {
     pub size: u32,
 }
 /// What is reported of one attempt of a test.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct TestResult {
     #[prost(uint32, tag = "1")]
     pub test: u32,
@@ -216,7 +222,7 @@ pub struct TestResult {
     pub observation: ::core::option::Option<Observation>,
 }
 /// What an attempt was seen to do with its databases.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Observation {
     /// The level under which it was handed them.
     #[prost(enumeration = "Level", tag = "1")]
@@ -236,6 +242,32 @@ pub struct Observation {
     /// Its server was lost while it had them.
     #[prost(bool, tag = "6")]
     pub lost: bool,
+    /// What it asked of them; none where that was not measured.
+    #[prost(message, optional, tag = "7")]
+    pub asked: ::core::option::Option<Asked>,
+}
+/// What a test asked of its databases. Times in microseconds.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Asked {
+    #[prost(uint64, tag = "1")]
+    pub calls: u64,
+    #[prost(uint64, tag = "2")]
+    pub time: u64,
+    /// Those that took longest, the longest first.
+    #[prost(message, repeated, tag = "3")]
+    pub top: ::prost::alloc::vec::Vec<Statement>,
+}
+/// A statement, without its constants.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Statement {
+    #[prost(string, tag = "1")]
+    pub text: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub calls: u64,
+    #[prost(uint64, tag = "3")]
+    pub rows: u64,
+    #[prost(uint64, tag = "4")]
+    pub time: u64,
 }
 /// Something that went wrong beside any one test.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -985,7 +1017,7 @@ pub struct ResultsAccepted {
     #[prost(message, repeated, tag = "2")]
     pub results: ::prost::alloc::vec::Vec<AcceptedResult>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AcceptedResult {
     #[prost(message, optional, tag = "1")]
     pub result: ::core::option::Option<TestResult>,
@@ -1888,7 +1920,7 @@ pub struct Started {
     #[prost(uint32, tag = "3")]
     pub attempt: u32,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Finished {
     #[prost(uint64, tag = "1")]
     pub token: u64,
@@ -3063,7 +3095,7 @@ pub struct ReleaseRequest {
     #[prost(uint32, tag = "3")]
     pub attempt: u32,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ReleaseResponse {
     /// None where nothing was handed out.
     #[prost(message, optional, tag = "1")]
