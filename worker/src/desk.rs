@@ -405,6 +405,10 @@ fn ask(slot: SlotIx) -> from_worker::Message {
     from_worker::Message::Ask(v1::Ask { slot: slot.0.into() })
 }
 
+fn capacity((name, &seats): (&String, &u32)) -> v1::Need {
+    v1::Need { resource: name.clone(), seats, ..Default::default() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -447,8 +451,4 @@ mod tests {
         let levels: Vec<_> = files[0].tests.iter().flatten().map(|test| (test.test, test.level)).collect();
         assert_eq!(levels, [(TestIx(0), Level::None), (TestIx(1), Level::Isolated)], "what is not known is not begun");
     }
-}
-
-fn capacity((name, &seats): (&String, &u32)) -> v1::Need {
-    v1::Need { resource: name.clone(), seats, ..Default::default() }
 }

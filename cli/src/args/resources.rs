@@ -25,7 +25,7 @@ pub(crate) struct ResourcesArgs {
     /// What standard output carries
     #[arg(long, value_name = "FORMAT", env = "REGATTA_FORMAT", default_value = "human", global = true)]
     pub(crate) format: TableFormat,
-    /// Who does it: it is on record [default: USER@HOST]
+    /// Who does it: it is on record [default: you, at this machine]
     #[arg(long, value_name = "WHO", env = "REGATTA_BY", global = true)]
     pub(crate) by: Option<String>,
 }

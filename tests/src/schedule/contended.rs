@@ -10,8 +10,8 @@ use regatta_domain::plan::PlannedSuite;
 use regatta_domain::policy::{RunPolicy, TestPolicy};
 use regatta_domain::submission::{FileDraft, Submission, SuiteDraft, TestDraft};
 use regatta_domain::{
-    Costs, Estimate, FileKey, Level, Micros, Need, Needs, NeedsIx, PolicyIx, RunId, RunnerKind, SlotIx, TestKey, Time,
-    Token,
+    Costs, Estimate, FileKey, Level, Micros, Need, Needs, NeedsIx, PolicyIx, RunId, RunnerKind, SlotIx, TestIx,
+    TestKey, Time, Token, WorkerId,
 };
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -28,6 +28,16 @@ pub struct Contended {
     pub decision: [Duration; 3],
     /// How much of the time until its last shard ended the most wanted resource was held, from 0 to 1.
     pub utilisation: f64,
+}
+
+/// When a test ends, and where: the soonest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct End {
+    at: Time,
+    token: Token,
+    worker: WorkerId,
+    slot: SlotIx,
+    test: TestIx,
 }
 
 /// Plays a run of so many shards that need of so many resources, on so many slots.
@@ -48,9 +58,9 @@ pub fn measure(resources: u16, shards: usize, slots: usize) -> Contended {
     let begun_at = stage.now;
     let _planned = stage.step(Command::Submit { submission: Box::new(submission), reply: ReplyTo(0) });
     let mut decisions = Vec::new();
-    let mut ends: BinaryHeap<Reverse<(Time, Token, u128, u16, u32)>> = BinaryHeap::new();
+    let mut ends: BinaryHeap<Reverse<End>> = BinaryHeap::new();
     let (mut held, mut last) = (Micros::ZERO, stage.now);
-    let mut play = |stage: &mut Stage, command: Command, ends: &mut BinaryHeap<_>| {
+    let mut play = |stage: &mut Stage, command: Command, ends: &mut BinaryHeap<Reverse<End>>| {
         let began = Instant::now();
         let mut step = stage.step(command);
         let took = began.elapsed();
@@ -69,7 +79,7 @@ pub fn measure(resources: u16, shards: usize, slots: usize) -> Contended {
                 last = last.max(end);
             }
             for test in tests {
-                ends.push(Reverse((end, grant.token, worker.0.as_u128(), grant.slot.0, test.test.0)));
+                ends.push(Reverse(End { at: end, token: grant.token, worker, slot: grant.slot, test: test.test }));
             }
         }
     };
@@ -89,23 +99,23 @@ pub fn measure(resources: u16, shards: usize, slots: usize) -> Contended {
         }
     }
     let mut done = 0;
-    while let Some(Reverse((at, token, worker, slot, test))) = ends.pop() {
+    while let Some(Reverse(End { at, token, worker, slot, test })) = ends.pop() {
         stage.now = stage.now.max(at);
-        let mut entries = vec![Entry::Finished { token, result: result(regatta_domain::TestIx(test), 1) }];
+        let mut entries = vec![Entry::Finished { token, result: result(test, 1) }];
         done += 1;
-        while let Some(&Reverse((also_at, also, _, _, next))) = ends.peek() {
+        while let Some(&Reverse(End { at: also_at, token: also, test: next, .. })) = ends.peek() {
             if (also_at, also) != (at, token) {
                 break;
             }
             ends.pop();
             done += 1;
-            entries.push(Entry::Finished { token, result: result(regatta_domain::TestIx(next), 1) });
+            entries.push(Entry::Finished { token, result: result(next, 1) });
         }
         entries.push(Entry::Released { token });
-        let number = usize::try_from(worker - 1).expect("workers are numbered");
-        let report = Command::Report { worker: id(number), session: session(number), seq: 1, entries };
+        let number = usize::try_from(worker.0.as_u128() - 1).expect("workers are numbered");
+        let report = Command::Report { worker, session: session(number), seq: 1, entries };
         play(&mut stage, report, &mut ends);
-        let ask = Command::Ask { worker: id(number), session: session(number), slot: SlotIx(slot) };
+        let ask = Command::Ask { worker, session: session(number), slot };
         play(&mut stage, ask, &mut ends);
     }
     assert_eq!(done, shards, "every shard came to its end");

@@ -85,7 +85,7 @@ fn readers_share_and_a_writer_is_alone() {
     let rw = Resource { kind: regatta_domain::ResourceKind::ReadersWriter, ..Resource::of_seats(0) };
     let (read, write) = (Need::new("cache", 1), Need::new("cache", Need::ALL));
     let mut scene = scene(&[("cache", rw)]);
-    let _step = scene.submit(needing(&[&[read.clone()], &[write]]));
+    let _step = scene.submit(needing(&[std::slice::from_ref(&read), &[write]]));
     assert_eq!(joined(&mut scene, 2), ["leased 1 to A0: run [0] with cache:1"]);
     let step = scene.told(A, vec![passed(1, 0), released(1)]);
     let writes = format!("leased 2 to A1: run [1] with cache:{}", Resource::READERS);

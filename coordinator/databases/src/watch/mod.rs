@@ -8,7 +8,7 @@
 //!   understands; `rules` judge statements by their `tokens` and `names`; `verdict` compares then and now.
 //!
 //! It leaves to its caller: that sessions are gone, what becomes of a database, and refusals in the server's log, which
-//! the caller adds as [`Fact::Denied`](regatta_domain::Fact::Denied). The invariant: what cannot be known counts as dirty.
+//! the caller adds as [`Fact::Denied`]. The invariant: what cannot be known counts as dirty.
 
 mod abilities;
 mod follower;
@@ -129,7 +129,7 @@ impl Mark {
 pub struct Changed {
     /// The number of its file (`relfilenode`), which clones share with their template until they rewrite it.
     pub file: u32,
-    /// Its name, once somebody asked for it: see [`names`].
+    /// Its name, once somebody asked for it: see [`names()`].
     pub name: Option<String>,
 }
 
