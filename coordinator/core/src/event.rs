@@ -229,6 +229,9 @@ pub enum LeaseEnd {
     Overdue,
     /// Somebody took a resource back that it held.
     Revoked,
+    /// The worker was lost before or after a restart of the coordinator, and said nothing in between: nobody knows what it
+    /// was at, so nothing is charged with it.
+    Unwitnessed,
 }
 
 impl Event {

@@ -81,6 +81,10 @@ mutants! {
     CollectionErrorForgotten,
     /// A test is blamed although its worker never received it.
     BlamesUnreceived,
+    /// A worker that is lost over a restart is charged to a file, though nobody knows what it was at.
+    GuessesAtRestart,
+    /// A worker is lost on a file once for each of its slots.
+    LossesBySlot,
     /// Resources are granted beyond their seats.
     SeatsUncounted,
     /// Work that needs resources may be passed over for ever.

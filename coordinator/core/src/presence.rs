@@ -12,7 +12,7 @@ pub use speed::Speed;
 
 use crate::command::SessionId;
 use regatta_domain::{FileIx, Micros, NeedsIx, RunId, SlotIx, SuiteIx, TestIx, Time, Token, WorkerId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Who is there, and what they do.
@@ -30,6 +30,10 @@ pub struct Presence {
     pub bypassed: Bypassed,
     /// Since when what waits could not be run as the fleet stands.
     pub hopeless: BTreeMap<(RunId, SuiteIx, NeedsIx), Time>,
+    /// The newest lease that was granted before the coordinator started.
+    pub inherited: Token,
+    /// The workers that have told what they are at, since the coordinator started or they came.
+    pub told: BTreeSet<WorkerId>,
     /// How fast workers are; kept for those that are away, too.
     speeds: BTreeMap<WorkerId, Speed>,
     /// The sets of labels that workers carry.
@@ -87,6 +91,12 @@ pub struct Progress {
 }
 
 impl Presence {
+    /// Nobody is there yet; the leases up to this one were granted before.
+    #[must_use]
+    pub fn after(inherited: Token) -> Self {
+        Self { inherited, ..Self::default() }
+    }
+
     /// The attached workers.
     #[must_use]
     pub const fn workers(&self) -> &BTreeMap<WorkerId, Session> {
@@ -144,11 +154,19 @@ impl Presence {
     pub fn forget(&mut self, worker: WorkerId) {
         self.close(worker);
         self.speeds.remove(&worker);
+        self.told.remove(&worker);
         let slots = self.warm.range((worker, SlotIx(0))..=(worker, SlotIx(u16::MAX)));
         let slots: Vec<_> = slots.map(|(&slot, _)| slot).collect();
         for slot in slots {
             self.warm.remove(&slot);
         }
+    }
+
+    /// Whether it is known what goes on under a lease of that worker: of one that an earlier life of the coordinator
+    /// granted it is not, until the worker has told.
+    #[must_use]
+    pub fn witnesses(&self, worker: WorkerId, token: Token) -> bool {
+        token > self.inherited || self.told.contains(&worker)
     }
 
     /// A worker wants no more shards.

@@ -442,7 +442,7 @@ const fn lease_end(cause: LeaseEnd) -> v1::LeaseEnd {
     match cause {
         LeaseEnd::Released => v1::LeaseEnd::Released,
         LeaseEnd::Unreceived => v1::LeaseEnd::Unreceived,
-        LeaseEnd::WorkerLost => v1::LeaseEnd::WorkerLost,
+        LeaseEnd::WorkerLost | LeaseEnd::Unwitnessed => v1::LeaseEnd::WorkerLost,
         LeaseEnd::Overdue => v1::LeaseEnd::Overdue,
         LeaseEnd::Revoked => v1::LeaseEnd::Revoked,
     }

@@ -9,9 +9,11 @@
 //! - V3: what the fleet shares is held by one at a time, as it must be (see `resources`).
 //! - Budgets: no more retries than the policies allow.
 //! - Completeness: green means that every test that is really there ran and passed (or skipped itself).
+//! - Losses: lost workers are charged to a file only where it is known what they were at (see `losses`).
 //! - Thrift: where only the coordinator and connections fail, nothing runs twice.
 
 use super::faults::Swarm;
+use super::losses::Losses;
 use super::plan::{Plan, PlannedTest};
 use super::resources::Things;
 use super::truth::TrueRun;
@@ -36,6 +38,8 @@ pub struct Checkers {
     thrifty: bool,
     /// What is held of what the fleet shares.
     pub(super) things: Things,
+    /// What lost workers are taken for.
+    pub(super) losses: Losses,
     meddled: bool,
 }
 
@@ -55,7 +59,7 @@ struct Execution {
 /// What broke.
 pub type Checked = Result<(), String>;
 
-fn ensure(holds: bool, broken: impl FnOnce() -> String) -> Checked {
+pub(super) fn ensure(holds: bool, broken: impl FnOnce() -> String) -> Checked {
     if holds { Ok(()) } else { Err(broken()) }
 }
 
@@ -147,6 +151,7 @@ impl Checkers {
         let plan = self.plans.get_mut(&id).ok_or_else(|| format!("{event:?} of an unknown run"))?;
         let late = plan.ended.is_some() && !matches!(event, Event::RunForgotten { .. });
         ensure(!late, || format!("after its end: {event:?}"))?;
+        self.losses.fact(event, &plan.files_of(event), plan.policy.max_losses)?;
         match event {
             Event::ShardLeased { token, worker, work, .. } => {
                 ensure(*token > self.last_token, || format!("S4: token {token} after {}", self.last_token))?;
@@ -194,7 +199,8 @@ impl Checkers {
                 let said = *cause != LeaseEnd::Released || self.released.contains(token);
                 ensure(said, || format!("lease {token} is called released, and was not"))?;
                 let lost = matches!(cause, LeaseEnd::WorkerLost | LeaseEnd::Overdue);
-                ensure(!(lost && self.thrifty), || format!("{cause:?} ends {token}, and no worker was lost"))?;
+                let gone = lost || *cause == LeaseEnd::Unwitnessed;
+                ensure(!(gone && self.thrifty), || format!("{cause:?} ends {token}, and no worker was lost"))?;
                 ensure(lost || blamed.is_none(), || format!("{token} ends by {cause:?} and blames a test"))?;
                 let revoked = *cause == LeaseEnd::Revoked;
                 ensure(!revoked || self.meddled, || format!("{token} is taken back, and nobody asked for it"))?;

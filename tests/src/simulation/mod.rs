@@ -7,6 +7,7 @@
 pub mod checkers;
 pub mod coordinator;
 pub mod faults;
+mod losses;
 mod machine;
 mod misfortune;
 #[cfg(feature = "mutants")]
@@ -223,6 +224,7 @@ impl Simulation {
             Happening::Start => {
                 self.tell(|| "the coordinator starts".to_owned());
                 self.coordinator.start(self.world.now);
+                self.checkers.losses.restarted();
                 self.keeper_starts()
             }
             Happening::Submit(run) => self.submit(run),
@@ -266,6 +268,9 @@ impl Simulation {
         let machine = self.world.connections[&session].machine;
         let worker = self.world.connections[&session].worker;
         let slots = self.machines[machine].slots;
+        if matches!(word, FromWorker::Report(..) | FromWorker::Alive) {
+            self.checkers.losses.heard(worker);
+        }
         self.command(match word {
             FromWorker::Hello(holds) => Command::Attach {
                 worker,

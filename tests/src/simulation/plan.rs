@@ -154,6 +154,16 @@ impl Plan {
         self.tests.iter().enumerate().filter(move |(_, test)| test.holder == Some(token)).map(|(at, _)| TestIx::nth(at))
     }
 
+    /// The files of the tests that an event concerns: of its results, or of what its lease still holds.
+    pub(super) fn files_of(&self, event: &Event) -> BTreeSet<FileIx> {
+        let tests: Vec<TestIx> = match event {
+            Event::ResultsAccepted { results, .. } => results.iter().map(|accepted| accepted.result.test).collect(),
+            Event::LeaseEnded { token, .. } => self.held_under(*token).collect(),
+            _ => Vec::new(),
+        };
+        tests.into_iter().filter_map(|test| Some(FileIx::nth(self.tests.get(test.at())?.file))).collect()
+    }
+
     /// A test is in the hands of a lease.
     pub(super) fn lease(&mut self, ix: TestIx, token: Token) -> Checked {
         let test = self.tests.get_mut(ix.at()).ok_or_else(|| format!("there is no test {ix}"))?;

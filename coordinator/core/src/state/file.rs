@@ -1,8 +1,9 @@
 //! A file of a run: listed, or itself a unit of work.
 
 use super::observed::Observed;
+use crate::mutant::{self, Mutant};
 use regatta_domain::submission::FileDraft;
-use regatta_domain::{FileKey, GroupIx, Micros, NeedsIx, SuiteIx, TestIx, Token};
+use regatta_domain::{FileKey, GroupIx, Micros, NeedsIx, SuiteIx, TestIx, Time, Token, WorkerId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -29,8 +30,10 @@ pub struct File {
     pub observed: Observed,
     /// The group that goes first, to find out how long the others may take.
     pub probe: Option<GroupIx>,
-    /// How often in a row a worker was lost on it while none of its tests ran.
+    /// How many workers in a row were lost on it while none of its tests ran.
     pub losses: u16,
+    /// The last of them, and when: it is lost with all its slots, and that is one loss.
+    pub lost: Option<(WorkerId, Time)>,
 }
 
 /// Whether the tests of a file are known, and from where.
@@ -66,6 +69,15 @@ impl File {
             observed: Observed::default(),
             probe: None,
             losses: 0,
+            lost: None,
+        }
+    }
+
+    /// A worker was lost on it.
+    pub fn lose(&mut self, worker: WorkerId, at: Time) {
+        if self.lost != Some((worker, at)) || mutant::is(Mutant::LossesBySlot) {
+            self.losses += 1;
+            self.lost = Some((worker, at));
         }
     }
 

@@ -33,7 +33,9 @@ pub(super) fn fold(state: &mut State, event: &Event) {
         }
         Event::ResultsAccepted { run, token, results } => accepted(state, *run, *token, results),
         Event::TestsGivenBack { run, token, tests } => given_back(state, *run, *token, tests),
-        Event::LeaseEnded { run, token, cause, blamed, .. } => lease_ended(state, *run, *token, *cause, *blamed),
+        Event::LeaseEnded { at, run, token, cause, blamed } => {
+            lease_ended(state, *at, (*run, *token), *cause, *blamed);
+        }
         Event::WaitGivenUp { run, suite, needs, error } => {
             let (run, leases) = live(state, *run);
             keep_error(run, error);
@@ -285,7 +287,13 @@ fn given_back(state: &mut State, run: RunId, token: Token, tests: &[TestIx]) {
     }
 }
 
-fn lease_ended(state: &mut State, run: RunId, token: Token, cause: LeaseEnd, blamed: Option<(TestIx, Then)>) {
+fn lease_ended(
+    state: &mut State,
+    now: Time,
+    (run, token): (RunId, Token),
+    cause: LeaseEnd,
+    blamed: Option<(TestIx, Then)>,
+) {
     if let Some(lease) = state.leases.get(&token) {
         for held in &lease.holds {
             let holding = state.held.get_mut(&held.resource).expect("what a lease holds is counted");
@@ -306,7 +314,7 @@ fn lease_ended(state: &mut State, run: RunId, token: Token, cause: LeaseEnd, bla
     let lost = matches!(cause, LeaseEnd::WorkerLost | LeaseEnd::Overdue);
     // A worker may be lost with no test running: while it lists a file, or because its framework takes it down on the way
     // to a test. What the slot was at is charged, so that it cannot do so for ever; a lease that waited behind another of
-    // its slot (they end in reverse order) is not.
+    // its slot (they end in reverse order) is not, nor one of which nobody knows what it was at.
     let at_work = slots.get(&slot).and_then(BTreeSet::first) == Some(&token);
     let charged = lost && at_work && blamed.is_none();
     let mut forgets = lost && mutant::is(Mutant::LossForgetsTest);
@@ -321,7 +329,7 @@ fn lease_ended(state: &mut State, run: RunId, token: Token, cause: LeaseEnd, bla
         }
     }
     if let Some(file) = at {
-        run.files[file.at()].losses += 1;
+        run.files[file.at()].lose(lease.worker, now);
     }
     for &file in &lease.files {
         reopen_file(run, file);

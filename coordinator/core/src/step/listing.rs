@@ -8,7 +8,7 @@ use crate::state::{Discovery, Listed, Place, Run};
 use regatta_domain::limits::{FILES_PER_RUN, TESTS_PER_FILE, TESTS_PER_RUN};
 use regatta_domain::result::{RunError, RunErrorKind};
 use regatta_domain::submission::{FileDraft, TestDraft};
-use regatta_domain::{FileIx, RunId, SuiteIx, TestIx, Token, WorkerId};
+use regatta_domain::{FileIx, RunId, SuiteIx, TestIx, Token, Verdict, WorkerId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -130,7 +130,7 @@ impl Turn<'_> {
                 }
             })
             .collect();
-        let doomed = file.filter(|&file| plan.file(file).losses > most);
+        let doomed = file.filter(|&file| plan.file(file).losses > losses_of(plan, file));
         for (suite, message) in hopeless {
             let place = Arc::clone(&self.core.state.runs[&run].suite(suite).suite.name);
             let error = RunError { kind: RunErrorKind::Infrastructure, place, message };
@@ -155,6 +155,16 @@ impl Turn<'_> {
         let error = RunError { kind: RunErrorKind::Collection, place, message: message.into() };
         self.record(Event::RunErred { run, suite: Some(suite), error });
     }
+}
+
+/// How many workers in a row may be lost on a file with no test running. One that has brought results in this run can be run, so
+/// that its workers are more likely lost by chance: where they come and go, it meets that often enough.
+fn losses_of(run: &Run, file: FileIx) -> u16 {
+    let brought = |test: &TestIx| {
+        matches!(run.test(*test).place, Place::Done(Verdict::Passed | Verdict::Flaky | Verdict::Failed))
+    };
+    let most = run.policy.max_losses;
+    if run.file(file).tests.iter().any(brought) { most.max(FRUITLESS_LEASES) } else { most }
 }
 
 /// Whether a test that was remembered may leave the plan on the word of this lease: nobody else runs it, and it has no

@@ -94,7 +94,8 @@ impl Core {
             agenda.set(Deadline::Patience(run.id), now + tuning.patience);
         }
         ledger.count(&state, now);
-        let mut core = Self { state, presence: Presence::default(), agenda, ledger, setup };
+        let presence = Presence::after(state.last_token);
+        let mut core = Self { state, presence, agenda, ledger, setup };
         core.await_unkept(now);
         core
     }

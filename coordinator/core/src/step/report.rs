@@ -19,6 +19,7 @@ impl Turn<'_> {
             return;
         }
         self.heard(worker);
+        self.core.presence.told.insert(worker);
         let mut entries = entries.into_iter().peekable();
         while let Some(entry) = entries.next() {
             match entry {

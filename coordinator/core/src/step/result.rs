@@ -136,7 +136,7 @@ impl Turn<'_> {
                 let next = lease.tests.iter().find(|&&test| plan.test(test).place == Place::Leased(token));
                 next.map(|&test| (test, after_loss(plan, test, cause, self.now)))
             }
-            LeaseEnd::Released | LeaseEnd::Unreceived | LeaseEnd::Revoked => None,
+            LeaseEnd::Released | LeaseEnd::Unreceived | LeaseEnd::Revoked | LeaseEnd::Unwitnessed => None,
         };
         let file = plan.at(lease, token);
         self.stop_twins(token);

@@ -86,17 +86,21 @@ impl Turn<'_> {
         self.core.agenda.set(Deadline::WorkerSilent(worker), self.now + self.core.setup.tuning.lease);
     }
 
-    /// The worker is given up: its leases end, and the tests that were running are charged with it.
+    /// The worker is given up: its leases end, and the tests that were running are charged with it. What ran under a lease
+    /// that was granted before a restart is not known until the worker has told; nothing is charged with such a one.
     pub(super) fn lose(&mut self, worker: WorkerId) {
         self.core.agenda.clear(Deadline::WorkerSilent(worker));
         if let Some(session) = self.core.presence.session(worker).filter(|_| !mutant::is(Mutant::NoHangup)) {
             self.hang_up(worker, session);
         }
-        self.core.presence.forget(worker);
         let leases = self.core.state.leases_of(worker);
+        let witnessed = |token| (token, self.core.presence.witnesses(worker, token));
+        let leases: Vec<(Token, bool)> = leases.into_iter().map(witnessed).collect();
+        self.core.presence.forget(worker);
         // In reverse, so that what waits behind another lease of its slot is known to have waited.
-        for token in leases.into_iter().rev() {
-            self.end_lease(token, LeaseEnd::WorkerLost);
+        for (token, witnessed) in leases.into_iter().rev() {
+            let unwitnessed = !witnessed && !mutant::is(Mutant::GuessesAtRestart);
+            self.end_lease(token, if unwitnessed { LeaseEnd::Unwitnessed } else { LeaseEnd::WorkerLost });
         }
         self.stop_waiting_for(worker);
     }

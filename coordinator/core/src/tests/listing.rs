@@ -198,3 +198,34 @@ fn a_remembered_file_that_takes_its_workers_down_before_any_test_is_given_up() {
     }
     assert!(scene.core.state().runs[&R].has_ended());
 }
+
+#[test]
+fn a_worker_that_is_lost_with_two_slots_on_a_file_is_lost_on_it_once() {
+    let mut scene = Scene::new();
+    let _step = scene.submit(run(vec![file("a", &[("x", 900), ("y", 900)])]));
+    for worker in 1..=4_u64 {
+        let id = WorkerId::from_bits(u128::from(worker));
+        scene.join(id, 2);
+        assert_eq!(scene.core.state().leases.len(), 2, "each slot has one of the two");
+        let detach = scene.detach(id);
+        let _step = scene.take(detach);
+        let lost = scene.pass(Tuning::LOCAL.reconnect);
+        assert_eq!(lost.iter().any(|line| line.starts_with("file 0 failed")), worker == 4, "{lost:?}");
+    }
+}
+
+#[test]
+fn a_file_that_has_brought_results_is_believed_in_longer() {
+    let mut scene = Scene::new();
+    let _step = scene.submit(run(vec![file("a", &[("x", 900), ("y", 900)])]));
+    scene.join(A, 1);
+    let _step = scene.told(A, vec![passed(1, 0), released(1)]);
+    for token in 2..=18_u64 {
+        let worker = WorkerId::from_bits(u128::from(token));
+        scene.join(worker, 1);
+        let detach = scene.detach(worker);
+        let _step = scene.take(detach);
+        let lost = scene.pass(Tuning::LOCAL.reconnect);
+        assert_eq!(lost.iter().any(|line| line.starts_with("file 0 failed: -[1]")), token == 18, "{token}: {lost:?}");
+    }
+}

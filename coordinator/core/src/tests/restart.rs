@@ -31,7 +31,40 @@ fn workers_that_do_not_come_back_after_a_restart_lose_their_leases_and_no_test_i
     scene.join(A, 1);
     let _step = scene.told(A, vec![started(1, 0)]);
     scene.restart();
-    assert_eq!(scene.pass(Micros::from_secs(15)), ["lease 1 ended: WorkerLost"]);
+    assert_eq!(scene.pass(Micros::from_secs(15)), ["lease 1 ended: Unwitnessed"]);
+}
+
+#[test]
+fn workers_that_are_lost_over_restarts_are_no_fault_of_the_file_they_were_at() {
+    let mut scene = Scene::new();
+    let _step = scene.submit(run(vec![file("a", &[("x", 900)])]));
+    for token in 1..=9 {
+        let worker = WorkerId::from_bits(u128::from(token));
+        scene.join(worker, 1);
+        let _step = scene.told(worker, vec![started(token, 0)]);
+        scene.restart();
+        // Some connect again, and are gone before they have said what they are at.
+        if token % 2 == 0 {
+            let attach = scene.attach(worker, &[token]);
+            scene.check(attach, &[&format!("{token} < attached")]);
+        }
+        assert_eq!(scene.pass(Micros::from_secs(15))[0], format!("lease {token} ended: Unwitnessed"));
+        assert_eq!(scene.core.state().runs[&R].files[0].losses, 0);
+    }
+    assert_eq!(scene.verdict(0), None);
+}
+
+#[test]
+fn a_worker_that_spoke_after_a_restart_is_known_to_have_been_between_tests() {
+    let mut scene = Scene::new();
+    let _step = scene.submit(run(vec![file("a", &[("x", 900)])]));
+    scene.join(A, 1);
+    scene.restart();
+    let attach = scene.attach(A, &[1]);
+    let _step = scene.take(attach);
+    let _step = scene.told(A, vec![]);
+    assert_eq!(scene.pass(Micros::from_secs(15))[0], "lease 1 ended: WorkerLost");
+    assert_eq!(scene.core.state().runs[&R].files[0].losses, 1);
 }
 
 #[test]
