@@ -9,6 +9,7 @@ use crate::limits;
 use crate::server::breaker::Health;
 use crate::status::{Status, TemplateStatus, Timings};
 use crate::template::{BuildId, BuildOrder, Claim, Place, Prepared, Registry, Wanted};
+use crate::watch::Account;
 use regatta_domain::evidence::{Evidence, Fact};
 use regatta_domain::{Digest, Level, Token};
 use std::collections::{BTreeMap, BTreeSet};
@@ -463,7 +464,8 @@ impl<C: Craft> Desk<C> {
 /// What is told of a lease: the level and the denial that follow from what was seen.
 pub(crate) fn judged(evidence: Evidence, declared: Level, fate: Fate) -> Released {
     let denied = evidence.facts.has(Fact::Denied) || evidence.facts.has(Fact::ReadOnlyViolation);
-    Released { level: evidence.level(), evidence, declared, leaks: Vec::new(), statements: Vec::new(), denied, fate }
+    let (leaks, statements, account) = (Vec::new(), Vec::new(), Account::Unwanted);
+    Released { level: evidence.level(), evidence, declared, leaks, statements, denied, fate, account }
 }
 
 /// Of a lease that held nothing, there is nothing to see.

@@ -1,7 +1,7 @@
 //! What is asked for, what is given, and what is told at the end.
 
 use crate::server::breaker::Health;
-use crate::watch::Leak;
+use crate::watch::{Account, Leak};
 use regatta_domain::evidence::Evidence;
 use regatta_domain::{Digest, Level, RunId, TestIx, Token};
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,19 @@ pub struct Ask {
     pub template: Digest,
     /// The application name that its connections should bear (at most 63 bytes count).
     pub application: String,
+    /// Whether its statements are to be counted.
+    pub statements: bool,
+}
+
+/// What is to be known at the end of a lease.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    /// The level that was asked for.
+    pub(crate) declared: Level,
+    /// Whether its test is known to be dead, so that nobody is waited for.
+    pub(crate) killed: bool,
+    /// Whether its statements are to be counted.
+    pub(crate) statements: bool,
 }
 
 /// A database for a test.
@@ -61,6 +74,8 @@ pub struct Released {
     pub denied: bool,
     /// What became of the database.
     pub fate: Fate,
+    /// What it asked, where that was to be counted.
+    pub account: Account,
 }
 
 /// What became of a database.

@@ -31,6 +31,7 @@ pub use settings::{Choice, Settings};
 pub use sqlite::Sqlite;
 pub use status::{Status, TemplateStatus};
 pub use template::{BuildId, BuildOrder, Building, Place, Prepared, Wanted};
+pub use watch::Account;
 
 /// The name of a level as tests see it.
 pub(crate) const fn level_name(level: regatta_domain::Level) -> &'static str {

@@ -2,7 +2,7 @@
 //!
 //! Once one was asked for, one or two are kept warm, so that the next test does not wait the 75 ms that one takes.
 
-use crate::lease::{Ask, Fate, Refused, Released};
+use crate::lease::{Ask, Fate, Refused, Released, Terms};
 use crate::limits;
 use crate::names::{self, Names};
 use crate::pool::release::{end, judge, left, lost};
@@ -11,8 +11,8 @@ use crate::server::local::{Image, Local};
 use crate::server::settings::Purpose;
 use crate::server::{Error, Server};
 use crate::settings::Settings;
-use crate::watch::Mark;
-use regatta_domain::{Digest, Level};
+use crate::watch::{Mark, Whose};
+use regatta_domain::Digest;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -223,24 +223,25 @@ impl Privates {
 
 impl Private {
     /// Ends the lease: looks at what was done; the caller destroys the server afterwards.
-    pub(crate) async fn release(&self, declared: Level, killed: bool) -> Released {
-        let released = self.verify(declared, killed).await.unwrap_or_else(|error| {
+    pub(crate) async fn release(&self, terms: Terms) -> Released {
+        let released = self.verify(terms).await.unwrap_or_else(|error| {
             // A test that may do everything may also have ended the server.
             tracing::debug!(database = self.database, %error, "what a test did to its private server could not be seen");
-            lost(declared)
+            lost(terms.declared)
         });
         Released { fate: Fate::Destroyed, ..released }
     }
 
-    async fn verify(&self, declared: Level, killed: bool) -> Result<Released, Error> {
+    async fn verify(&self, terms: Terms) -> Result<Released, Error> {
         // Its role is left as it is: what happens to roles here is evidence. Whoever comes in after this look meets a server
         // that is about to be gone.
-        if killed || !left(&self.server, limits::LEAVE).await? {
+        if terms.killed || !left(&self.server, limits::LEAVE).await? {
             end(&self.server).await?;
         }
-        let seen = self.server.watch().1.since(&self.mark).await.map_err(Error::Watch)?;
+        let whose = terms.statements.then_some(Whose::Everybody);
+        let seen = self.server.watch().1.look(&self.mark, whose).await.map_err(Error::Watch)?;
         // What it left behind dies with the server, so nothing has leaked.
-        Ok(judge(&self.server, Some(seen), &self.role.role, Vec::new(), declared))
+        Ok(judge(&self.server, Some(seen), &self.role.role, Vec::new(), terms.declared))
     }
 
     /// Ends the server and removes all that it had.

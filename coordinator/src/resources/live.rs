@@ -15,12 +15,16 @@ pub(crate) struct LiveLease {
     pub(crate) run: RunId,
     /// The databases of its suite.
     pub(crate) databases: Arc<[PlannedDatabase]>,
+    /// Whether the run wants to know what its tests ask of them.
+    pub(crate) statements: bool,
 }
 
 impl LiveLease {
     pub(super) fn of(state: &State, run: RunId, worker: WorkerId, suite: SuiteIx) -> Self {
-        let planned = state.run(run).map(|found| found.suite(suite).suite.databases.as_slice()).unwrap_or_default();
-        Self { worker, run, databases: planned.into() }
+        let run_of = state.run(run);
+        let planned = run_of.map(|found| found.suite(suite).suite.databases.as_slice()).unwrap_or_default();
+        let statements = run_of.is_some_and(|found| found.policy.statements);
+        Self { worker, run, databases: planned.into(), statements }
     }
 }
 

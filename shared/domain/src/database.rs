@@ -163,6 +163,20 @@ impl Observation {
     /// How a note begins that tells of a clean-up which failed.
     pub const CLEAN_UP: &str = "clean-up failed";
 
+    /// How a note begins which tells that some of what was asked is not counted.
+    pub const DROPPED: &str = "statements were dropped: ";
+
+    /// How a note begins which tells that the server counts no statements; after the name of the database, where there are
+    /// several. Said once in a run.
+    pub const UNCOUNTED: &str = "statements are not counted: ";
+
+    /// What it asked of its databases, where all of it was counted.
+    #[must_use]
+    pub fn asked_in_all(&self) -> Option<&Asked> {
+        let is_whole = !self.notes.iter().any(|note| note.contains(Self::DROPPED) || note.contains(Self::UNCOUNTED));
+        self.asked.as_ref().filter(|_| is_whole)
+    }
+
     /// Whether it did more than it was declared for: the dangerous kind.
     #[must_use]
     pub fn exceeds(&self) -> bool {

@@ -1,12 +1,13 @@
 //! Leases: given from memory, taken back verified, ended by a fence.
 
 use super::{Adopted, Engine, Held, Holding, Postgres};
-use crate::lease::{Ask, DatabaseLease, Fate, Leased, Refused, Released, Unknown};
+use crate::lease::{Ask, DatabaseLease, Fate, Leased, Refused, Released, Terms, Unknown};
 use crate::limits;
 use crate::pool::release::lost;
 use crate::pool::{Database, Pool};
 use crate::server::Server;
 use crate::stock::{State, Stock};
+use crate::watch::Account;
 use regatta_domain::evidence::Evidence;
 use regatta_domain::{Level, Token};
 use std::sync::Arc;
@@ -67,7 +68,8 @@ impl Postgres {
             match external.adopt(&database).await {
                 Ok(true) => {
                     let holding = Holding::Adopted(external.clone(), database);
-                    let held = Held { token, level, since: Instant::now(), stock: None, holding };
+                    let since = Instant::now();
+                    let held = Held { token, level, statements: false, since, stock: None, holding };
                     self.0.leases().held.insert(id, held);
                     adopted.push(id);
                 }
@@ -186,7 +188,8 @@ impl Engine {
         }
         let id = DatabaseLease(self.next.fetch_add(1, Ordering::Relaxed));
         tracing::debug!(lease = %id, run = %ask.run, test = %ask.test, attempt = ask.attempt, database, "a database is leased");
-        leases.held.insert(id, Held { token: ask.token, level: ask.level, since, stock, holding });
+        let Ask { token, level, statements, .. } = *ask;
+        leases.held.insert(id, Held { token, level, statements, since, stock, holding });
         Ok(Leased { id, url, variables, database })
     }
 
@@ -209,7 +212,8 @@ impl Engine {
 
     async fn finish_lease(&self, held: Held, killed: bool, tell: watch::Sender<Option<Arc<Released>>>) {
         let begun = Instant::now();
-        let Held { level, since, stock, holding, .. } = held;
+        let Held { level, statements, since, stock, holding, .. } = held;
+        let terms = Terms { declared: level, killed, statements };
         let told = |released: Released| {
             self.timings().1.add(begun.elapsed());
             tell.send_replace(Some(Arc::new(released)));
@@ -217,7 +221,7 @@ impl Engine {
         match holding {
             Holding::Nothing => told(nothing()),
             Holding::Clone(pool, database) => {
-                let (released, after) = pool.release(*database, level, killed).await;
+                let (released, after) = pool.release(*database, terms).await;
                 free(&pool.server);
                 told(released);
                 // Until it is back on the shelf it counts as out, so that none is made in its place.
@@ -225,12 +229,12 @@ impl Engine {
                 pool.returned(level, Some(begun.duration_since(since)));
             }
             Holding::Reader(pool, reader) => {
-                let released = pool.release_reader(&reader, level, killed).await;
+                let released = pool.release_reader(&reader, terms).await;
                 free(&pool.server);
                 told(released);
             }
             Holding::Private(private) => {
-                told(private.release(level, killed).await);
+                told(private.release(terms).await);
                 private.destroy().await;
             }
             Holding::Adopted(external, database) => {
@@ -254,6 +258,7 @@ fn nothing() -> Released {
         statements: Vec::new(),
         denied: false,
         fate: Fate::Kept,
+        account: Account::Unwanted,
     }
 }
 

@@ -86,6 +86,7 @@ struct Leases {
 struct Held {
     token: Token,
     level: Level,
+    statements: bool,
     since: Instant,
     stock: Option<Arc<Stock>>,
     holding: Holding,

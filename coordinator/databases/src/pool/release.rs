@@ -3,10 +3,10 @@
 
 use super::discard::Trash;
 use super::{Database, Pool, Reader, clear};
-use crate::lease::{Fate, Released};
+use crate::lease::{Fate, Released, Terms};
 use crate::limits;
 use crate::server::{Error, Server};
-use crate::watch::{Leak, Seen};
+use crate::watch::{Account, Leak, Seen, Whose};
 use regatta_domain::Level;
 use regatta_domain::evidence::{Evidence, Fact};
 use std::time::Duration;
@@ -21,10 +21,10 @@ pub(crate) enum After {
 }
 
 impl Pool {
-    /// Ends the lease of a clone. `killed`: its test is known to be dead, so nobody is waited for.
-    pub(crate) async fn release(&self, database: Database, declared: Level, killed: bool) -> (Released, After) {
+    /// Ends the lease of a clone.
+    pub(crate) async fn release(&self, database: Database, terms: Terms) -> (Released, After) {
         let owner = database.owner.role.clone();
-        match self.verify(&database, declared, killed).await {
+        match self.verify(&database, terms).await {
             Ok((released, seen)) => {
                 let clean = released.level <= Level::Transaction && released.leaks.is_empty();
                 let sequences = seen.is_some_and(|seen| seen.sequences_moved);
@@ -36,7 +36,7 @@ impl Pool {
             }
             Err(error) => {
                 tracing::warn!(database = database.name, role = owner, %error, "what a test did could not be verified");
-                (lost(declared), After::Discard(database))
+                (lost(terms.declared), After::Discard(database))
             }
         }
     }
@@ -52,16 +52,11 @@ impl Pool {
         }
     }
 
-    async fn verify(
-        &self,
-        database: &Database,
-        declared: Level,
-        killed: bool,
-    ) -> Result<(Released, Option<Seen>), Error> {
+    async fn verify(&self, database: &Database, terms: Terms) -> Result<(Released, Option<Seen>), Error> {
         let (server, role) = (&self.server, &database.owner.role);
         let sessions = format!("SELECT 1 FROM pg_stat_activity WHERE datid = {} LIMIT 1", database.oid);
         let inside = server.quick().run(&format!("ALTER ROLE {role} NOLOGIN; {sessions}")).await?;
-        if !inside.is_empty() && !killed {
+        if !inside.is_empty() && !terms.killed {
             clear::gone(server, &sessions, limits::LEAVE).await?;
         }
         let (generation, watch) = server.watch();
@@ -71,23 +66,24 @@ impl Pool {
             clear::clear(server, database.oid, &database.name).await?;
         }
         let seen = if generation == database.generation {
-            let mut seen = watch.since(&database.mark).await.map_err(Error::Watch)?;
+            let whose = terms.statements.then_some(Whose::Everybody);
+            let mut seen = watch.look(&database.mark, whose).await.map_err(Error::Watch)?;
             seen.name(&self.relations);
             Some(seen)
         } else {
             None
         };
-        let released = self.judge(seen.clone(), role, leaks, declared);
+        let released = self.judge(seen.clone(), role, leaks, terms.declared);
         // Only here, where whoever was connected was this lease: readers share a database, and so their figures.
         server.saw_peak(released.evidence.peak);
         Ok((released, seen))
     }
 
     /// Ends the lease of a reader. The others go on reading, unless somebody wrote.
-    pub(crate) async fn release_reader(&self, reader: &Reader, declared: Level, killed: bool) -> Released {
-        let outcome = self.verify_reader(reader, declared, killed).await.unwrap_or_else(|error| {
+    pub(crate) async fn release_reader(&self, reader: &Reader, terms: Terms) -> Released {
+        let outcome = self.verify_reader(reader, terms).await.unwrap_or_else(|error| {
             tracing::warn!(role = reader.credentials.role, %error, "what a test did could not be verified");
-            Released { fate: Fate::Lost, ..lost(declared) }
+            lost(terms.declared)
         });
         if outcome.fate != Fate::Kept {
             self.spoil(&reader.reading);
@@ -96,11 +92,11 @@ impl Pool {
         outcome
     }
 
-    async fn verify_reader(&self, reader: &Reader, declared: Level, killed: bool) -> Result<Released, Error> {
+    async fn verify_reader(&self, reader: &Reader, terms: Terms) -> Result<Released, Error> {
         let (server, role, oid) = (&self.server, &reader.credentials.role, reader.reading.oid);
         server.quick().run(&format!("ALTER ROLE {role} NOLOGIN")).await?;
         let theirs = format!("FROM pg_stat_activity WHERE usename = '{role}'");
-        if !killed {
+        if !terms.killed {
             clear::gone(server, &format!("SELECT 1 {theirs} LIMIT 1"), limits::LEAVE).await?;
         }
         let (generation, watch) = server.watch();
@@ -110,11 +106,12 @@ impl Pool {
             return Err(Error::Unfit { why: format!("sessions of {role} do not end although they were terminated") });
         }
         let seen = if generation == reader.generation {
-            Some(watch.since(&reader.mark).await.map_err(Error::Watch)?)
+            let whose = terms.statements.then(|| Whose::Role(role.clone()));
+            Some(watch.look(&reader.mark, whose).await.map_err(Error::Watch)?)
         } else {
             None
         };
-        let mut released = self.judge(seen, role, leaks, declared);
+        let mut released = self.judge(seen, role, leaks, terms.declared);
         // A refused right means something else here: a reader has fewer than an owner, so it only says that it wanted to write.
         if released.evidence.facts.has(Fact::Denied) {
             let kept = released.evidence.facts.iter().filter(|fact| *fact != Fact::Denied);
@@ -134,9 +131,9 @@ impl Pool {
 
 /// Puts together what was seen.
 pub(crate) fn judge(server: &Server, seen: Option<Seen>, role: &str, leaks: Vec<Leak>, declared: Level) -> Released {
-    let (mut evidence, statements) = match seen {
-        Some(seen) => (seen.evidence, seen.statements),
-        None => (unknown(), Vec::new()),
+    let (mut evidence, statements, account) = match seen {
+        Some(seen) => (seen.evidence, seen.statements, seen.account),
+        None => (unknown(), Vec::new(), Account::Unwanted),
     };
     let refused = server.refusals.as_ref().map(|refusals| refusals.take(role));
     evidence.sources.log = refused.is_some();
@@ -155,14 +152,16 @@ pub(crate) fn judge(server: &Server, seen: Option<Seen>, role: &str, leaks: Vec<
         evidence.facts.insert(Fact::Leaked);
     }
     let denied = evidence.facts.has(Fact::Denied) || evidence.facts.has(Fact::ReadOnlyViolation);
-    Released { level: evidence.level(), evidence, declared, leaks, statements, denied, fate: Fate::HandedOn }
+    let (level, fate) = (evidence.level(), Fate::HandedOn);
+    Released { level, evidence, declared, leaks, statements, denied, fate, account }
 }
 
 /// The outcome of a lease whose database cannot be asked any more.
 pub(crate) fn lost(declared: Level) -> Released {
     let evidence = unknown();
     let level = evidence.level().max(declared);
-    Released { evidence, level, declared, leaks: Vec::new(), statements: Vec::new(), denied: false, fate: Fate::Lost }
+    let (leaks, statements, account) = (Vec::new(), Vec::new(), Account::Unwanted);
+    Released { evidence, level, declared, leaks, statements, denied: false, fate: Fate::Lost, account }
 }
 
 fn unknown() -> Evidence {

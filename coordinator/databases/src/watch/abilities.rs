@@ -24,6 +24,8 @@ pub struct Abilities {
     /// The list of temporary files.
     pub(super) temporary: bool,
     missing: Vec<String>,
+    /// Why statements cannot be seen, and what would help.
+    blind: String,
 }
 
 impl Abilities {
@@ -31,6 +33,11 @@ impl Abilities {
     #[must_use]
     pub fn missing(&self) -> &[String] {
         &self.missing
+    }
+
+    /// Why statements are not counted, and what would help; empty where they are.
+    pub(super) fn without_statements(&self) -> String {
+        self.blind.clone()
     }
 
     /// Whether the statements of a database can be forgotten before a lease.
@@ -62,8 +69,8 @@ impl Abilities {
         }
         match extension(client, "pg_stat_statements", TRY_STATEMENTS).await {
             Ok(()) if reads_stats => found.statements(client).await?,
-            Ok(()) => found.lack("statements", "grant pg_read_all_stats to the role that watches"),
-            Err(why) => found.lack("statements", &format!("{why}; add pg_stat_statements to shared_preload_libraries")),
+            Ok(()) => found.lack(STATEMENTS, "grant pg_read_all_stats to the role that watches"),
+            Err(why) => found.lack(STATEMENTS, &format!("{why}; add pg_stat_statements to shared_preload_libraries")),
         }
         Ok(found)
     }
@@ -81,13 +88,17 @@ impl Abilities {
         self.reset = reset;
         self.statements = all;
         if !all {
-            self.lack("statements", "set pg_stat_statements.track = all and pg_stat_statements.track_utility = on");
+            self.lack(STATEMENTS, "set pg_stat_statements.track = all and pg_stat_statements.track_utility = on");
         }
         Ok(())
     }
 
     fn lack(&mut self, what: &str, why: &str) {
-        self.missing.push(format!("{what} cannot be seen: {why}"));
+        let told = format!("{what} cannot be seen: {why}");
+        if what == STATEMENTS {
+            self.blind.clone_from(&told);
+        }
+        self.missing.push(told);
     }
 }
 
@@ -105,6 +116,9 @@ async fn extension(client: &Client, name: &str, attempt: &str) -> Result<(), Str
 fn told(error: &tokio_postgres::Error) -> String {
     error.as_db_error().map_or_else(|| error.to_string(), |error| error.message().to_owned())
 }
+
+/// What is lacking where statements are.
+const STATEMENTS: &str = "statements";
 
 /// The first version that counts sessions and tells which statements were nested.
 const OLDEST: u32 = 140_000;

@@ -5,7 +5,8 @@
 //! taken now and then though nobody asks, so that the log is read before it is recycled.
 
 use super::{
-    Abilities, CHANGED, Changed, Error, GivenUp, Held, Leak, Mark, Reply, Seen,
+    Abilities, Account, CHANGED, Changed, Error, GivenUp, Held, Leak, Mark, Reply, Seen, Whose,
+    account::{self, Count},
     ledger::Ledger,
     reader::{self, Counters, Key, Ran, Reader, Whole},
     verdict::{self, Around, Stand},
@@ -42,8 +43,8 @@ const DOUBLINGS: u32 = 8;
 pub(super) enum Request {
     /// How a database stands.
     Mark { database: u32, reply: Reply<Mark> },
-    /// What was done since.
-    Since { mark: Mark, reply: Reply<Seen> },
+    /// What was done since, and whose statements are to be counted, if any.
+    Since { mark: Mark, whose: Option<Whose>, reply: Reply<Seen> },
     /// What is left of a lease.
     Leaks { database: u32, role: String, reply: Reply<Vec<Leak>> },
 }
@@ -82,7 +83,7 @@ struct Learned {
     counters: HashMap<u32, Counters>,
     whole: Whole,
     ran: Vec<Ran>,
-    calls: HashMap<u32, HashMap<Key, i64>>,
+    counts: HashMap<u32, HashMap<Key, Count>>,
 }
 
 impl Follower {
@@ -195,7 +196,7 @@ impl Follower {
         let watched: Vec<u32> =
             self.ledger.watched().chain(marked.iter().copied()).collect::<HashSet<_>>().into_iter().collect();
 
-        let (target, first, counters, whole, ran, _, calls, peaks) = tokio::join!(
+        let (target, first, counters, whole, ran, _, counts, peaks) = tokio::join!(
             biased;
             reader.flush(),
             reader.stretch(self.position, 0),
@@ -203,7 +204,7 @@ impl Follower {
             reader.whole(&watched),
             reader.statements(&ended),
             reader.reset(&reset),
-            reader.calls(&counted),
+            reader.counts(&counted),
             reader.peaks(),
         );
         let (target, whole) = (target?, whole?);
@@ -219,11 +220,11 @@ impl Follower {
                 leased.peak = leased.peak.max(u16::try_from(sessions).unwrap_or(u16::MAX));
             }
         }
-        let mut by_database: HashMap<u32, HashMap<Key, i64>> = HashMap::new();
-        for (database, key, calls) in calls? {
-            by_database.entry(database).or_default().insert(key, calls);
+        let mut by_database: HashMap<u32, HashMap<Key, Count>> = HashMap::new();
+        for (database, key, count) in counts? {
+            by_database.entry(database).or_default().insert(key, count);
         }
-        Ok(Learned { counters: counters?, whole, ran: ran?, calls: by_database })
+        Ok(Learned { counters: counters?, whole, ran: ran?, counts: by_database })
     }
 
     async fn answer(&mut self, requests: Vec<Request>, learned: &Learned) {
@@ -235,8 +236,8 @@ impl Follower {
                 Request::Mark { database, reply } => {
                     let _gone = reply.send(Ok(self.mark(database, learned)));
                 }
-                Request::Since { mark, reply } => {
-                    let _gone = reply.send(self.since(&mark, learned).await);
+                Request::Since { mark, whose, reply } => {
+                    let _gone = reply.send(self.since(&mark, whose.as_ref(), learned).await);
                 }
                 Request::Leaks { database, role, reply } => {
                     let reader = self.reader.as_ref().expect("a turn that learned something is connected");
@@ -261,12 +262,12 @@ impl Follower {
             server: self.ledger.server,
             counters: learned.counters.get(&database).cloned(),
             whole: learned.whole.clone(),
-            calls: Arc::new(learned.calls.get(&database).cloned().unwrap_or_default()),
+            counts: Arc::new(learned.counts.get(&database).cloned().unwrap_or_default()),
         };
         Mark(Arc::new(Held { number: self.marks, database, stand, is_first, given_up: Arc::clone(&self.given_up) }))
     }
 
-    async fn since(&mut self, mark: &Mark, learned: &Learned) -> Result<Seen, Error> {
+    async fn since(&mut self, mark: &Mark, whose: Option<&Whose>, learned: &Learned) -> Result<Seen, Error> {
         let Held { number, database, stand, is_first, .. } = &*mark.0;
         let database = *database;
         let Some(tally) = self.ledger.tally(database) else { return Ok(unknown()) };
@@ -285,7 +286,7 @@ impl Follower {
             server: self.ledger.server,
             counters: learned.counters.get(&database).cloned(),
             whole: learned.whole.clone(),
-            calls: Arc::default(),
+            counts: Arc::default(),
         };
         let (files, more) = self.ledger.changed(database, &stand.tally);
         let around = Around {
@@ -297,11 +298,22 @@ impl Follower {
             peak,
             changed: u32::try_from(files.len()).unwrap_or(u32::MAX) + u32::from(more),
         };
+        let is_whole = stand.whole.evicted == now.whole.evicted && stand.whole.started == now.whole.started;
+        let tell = |whose| {
+            account::told(
+                &self.abilities,
+                (&learned.ran, &stand.counts),
+                (database, self.whole_server),
+                whose,
+                is_whole,
+            )
+        };
+        let account = whose.map(tell).unwrap_or_default();
         let ran: Vec<Ran> = learned.ran.iter().filter(|ran| ran.database == database).cloned().collect();
         let (evidence, statements) = verdict::judge(&self.abilities, stand, &now, &ran, &around);
         let sequences_moved = evidence.facts.has(Fact::Sequence);
         let changed = files.into_iter().take(CHANGED).map(|file| Changed { file, name: None }).collect();
-        Ok(Seen { evidence, statements, sequences_moved, changed })
+        Ok(Seen { evidence, statements, sequences_moved, changed, account })
     }
 }
 
@@ -358,7 +370,7 @@ async fn follow(
 /// What is told of a database that was forgotten.
 fn unknown() -> Seen {
     let evidence = Evidence { facts: [Fact::Connected, Fact::Unknown].into_iter().collect(), ..Evidence::default() };
-    Seen { evidence, statements: Vec::new(), sequences_moved: true, changed: Vec::new() }
+    Seen { evidence, statements: Vec::new(), sequences_moved: true, changed: Vec::new(), account: Account::Unwanted }
 }
 
 /// Tells why; the error itself goes to the log, since it cannot be told twice.

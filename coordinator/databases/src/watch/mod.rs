@@ -5,12 +5,13 @@
 //! is *marked*; when its sessions are gone, what was done *since* is told as evidence.
 //!
 //! - `reader` asks the server the `questions`, `follower` is the task that takes turns asking, `ledger` adds up the log that `wal`
-//!   understands; `rules` judge statements by their `tokens` and `names`; `verdict` compares then and now.
+//!   understands; `rules` judge statements by their `tokens` and `names`; `verdict` compares then and now; `account` counts what was asked.
 //!
 //! It leaves to its caller: that sessions are gone, what becomes of a database, and refusals in the server's log, which
 //! the caller adds as [`Fact::Denied`]. The invariant: what cannot be known counts as dirty.
 
 mod abilities;
+mod account;
 mod follower;
 mod leak;
 mod ledger;
@@ -23,6 +24,7 @@ mod verdict;
 mod wal;
 
 pub use abilities::Abilities;
+pub use account::{Account, Whose};
 pub use leak::{Kind, Leak};
 
 use follower::{Follower, Request};
@@ -144,6 +146,8 @@ pub struct Seen {
     pub sequences_moved: bool,
     /// The relations that were changed for good, as far as they are remembered.
     pub changed: Vec<Changed>,
+    /// What was asked of it, where somebody wanted to know.
+    pub account: Account,
 }
 
 impl Seen {
@@ -221,7 +225,15 @@ impl Watch {
     /// # Errors
     /// When the server cannot be asked. Then nothing is known, and the database is to be taken for dirty.
     pub async fn since(&self, mark: &Mark) -> Result<Seen, Error> {
-        self.ask(|reply| Request::Since { mark: mark.clone(), reply }).await
+        self.look(mark, None).await
+    }
+
+    /// As [`Self::since`]; where `whose` says so, with an account of what was asked since.
+    ///
+    /// # Errors
+    /// As [`Self::since`].
+    pub async fn look(&self, mark: &Mark, whose: Option<Whose>) -> Result<Seen, Error> {
+        self.ask(|reply| Request::Since { mark: mark.clone(), whose, reply }).await
     }
 
     /// Forgets a database that is gone. Marks of it are told as unknown from now on.

@@ -41,11 +41,13 @@ pub(super) const PEAKS: &str = "
     SELECT datid, count(*) FROM pg_stat_get_activity(NULL) WHERE datid <> 0 AND backend_type = 'client backend' GROUP BY 1";
 
 pub(super) const STATEMENTS: &str = "
-    SELECT dbid, userid, coalesce(queryid, 0), toplevel, calls, left(query, $2::int4), length(query) > $2::int4
-    FROM pg_stat_statements(true) WHERE dbid = ANY($1::oid[]) AND query IS NOT NULL";
+    SELECT dbid, userid, coalesce(queryid, 0), toplevel, calls, left(query, $2::int4), length(query) > $2::int4, rows,
+           total_exec_time, pg_get_userbyid(userid)::text, userid = current_user::regrole
+    FROM pg_stat_statements(true) WHERE (dbid = ANY($1::oid[]) OR $3::bool) AND query IS NOT NULL";
 
 pub(super) const CALLS: &str = "
-    SELECT dbid, userid, coalesce(queryid, 0), toplevel, calls FROM pg_stat_statements(false) WHERE dbid = ANY($1::oid[])";
+    SELECT dbid, userid, coalesce(queryid, 0), toplevel, calls, rows, total_exec_time
+    FROM pg_stat_statements(false) WHERE dbid = ANY($1::oid[])";
 
 pub(super) const RESET: &str = "SELECT pg_stat_statements_reset(0, d, 0) IS NULL FROM unnest($1::oid[]) d";
 

@@ -3,7 +3,7 @@
 //! Questions of one turn are sent without waiting for the answers of those before, so that a turn costs one round trip. What
 //! the answers come to is left to `follower` and `verdict`.
 
-use super::{Abilities, Error, Leak, questions, wal};
+use super::{Abilities, Error, Leak, account::Count, questions, wal};
 use std::{collections::HashMap, time::Duration};
 use tokio_postgres::{Client, Config, NoTls, Statement, error::SqlState, types::PgLsn};
 
@@ -32,6 +32,8 @@ pub(super) struct Reader {
     reset: Option<Statement>,
     calls: Option<Statement>,
     leaks: Statement,
+    /// Whether the server is leased whole, so that whatever ran in it is of interest.
+    whole: bool,
 }
 
 /// The log between two places.
@@ -89,8 +91,12 @@ pub(super) struct Ran {
     pub(super) database: u32,
     /// Which it is.
     pub(super) key: Key,
-    /// How often.
-    pub(super) calls: i64,
+    /// Who ran it.
+    pub(super) user: String,
+    /// Whether that was the role that watches.
+    pub(super) is_ours: bool,
+    /// How much.
+    pub(super) count: Count,
     /// Its text.
     pub(super) text: String,
     /// Whether the text was longer.
@@ -127,6 +133,7 @@ impl Reader {
                         .replace("{temporary}", if abilities.temporary { questions::TEMPORARY } else { "" }),
                 )
                 .await?,
+            whole,
             client,
         };
         Ok((reader, abilities))
@@ -197,27 +204,30 @@ impl Reader {
         })
     }
 
-    /// Every statement that ran in these databases since they were last reset.
+    /// Every statement that ran in these databases since they were last reset; on a server that is leased whole, in any.
     pub(super) async fn statements(&self, databases: &[u32]) -> Result<Vec<Ran>, Error> {
         let Some(statements) = self.statements.as_ref().filter(|_| !databases.is_empty()) else {
             return Ok(Vec::new());
         };
-        let rows = self.client.query(statements, &[&databases, &TEXT_CHARS]).await?;
+        let rows = self.client.query(statements, &[&databases, &TEXT_CHARS, &self.whole]).await?;
         let ran = |row: &tokio_postgres::Row| Ran {
             database: row.get(0),
             key: (row.get(1), row.get(2), row.get(3)),
-            calls: row.get(4),
+            count: Count { calls: row.get(4), rows: row.get(7), time: row.get(8) },
             text: row.get(5),
             is_cut: row.get(6),
+            user: row.get(9),
+            is_ours: row.get(10),
         };
         Ok(rows.iter().map(ran).collect())
     }
 
-    /// How often every statement ran in these databases, without the texts, which cost most.
-    pub(super) async fn calls(&self, databases: &[u32]) -> Result<Vec<(u32, Key, i64)>, Error> {
+    /// How much every statement ran in these databases, without the texts, which cost most.
+    pub(super) async fn counts(&self, databases: &[u32]) -> Result<Vec<(u32, Key, Count)>, Error> {
         let Some(calls) = self.calls.as_ref().filter(|_| !databases.is_empty()) else { return Ok(Vec::new()) };
         let rows = self.client.query(calls, &[&databases]).await?;
-        Ok(rows.iter().map(|row| (row.get(0), (row.get(1), row.get(2), row.get(3)), row.get(4))).collect())
+        let count = |row: &tokio_postgres::Row| Count { calls: row.get(4), rows: row.get(5), time: row.get(6) };
+        Ok(rows.iter().map(|row| (row.get(0), (row.get(1), row.get(2), row.get(3)), count(row))).collect())
     }
 
     /// Lets the server forget the statements of these databases.

@@ -4,6 +4,7 @@
 
 use super::{
     Abilities,
+    account::Count,
     ledger::{Server, Tally},
     reader::{Counters, Key, Ran, Whole},
     rules::{self, Bound},
@@ -26,8 +27,8 @@ pub(super) struct Stand {
     /// None where the database is gone.
     pub(super) counters: Option<Counters>,
     pub(super) whole: Whole,
-    /// How often statements had run, where they could not be forgotten.
-    pub(super) calls: Arc<HashMap<Key, i64>>,
+    /// How much statements had run, where they could not be forgotten.
+    pub(super) counts: Arc<HashMap<Key, Count>>,
 }
 
 /// What there is to know at a release, besides how things stand.
@@ -58,7 +59,7 @@ pub(super) fn judge(
     around: &Around,
 ) -> (Evidence, Vec<String>) {
     let own = now.counters.as_ref().or(before.counters.as_ref()).map_or("", |counters| counters.name.as_str());
-    let texts = Texts::of(ran, &before.calls, own);
+    let texts = Texts::of(ran, &before.counts, own);
     let mut facts = texts.facts;
     let mut evidence = Evidence { peak: around.peak, ..Evidence::default() };
 
@@ -204,12 +205,12 @@ struct Texts {
 }
 
 impl Texts {
-    fn of(ran: &[Ran], before: &HashMap<Key, i64>, own: &str) -> Self {
+    fn of(ran: &[Ran], before: &HashMap<Key, Count>, own: &str) -> Self {
         let mut texts =
             Self { facts: Facts::default(), told: Vec::new(), any_cut: false, begun: 0, committed: 0, rolled_back: 0 };
         let mut told: Vec<(Level, &str)> = Vec::new();
         for ran in ran {
-            let calls = ran.calls - before.get(&ran.key).copied().unwrap_or(0);
+            let calls = ran.count.calls - before.get(&ran.key).map_or(0, |before| before.calls);
             if calls <= 0 {
                 continue;
             }
@@ -273,7 +274,7 @@ mod tests {
             server: Server::default(),
             counters: Some(Counters { name: "own".to_owned(), ..Counters::default() }),
             whole: Whole::default(),
-            calls: Arc::default(),
+            counts: Arc::default(),
         }
     }
 
@@ -292,7 +293,9 @@ mod tests {
         let ran = |(at, text): (usize, &&str)| Ran {
             database: 1,
             key: (10, i64::try_from(at).expect("few texts"), true),
-            calls: 1,
+            user: "test".to_owned(),
+            is_ours: false,
+            count: Count { calls: 1, ..Count::default() },
             text: (*text).to_owned(),
             is_cut: false,
         };

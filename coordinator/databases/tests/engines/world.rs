@@ -21,6 +21,7 @@ pub(crate) fn ask(level: Level, token: u64) -> Ask {
         level,
         template: TEMPLATE,
         application: "run:shard:test".to_owned(),
+        statements: false,
     }
 }
 

@@ -8,6 +8,7 @@ mod levels;
 mod outside;
 mod release;
 mod soak;
+mod statements;
 mod survive;
 mod template;
 mod world;

@@ -17,9 +17,9 @@ use regatta_databases::{Ask, BuildId, Place, Prepared, Refused, Released, Wanted
 use regatta_domain::database::{Per, PlannedDatabase};
 use regatta_domain::resource::Resource;
 use regatta_domain::result::{RunError, RunErrorKind};
-use regatta_domain::{Level, TestIx, Token};
+use regatta_domain::{Level, RunId, TestIx, Token};
 use regatta_wire::{Failure, v1};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -27,6 +27,9 @@ use tokio::time::timeout;
 
 /// How long a call waits for somebody else's build before it answers that there is nothing yet.
 const BUILD_WAIT: Duration = Duration::from_secs(5);
+
+/// Runs and databases of which it is remembered that a warning was said: more than there are at once.
+const WARNED: usize = 1_024;
 
 /// After this whoever had to be told "later" asks again.
 const ASK_AGAIN: Duration = Duration::from_millis(250);
@@ -46,6 +49,8 @@ struct Inner {
     declared: Mutex<BTreeMap<Arc<str>, Arc<Resource>>>,
     engines: tokio::sync::Mutex<BTreeMap<Arc<str>, Arc<Starting>>>,
     claims: Mutex<Claims>,
+    /// The runs that were told of servers which count no statements.
+    warned: Mutex<BTreeSet<(RunId, Arc<str>)>>,
 }
 
 /// What whoever asks for databases is told.
@@ -68,8 +73,9 @@ enum Lack {
 
 impl Databases {
     pub(crate) fn new(live: Live, (directory, keeps): (PathBuf, bool)) -> Self {
-        let (declared, engines, claims) = (Mutex::default(), tokio::sync::Mutex::default(), Mutex::default());
-        Self(Arc::new(Inner { live, directory, keeps, declared, engines, claims }))
+        let (declared, engines) = (Mutex::default(), tokio::sync::Mutex::default());
+        let (claims, warned) = (Mutex::default(), Mutex::default());
+        Self(Arc::new(Inner { live, directory, keeps, declared, engines, claims, warned }))
     }
 
     /// These are the database resources from now on. An engine whose server has changed is replaced when nothing is held of it.
@@ -167,6 +173,8 @@ impl Databases {
             level,
             template: planned.template,
             application: told::application(lease.run, claim),
+            // What all tests of a shard asked together says nothing of any of them.
+            statements: lease.statements && claim.test.is_some(),
         };
         let leased = engine.lease(ask).await.map_err(lack)?;
         Ok((engine, leased))
@@ -199,7 +207,7 @@ impl Databases {
     /// When the lease is not live.
     pub(crate) async fn release(&self, asked: v1::ReleaseRequest) -> Result<v1::ReleaseResponse, Failure> {
         let claim = Claim::new(asked.token, asked.test, asked.attempt);
-        self.live(claim.token)?;
+        let run = self.live(claim.token)?.run;
         let handed = self.claims().get(&claim).cloned();
         let Some(Handed { level, leases, .. }) = handed else {
             // Another coordinator handed them out, and they are gone with it.
@@ -209,7 +217,17 @@ impl Databases {
         for (resource, engine, id) in leases {
             released.push((resource, engine.release(id).await));
         }
-        Ok(v1::ReleaseResponse { observation: Some((&told::observation(level, &released)).into()) })
+        let observation = told::observation(level, &released, |resource| self.is_first(run, resource));
+        Ok(v1::ReleaseResponse { observation: Some((&observation).into()) })
+    }
+
+    /// Whether nobody in the run was told yet that a server counts no statements.
+    fn is_first(&self, run: RunId, resource: &Arc<str>) -> bool {
+        let mut warned = lock(&self.0.warned);
+        if warned.len() >= WARNED {
+            warned.pop_first();
+        }
+        warned.insert((run, Arc::clone(resource)))
     }
 
     /// A template was built, or could not be.

@@ -2,8 +2,8 @@
 
 use super::Answer;
 use super::claims::Claim;
-use regatta_databases::{Fate, Released};
-use regatta_domain::database::{Observation, PlannedDatabase};
+use regatta_databases::{Account, Fate, Released};
+use regatta_domain::database::{Asked, Observation, PlannedDatabase};
 use regatta_domain::evidence::Evidence;
 use regatta_domain::{Level, RunId};
 use regatta_wire::limits::{NOTE_BYTES, NOTES_PER_OBSERVATION};
@@ -14,6 +14,9 @@ use std::time::Duration;
 
 /// Statements that are told of one test.
 const STATEMENTS: usize = 5;
+
+/// Slowest statements that are told of one test, whatever it did.
+const SLOWEST: usize = 10;
 
 pub(super) fn level(level: i32) -> Result<Level, Failure> {
     Ok(Level::field("level", level)?)
@@ -80,8 +83,12 @@ pub(super) fn lost() -> v1::Observation {
     (&Observation { lost: true, notes, ..Observation::new(level, level) }).into()
 }
 
-/// What an attempt did, all its databases together.
-pub(super) fn observation(leased: Level, released: &[(Arc<str>, Option<Released>)]) -> Observation {
+/// What an attempt did, all its databases together. That a server counts no statements is said where `is_first` says so.
+pub(super) fn observation(
+    leased: Level,
+    released: &[(Arc<str>, Option<Released>)],
+    is_first: impl Fn(&Arc<str>) -> bool,
+) -> Observation {
     let mut all = Observation::new(leased, Level::None);
     let several = released.len() > 1;
     for (resource, released) in released {
@@ -94,10 +101,36 @@ pub(super) fn observation(leased: Level, released: &[(Arc<str>, Option<Released>
         all.lost |= released.fate == Fate::Lost;
         all.evidence = together(all.evidence, &released.evidence);
         let of = if several { format!("{resource}: ") } else { String::new() };
+        match &released.account {
+            Account::Unwanted => {}
+            Account::Unseen(why) if is_first(resource) => {
+                all.notes.push(bounded(format!("{of}{}{why}", Observation::UNCOUNTED)));
+            }
+            Account::Unseen(_) => {}
+            Account::Told { asked, is_whole } => {
+                add_asked(all.asked.get_or_insert_default(), asked);
+                if !is_whole {
+                    all.notes.push(bounded(format!("{of}{}{DROPPED}", Observation::DROPPED)));
+                }
+            }
+        }
         all.notes.extend(notes(released).map(|note| bounded(format!("{of}{note}"))));
     }
     all.notes.truncate(NOTES_PER_OBSERVATION);
     all
+}
+
+/// Why statements are dropped, and what helps.
+const DROPPED: &str = "the server had no room for more, so at least what is counted was asked; a greater \
+                       pg_stat_statements.max helps, or fewer different statements";
+
+/// What was asked of one more database.
+fn add_asked(all: &mut Asked, more: &Asked) {
+    all.calls += more.calls;
+    all.time += more.time;
+    all.top.extend(more.top.iter().cloned());
+    all.top.sort_by_key(|statement| std::cmp::Reverse(statement.time));
+    all.top.truncate(SLOWEST);
 }
 
 /// Facts of all; sources that all had.
@@ -135,6 +168,35 @@ fn bounded(mut note: String) -> Arc<str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use regatta_domain::Micros;
+    use regatta_domain::database::Statement;
+
+    #[test]
+    fn what_is_asked_of_several_databases_adds_up_and_what_is_not_counted_is_said_once() {
+        let statement = |text: &str, ms| Statement { text: text.into(), calls: 1, rows: 1, time: Micros::from_ms(ms) };
+        let of = |account: Account| {
+            let evidence = Evidence::default();
+            let (declared, fate) = (Level::Read, Fate::Kept);
+            let (leaks, statements) = (Vec::new(), Vec::new());
+            Some(Released { evidence, level: declared, declared, leaks, statements, denied: false, fate, account })
+        };
+        let told = |text, ms, is_whole| {
+            let asked = Asked { calls: 3, time: Micros::from_ms(ms), top: vec![statement(text, ms)] };
+            Account::Told { asked, is_whole }
+        };
+        let two: [(Arc<str>, _); 2] = [("a".into(), of(told("one", 1, true))), ("b".into(), of(told("two", 2, true)))];
+        let seen = observation(Level::Read, &two, |_| true);
+        let asked = seen.asked_in_all().expect("all of it was counted");
+        assert_eq!((asked.calls, asked.time, &*asked.top[0].text), (6, Micros::from_ms(3), "two"));
+
+        let dropped = observation(Level::Read, &[("a".into(), of(told("one", 1, false)))], |_| true);
+        assert!(dropped.asked.is_some() && dropped.asked_in_all().is_none(), "{dropped:?}");
+
+        let unseen: [(Arc<str>, _); 1] = [("a".into(), of(Account::Unseen("it is old".to_owned())))];
+        let first = observation(Level::Read, &unseen, |_| true);
+        assert_eq!(first.notes, ["statements are not counted: it is old".into()]);
+        assert!(observation(Level::Read, &unseen, |_| false).notes.is_empty());
+    }
 
     #[test]
     fn a_database_of_another_kind_brings_its_own_variables_and_one_of_the_same_kind_none() {
