@@ -16,6 +16,7 @@ mod desk;
 mod outbox;
 pub mod process;
 pub mod runner;
+mod scratch;
 mod serve;
 mod session;
 mod slot;

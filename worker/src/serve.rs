@@ -4,6 +4,7 @@ use crate::databases::{Coordinator, Provider};
 use crate::desk::Desk;
 use crate::process::Spawner;
 use crate::runner::Place;
+use crate::scratch::Scratch;
 use crate::session::{Error, Session};
 use crate::slot::Slot;
 use regatta_domain::{SlotIx, WorkerId};
@@ -50,7 +51,7 @@ pub struct Config {
 /// # Panics
 /// When no spawner can be started: the machine has no process left to give.
 pub async fn serve(config: Config, channel: Channel, shutdown: watch::Receiver<Asked>) -> Result<(), Error> {
-    let scratch = tempfile::Builder::new().prefix("regatta-").tempdir().map_err(|error| {
+    let scratch = Scratch::make(&std::env::temp_dir()).map_err(|error| {
         Error::Setup(format!("no directory for sockets and lists in {}: {error}", std::env::temp_dir().display()))
     })?;
     let databases: Arc<dyn Provider> = Arc::new(Coordinator::at(channel.clone()));
