@@ -97,6 +97,7 @@ fn verdict(run: RunId, project: &Arc<str>, suite: &Arc<str>, paths: &[Arc<str>],
         duration: Some(Micros(1_000 + at as u64 % 1_000_000)),
         speed: 1.0,
         observed: None,
+        queried: None,
         at: now,
     }
 }

@@ -10,6 +10,7 @@ use prost::Message as _;
 use regatta_core::state::Place;
 use regatta_core::{Event, LeaseEnd, Run, State, Then, Work};
 use regatta_domain::evidence::{Evidence, Observed};
+use regatta_domain::history::Queried;
 use regatta_domain::report::Counts;
 use regatta_domain::result::RunError;
 use regatta_domain::submission::FileDraft;
@@ -246,7 +247,8 @@ impl Telling<'_> {
                     self.tale.meter.result(*token, self.run.test(result.test).file, result);
                     self.meaning.rows.push(Row::Attempt { run: self.run.id, result: result.clone() });
                     if let Then::Verdict(verdict) = accepted.then {
-                        self.verdict(result.test, verdict, result.attempt, Some(result.duration));
+                        let queried = result.observation.as_deref().and_then(|seen| Queried::of(seen, verdict));
+                        self.verdict(result.test, verdict, result.attempt, Some((result.duration, queried)));
                     }
                     told.push(v1::AcceptedResult { result: Some(result.into()), verdict: follows(accepted.then) });
                 }
@@ -384,7 +386,8 @@ impl Telling<'_> {
         }
     }
 
-    fn verdict(&mut self, test: TestIx, verdict: Verdict, attempts: u16, duration: Option<Micros>) {
+    /// A test has its verdict: by an attempt that took so long and asked so much of its databases, or by none.
+    fn verdict(&mut self, test: TestIx, verdict: Verdict, attempts: u16, deciding: Option<(Micros, Option<Queried>)>) {
         self.tale.counts.add(verdict);
         let found = self.run.test(test);
         let file = self.run.file(found.file);
@@ -398,10 +401,11 @@ impl Telling<'_> {
             key: found.key,
             verdict,
             attempts,
-            duration,
+            duration: deciding.map(|(duration, _)| duration),
             // Nobody tells workers apart by speed yet.
             speed: 1.0,
             observed: self.tale.seen.remove(&test),
+            queried: deciding.and_then(|(_, queried)| queried),
             at: self.tale.at,
         });
     }

@@ -4,7 +4,7 @@ use crate::invalid::{each, label, text};
 use crate::limits::{ITEMS_PER_EVENT, LABEL_BYTES, NAME_BYTES, PATH_BYTES};
 use crate::{Invalid, v1};
 use regatta_domain::Micros;
-use regatta_domain::history::{LONGEST, TestHistory};
+use regatta_domain::history::{LONGEST, Queried, Queries, TestHistory};
 use std::sync::Arc;
 
 /// Timings of a suite that are to be taken.
@@ -101,7 +101,14 @@ pub fn remembered(file: &str, name: &str, known: &TestHistory) -> v1::Remembered
         recent: known.recent.0,
         last: known.last.map_or(0, |last| v1::Verdict::from(last).into()),
         seen: known.seen.0,
+        queried: known.queries.iter().map(|one| v1::Queried { calls: one.calls, time: one.time.0 }).collect(),
     }
+}
+
+/// How much a test asked of its databases in its last runs.
+#[must_use]
+pub fn queries(test: &v1::Remembered) -> Queries {
+    test.queried.iter().map(|one| Queried { calls: one.calls, time: Micros(one.time) }).collect()
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates")]

@@ -6,7 +6,7 @@
 
 use super::read::{time, verdict};
 use regatta_domain::TestKey;
-use regatta_domain::history::{Levels, Recent, TestHistory};
+use regatta_domain::history::{Levels, Queries, Recent, TestHistory};
 use rusqlite::Row;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -35,8 +35,7 @@ pub struct Remembered {
 }
 
 /// The columns of a history, in the order in which [`history`] reads them.
-pub(super) const COLUMNS: &str =
-    "runs, mean, variance, odd, passes, flakes, failures, skips, failing, recent, last, seen, imported, levels";
+pub(super) const COLUMNS: &str = "runs, mean, variance, odd, passes, flakes, failures, skips, failing, recent, last, seen, imported, levels, queries";
 
 /// The history in a row, from its column `at` on.
 pub(super) fn history(row: &Row<'_>, at: usize) -> rusqlite::Result<TestHistory> {
@@ -55,6 +54,7 @@ pub(super) fn history(row: &Row<'_>, at: usize) -> rusqlite::Result<TestHistory>
         seen: time(row, at + 11)?,
         imported: row.get(at + 12)?,
         levels: Levels(row.get(at + 13)?),
+        queries: row.get_ref(at + 14)?.as_blob_or_null()?.map(Queries::from_bytes).unwrap_or_default(),
     })
 }
 

@@ -4,7 +4,7 @@ use super::history::{self, COLUMNS, Scope};
 use super::row::Row;
 use super::write::Ids;
 use regatta_domain::evidence::Observed;
-use regatta_domain::history::TestHistory;
+use regatta_domain::history::{Queried, Queries, TestHistory};
 use regatta_domain::{Micros, TestKey, Time, Verdict};
 use regatta_wire::v1;
 use rusqlite::{OptionalExtension as _, params};
@@ -26,7 +26,8 @@ impl Ids<'_> {
         &mut self,
         named: Named<'_>,
         scope: &Scope,
-        (verdict, duration, observed): (Verdict, Option<Micros>, Option<Observed>),
+        (verdict, duration): (Verdict, Option<Micros>),
+        (observed, queried): (Option<Observed>, Option<Queried>),
         at: Time,
     ) -> rusqlite::Result<()> {
         // What was not run teaches nothing.
@@ -38,6 +39,9 @@ impl Ids<'_> {
         history.learn(verdict, duration, at);
         if let Some(observed) = observed {
             history.levels.push(observed);
+        }
+        if let Some(queried) = queried {
+            history.queries.push(queried);
         }
         self.put(file, named, scope, &history)
     }
@@ -68,10 +72,11 @@ impl Ids<'_> {
     fn put(&self, file: i64, named: Named<'_>, scope: &Scope, history: &TestHistory) -> rusqlite::Result<()> {
         let put = format!(
             "INSERT OR REPLACE INTO history (file, key, branch, class, name, {COLUMNS}, day)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         );
         let TestHistory { runs, mean, variance, odd, passes, flakes, failures, skips, failing, imported, .. } =
             *history;
+        let queries = (history.queries != Queries::default()).then(|| history.queries.to_bytes());
         self.execute(
             &put,
             params![
@@ -94,6 +99,7 @@ impl Ids<'_> {
                 history.seen.0.cast_signed(),
                 imported,
                 history.levels.0,
+                queries,
                 self.day.cast_signed(),
             ],
         )

@@ -67,7 +67,8 @@ fn upgrade(connection: &mut Connection) -> rusqlite::Result<()> {
     let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
     match found {
         1 => transaction.execute_batch(schema::FROM_1)?,
-        2 => transaction.execute_batch(schema::FROM_2)?,
+        2 => transaction.execute_batch(schema::FROM_2).and_then(|()| transaction.execute_batch(schema::FROM_3))?,
+        3 => transaction.execute_batch(schema::FROM_3)?,
         _ => {}
     }
     transaction.pragma_update(None, "user_version", schema::SCHEMA.version)?;

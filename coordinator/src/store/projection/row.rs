@@ -3,6 +3,7 @@
 use super::costs::Learnt;
 use super::history::Scope;
 use regatta_domain::evidence::Observed;
+use regatta_domain::history::Queried;
 use regatta_domain::listing::{ListedFile, ListedTest};
 use regatta_domain::report::{Counts, RunOutcome};
 use regatta_domain::result::{RunError, TestResult};
@@ -78,6 +79,8 @@ pub enum Row {
         speed: f64,
         /// What its attempts were seen to do with their databases, all in all; nothing where they had none.
         observed: Option<Observed>,
+        /// How much the last one asked of them, where that was counted and compares with other runs.
+        queried: Option<Queried>,
         /// When.
         at: Time,
     },

@@ -17,6 +17,8 @@ macro_rules! history_tables {
             imported INTEGER NOT NULL, day INTEGER NOT NULL,
             -- The levels at which it was seen lately.
             levels INTEGER NOT NULL DEFAULT 0,
+            -- How much it asked of its databases lately: calls and microseconds, in four bytes each; NULL for most.
+            queries BLOB,
             PRIMARY KEY (file, key, branch, class)
         ) WITHOUT ROWID;
 
@@ -46,7 +48,7 @@ pub(super) const FROM_1: &str = concat!(
     history_tables!(),
     "
     INSERT INTO history SELECT file, key, '', '', name, runs, mean, variance, NULL,
-        max(runs - failures, 0), 0, failures, 0, 0, 0, last, seen, 0, 0, 0 FROM history_1;
+        max(runs - failures, 0), 0, failures, 0, 0, 0, last, seen, 0, 0, 0, NULL FROM history_1;
     DROP TABLE history_1;
     "
 );
@@ -54,8 +56,11 @@ pub(super) const FROM_1: &str = concat!(
 /// From version 2, which knew nothing of levels, to version 3.
 pub(super) const FROM_2: &str = "ALTER TABLE history ADD COLUMN levels INTEGER NOT NULL DEFAULT 0;";
 
+/// From version 3, which knew nothing of what tests ask, to version 4.
+pub(super) const FROM_3: &str = "ALTER TABLE history ADD COLUMN queries BLOB;";
+
 pub(super) const SCHEMA: Schema = Schema {
-    version: 3,
+    version: 4,
     // What the last power loss took is projected again from the journal.
     synchronous: "NORMAL",
     create: concat!(

@@ -23,6 +23,7 @@ fn verdict(n: u64, name: &str, verdict: Verdict) -> Row {
         duration: Some(Micros(1_000)),
         speed: 1.0,
         observed: None,
+        queried: None,
         at: Time(n),
     }
 }
@@ -119,7 +120,7 @@ fn a_projection_of_a_newer_version_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("projection.db");
     drop(open(Some(&file), Keep::LOCAL).unwrap());
-    Connection::open(&file).unwrap().execute_batch("PRAGMA user_version = 4").unwrap();
+    Connection::open(&file).unwrap().execute_batch("PRAGMA user_version = 5").unwrap();
     let Err(error) = open(Some(&file), Keep::LOCAL) else { panic!("a newer projection is refused") };
     assert!(matches!(error, Error::Newer { found: 4, known: 3, .. }), "{error:?}");
 }

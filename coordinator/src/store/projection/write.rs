@@ -177,7 +177,7 @@ impl Ids<'_> {
 
     fn verdict(&mut self, row: &Row) -> rusqlite::Result<()> {
         let Row::Verdict { run, test, key, verdict, attempts, duration, speed, at, .. } = row else { return Ok(()) };
-        let Row::Verdict { project, suite, path, name, observed, .. } = row else { return Ok(()) };
+        let Row::Verdict { project, suite, path, name, observed, queried, .. } = row else { return Ok(()) };
         let scope = self.scope(*run)?;
         let run = self.run(*run)?;
         self.execute(
@@ -193,7 +193,7 @@ impl Ids<'_> {
         )?;
         let named = Named { project, suite, path, name, key: *key };
         let duration = duration.map(|duration| at_speed_1(duration, *speed));
-        self.learn(named, &scope, (*verdict, duration, *observed), *at)
+        self.learn(named, &scope, (*verdict, duration), (*observed, *queried), *at)
     }
 
     fn run(&mut self, run: RunId) -> rusqlite::Result<i64> {

@@ -1,5 +1,5 @@
 //! What is remembered of tests, and what follows from it for the next run: how long a test may take, how sure that is,
-//! and how likely it is not to pass.
+//! how likely it is not to pass, and how much it usually asks of its databases.
 //!
 //! It leaves keeping it to the coordinator's projection, and reading files of timings to the client. It is pure: the
 //! proof bench and `regatta split` estimate by the same rules as the planner. Why the rules are these, with the figures,
@@ -8,6 +8,7 @@
 mod estimator;
 mod level;
 mod levels;
+mod queries;
 mod recent;
 mod renames;
 mod risk;
@@ -17,6 +18,7 @@ mod tests;
 
 pub use estimator::{Estimator, InFile, Sample, UNKNOWN_FILE, UNKNOWN_TEST};
 pub use levels::Levels;
+pub use queries::{Queried, Queries, Slower};
 pub use recent::Recent;
 pub use renames::{Moves, renamed};
 pub use risk::risk;

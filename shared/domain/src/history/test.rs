@@ -1,6 +1,6 @@
 //! What is known of one test over all runs.
 
-use super::{Levels, Recent};
+use super::{Levels, Queries, Recent};
 use crate::{Estimate, Micros, Source, Time, Verdict};
 
 /// The weight of the newest duration, once there are enough for a mean.
@@ -64,6 +64,8 @@ pub struct TestHistory {
     pub imported: bool,
     /// What it was seen to do with its databases.
     pub levels: Levels,
+    /// How much it asked of them.
+    pub queries: Queries,
 }
 
 impl TestHistory {

@@ -2519,7 +2519,7 @@ pub struct ExportResponse {
     pub tests: ::prost::alloc::vec::Vec<Remembered>,
 }
 /// A test that is remembered.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Remembered {
     #[prost(string, tag = "1")]
     pub file: ::prost::alloc::string::String,
@@ -2554,6 +2554,19 @@ pub struct Remembered {
     /// When that was.
     #[prost(uint64, tag = "14")]
     pub seen: u64,
+    /// How much it asked of its databases in its last runs, the oldest first, as far as that was counted.
+    #[prost(message, repeated, tag = "15")]
+    pub queried: ::prost::alloc::vec::Vec<Queried>,
+}
+/// How much a test asked of its databases in a run.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Queried {
+    /// Statements that it sent.
+    #[prost(uint64, tag = "1")]
+    pub calls: u64,
+    /// How long the server worked at them, in microseconds.
+    #[prost(uint64, tag = "2")]
+    pub time: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct KnownRequest {

@@ -2,6 +2,7 @@
 
 use super::*;
 use regatta_domain::Source;
+use regatta_domain::history::{Queried, Queries};
 
 const DAY: Micros = Micros::from_secs(24 * 3600);
 
@@ -44,10 +45,28 @@ impl Store {
             duration: Some(Micros::from_ms(*ms)),
             speed,
             observed: None,
+            queried: None,
             at,
         });
         let rows: Vec<Row> = std::iter::once(begun).chain(verdicts).collect();
         self.write(&rows);
+    }
+
+    /// A run of one test that asked so much of its databases.
+    fn ask(&mut self, scope: &Scope, name: &str, queried: Queried) {
+        self.runs += 1;
+        let begun = Row::Run {
+            run: run(self.runs),
+            project: "shop".into(),
+            submitted: self.at,
+            listing: false,
+            scope: scope.clone(),
+        };
+        let mut asked = verdict(self.runs, name, Verdict::Passed);
+        if let Row::Verdict { key: of, queried: told, .. } = &mut asked {
+            (*of, *told) = (key(name), Some(queried));
+        }
+        self.write(&[begun, asked]);
     }
 
     fn run(&mut self, scope: &Scope, tests: &[(&str, u64)]) {
@@ -266,4 +285,25 @@ fn a_file_of_the_first_version_keeps_its_history() {
     let fresh = directory.path().join("fresh.db");
     drop(open(Some(&fresh), Keep::LOCAL).unwrap());
     assert_eq!(tables(&file), tables(&fresh));
+}
+
+#[test]
+fn a_file_of_the_third_version_learns_what_tests_ask() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("projection.db");
+    drop(open(Some(&file), Keep::LOCAL).unwrap());
+    let old = Connection::open(&file).unwrap();
+    old.execute_batch("ALTER TABLE history DROP COLUMN queries; PRAGMA user_version = 3").unwrap();
+    drop(old);
+    let mut store = Store::of(open(Some(&file), Keep::LOCAL).unwrap());
+    store.run(&scope("", ""), &[("a", 100)]);
+    assert_eq!(store.known(&scope("", ""))[0].history.queries, Queries::default());
+    let asked = |calls| Queried { calls, time: Micros(calls * 10) };
+    (1..=9).for_each(|calls| store.ask(&scope("", ""), "a", asked(calls)));
+    let wanted: Queries = (2..=9).map(asked).collect();
+    assert_eq!(store.known(&scope("", ""))[0].history.queries, wanted, "the last eight");
+    store.ask(&scope("feature", ""), "a", asked(50));
+    assert_eq!(store.known(&scope("", ""))[0].history.queries, wanted, "a branch asks for itself");
+    let of_branch: Queries = (3..=9).chain([50]).map(asked).collect();
+    assert_eq!(store.known(&scope("feature", ""))[0].history.queries, of_branch);
 }
