@@ -189,6 +189,10 @@ fn held_back(view: &View, held: &HeldBack) -> Option<String> {
         HeldBack::Resource(name, time) => {
             format!("the resource {}, busy for {}", safe::one_line(name), words::span(*time))
         }
+        HeldBack::Wait(Some(name), time) => {
+            format!("waiting for the resource {} ({})", safe::one_line(name), words::span(*time))
+        }
+        HeldBack::Wait(None, time) => format!("waiting for a slot ({})", words::span(*time)),
         HeldBack::Start(time) => format!("its start (the first test began after {})", words::span(*time)),
         HeldBack::Losses(leases) => format!("lost workers ({})", words::count_of(*leases as usize, "lease")),
         HeldBack::Retries(time) => format!("retries ({})", words::span(*time)),

@@ -9,6 +9,7 @@ use regatta_domain::{Costs, FileIx, Level, Micros, PolicyIx, Source, SuiteIx, Te
 use regatta_wire::v1::{self, run_event::Event};
 use regatta_wire::verdict::Closed as _;
 use regatta_wire::{Invalid, needs, test_key};
+use std::sync::Arc;
 
 /// What is new about a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +86,9 @@ impl View {
             Some(Event::ShardLeased(leased)) => {
                 self.first_lease.get_or_insert(at);
                 self.begun |= !leased.tests.is_empty();
+                if let Some(since) = self.idle_since.take() {
+                    *self.waited.entry(self.scarce(&leased.tests)).or_default() += at.since(since);
+                }
                 self.slots.entry((leased.worker.clone(), leased.slot)).or_default();
                 let lease = LeaseAt { worker: leased.worker, slot: leased.slot, discovers: leased.discover };
                 self.leases.insert(leased.token, lease);
@@ -101,7 +105,10 @@ impl View {
                 }
             }
             Some(Event::ResultsAccepted(accepted)) => self.accepted(accepted, &mut news)?,
-            Some(Event::LeaseEnded(ended)) => self.lease_ended(&ended, &mut news)?,
+            Some(Event::LeaseEnded(ended)) => {
+                self.lease_ended(&ended, &mut news)?;
+                self.idle_since = self.leases.is_empty().then_some(at);
+            }
             Some(Event::VerdictsGiven(given)) => {
                 if let Some(verdict) = verdict(given.verdict)? {
                     for test in given.tests.into_iter().map(TestIx) {
@@ -240,6 +247,12 @@ impl View {
             }
         }
         Ok(())
+    }
+
+    /// What tests need that were waited for, if they need anything.
+    fn scarce(&self, tests: &[u32]) -> Option<Arc<str>> {
+        let first = tests.first().map(|&test| TestIx(test)).filter(|test| test.at() < self.tests.len());
+        first.and_then(|test| self.needs_of(test).first()).map(|need| Arc::clone(&need.resource))
     }
 
     fn lease_ended(&mut self, ended: &v1::LeaseEnded, news: &mut Vec<News>) -> Result<(), Invalid> {

@@ -64,6 +64,10 @@ pub(crate) struct View {
     pub(crate) slots: BTreeMap<(String, u32), Micros>,
     /// The leases that stand.
     pub(crate) leases: BTreeMap<u64, LeaseAt>,
+    /// Since when no lease has stood, if there was one before.
+    pub(crate) idle_since: Option<Time>,
+    /// How long no lease stood between two, by what the one that ended the wait needs: nothing where it was for a slot.
+    pub(crate) waited: BTreeMap<Option<Arc<str>>, Micros>,
     /// Leases that were lost with their worker.
     pub(crate) lost: u32,
     /// Leases that somebody ended for the sake of what they held.
@@ -230,6 +234,8 @@ impl View {
             closing: false,
             slots: BTreeMap::new(),
             leases: BTreeMap::new(),
+            idle_since: None,
+            waited: BTreeMap::new(),
             lost: 0,
             revoked: 0,
             seq: 0,

@@ -52,6 +52,8 @@ pub(crate) enum HeldBack {
     LongestGroup(TestIx, Micros),
     /// A resource was busy for that long.
     Resource(String, Micros),
+    /// Nothing of it ran for that long: it waited for a resource that others held, or for a slot.
+    Wait(Option<Arc<str>>, Micros),
     /// Time passed before the first shard was leased, or while files were collected and built.
     Start(Micros),
     /// Workers were lost, and what they ran was run again.
@@ -119,8 +121,12 @@ impl View {
         let resource = self.busiest();
         if let Some((name, busy)) = resource.filter(|(_, busy)| *busy > bound) {
             let near = wall.0 <= busy.0 + busy.0 / 4;
-            let held_back =
-                if near { HeldBack::Resource(name, busy) } else { HeldBack::Overhead(wall.saturating_sub(busy)) };
+            let lost = wall.saturating_sub(busy);
+            let held_back = if near {
+                HeldBack::Resource(name, busy)
+            } else {
+                self.longest_wait(lost).unwrap_or(HeldBack::Overhead(lost))
+            };
             return Summary { wall, bound: busy, work, slots, held_back };
         }
         let mut summary = Summary { wall, bound, work, slots, held_back: HeldBack::Nothing };
@@ -138,6 +144,12 @@ impl View {
             (name.to_string(), behind.sum::<Micros>() / u64::from((*seats).max(1)))
         };
         self.seats.iter().map(busy).max_by_key(|(_, busy)| *busy)
+    }
+
+    /// What the run waited for, where that is more than half of the time that it lost.
+    fn longest_wait(&self, lost: Micros) -> Option<HeldBack> {
+        let (what, &time) = self.waited.iter().max_by_key(|(_, time)| **time)?;
+        (time > lost / 2).then(|| HeldBack::Wait(what.clone(), time))
     }
 
     fn held_back(&self, summary: &Summary, longest: Option<(Micros, TestIx)>, repeated: Micros) -> HeldBack {
@@ -163,6 +175,9 @@ impl View {
         let start = first.map_or(wall, |first| first.since(self.submitted));
         if start > lost / 2 {
             return HeldBack::Start(start);
+        }
+        if let Some(wait) = self.longest_wait(lost) {
+            return wait;
         }
         HeldBack::Overhead(lost)
     }

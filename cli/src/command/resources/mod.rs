@@ -134,7 +134,9 @@ async fn drain(client: &mut ResourcesClient<Channel>, what: Target, undo: bool, 
         (false, 0) => eprintln!("{told} is drained, and nobody holds it; `--undo` grants it again"),
         (false, held) => {
             let held = words::count_of(held as usize, "lease");
-            eprintln!("{told} is granted to nobody any more; {held} still hold it; `--undo` grants it again");
+            eprintln!(
+                "{told} is granted to nobody any more, and held by {held} until that ends; `--undo` grants it again"
+            );
         }
     }
     Ok(Exit::Ok)

@@ -56,7 +56,7 @@ pub(super) async fn reserve(
     if reserved.held > 0 {
         let held = words::count_of(reserved.held as usize, "lease");
         eprintln!(
-            "{kept} is kept for {by}, and {held} still hold it: `--wait` waits for them, and prints what it is reached by"
+            "{kept} is kept for {by}, and held by {held} until then: `--wait` waits, and prints what it is reached by"
         );
     } else {
         eprintln!("{kept} is yours for {}", duration::text(time));

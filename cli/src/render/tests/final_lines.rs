@@ -8,6 +8,7 @@ use crate::view::script::story::mixed;
 use crate::view::script::{Came, Script, came};
 use regatta_domain::{Outcome, Verdict};
 use regatta_wire::v1;
+use regatta_wire::v1::run_event::Event;
 
 /// The rows from the last blank one on.
 fn last_lines(options: Options, exit: Exit, story: impl FnOnce(&mut Script<'_>)) -> String {
@@ -109,6 +110,24 @@ fn a_resource_that_bound_the_run_is_named() {
     let wanted = "Done in 2.50s on 4 slots; bound 2.50s (resource db; work 2.50s / 4 slots), ratio 1.00; held back by the resource \
                   db, busy for 2.50s";
     assert!(lines.ends_with(wanted), "{lines}");
+}
+
+#[test]
+fn a_run_that_waited_for_what_others_held_says_so() {
+    let lines = last_lines(log(), Exit::Ok, |script| {
+        script.view.needs = vec![regatta_domain::Needs::all([regatta_domain::Need::new("phone", 1)])];
+        script.file(0, "tests/test_a.py", &[("test_x", 10), ("test_y", 10)]);
+        script.view.tests[1].needs = 1;
+        for (id, wait) in [("tests/test_a.py::test_x", 0), ("tests/test_a.py::test_y", 55_000)] {
+            script.pass_ms(wait);
+            let token = script.lease(0, &[id]);
+            script.pass_ms(1_000);
+            script.result(token, id, came(Outcome::Passed, 1_000), Some(Verdict::Passed));
+            script.event(Event::LeaseEnded(v1::LeaseEnded { token, ..v1::LeaseEnded::default() }));
+        }
+        script.end(v1::RunOutcome::Green);
+    });
+    assert!(lines.ends_with("held back by waiting for the resource phone (55.0s)"), "{lines}");
 }
 
 #[test]
