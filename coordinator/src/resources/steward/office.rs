@@ -221,7 +221,7 @@ impl Office {
             }
             Wish::Withdraw { name } => {
                 let held = self.usage.leases(&name, None);
-                let act = act("withdraw", &name, None, format!("held by {held} leases"));
+                let act = act("withdraw", &name, None, format!("held by {}", leases(held)));
                 self.decide(act, |catalogue| catalogue.withdraw(&name)).await?;
                 Ok(Granted { leases: held, ..Granted::default() })
             }
@@ -233,7 +233,7 @@ impl Office {
             Wish::Release { name, item } => {
                 self.is_known(&name, item.as_ref())?;
                 let held = self.usage.leases(&name, item.as_ref());
-                let act = act("release", &name, item.as_ref(), format!("{held} leases"));
+                let act = act("release", &name, item.as_ref(), leases(held));
                 self.record(act, None).await?;
                 match self.driver.revoke(name, item).await? {
                     Ok(()) | Err(Refusal::NoSuchResource) => Ok(Granted { leases: held, ..Granted::default() }),
@@ -353,4 +353,9 @@ async fn sleep(until: Option<Instant>) {
         Some(until) => tokio::time::sleep_until(until).await,
         None => std::future::pending().await,
     }
+}
+
+/// So many leases, in words.
+fn leases(held: u32) -> String {
+    if held == 1 { "1 lease".to_owned() } else { format!("{held} leases") }
 }
