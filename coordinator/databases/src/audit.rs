@@ -3,10 +3,12 @@
 //! A [`Picture`] holds a hash for every table, sequence, catalog row, setting and large object, computed in the server;
 //! two pictures are compared in words. Left out is what may differ between equals: statistics, sizes, the numbers of
 //! files, temporary schemas, and hints that are cleared late. It is for tests and soaks, not for every release: a picture
-//! reads every row.
+//! reads every row. [`Picture::of_server`] is the same for what a server has besides its databases; it reads little, and is
+//! taken at each release of a server that a test had for itself.
 
-use std::{collections::BTreeMap, fmt};
-use tokio_postgres::Client;
+use std::fmt::{self, Write};
+use std::{collections::BTreeMap, iter};
+use tokio_postgres::{Client, SimpleQueryMessage};
 
 /// Differences that are told; a database that differs in more is a different one.
 const DIFFERENCES: usize = 100;
@@ -100,6 +102,26 @@ impl Picture {
         let large = client.query_one(LARGE_OBJECTS, &[]).await.map_err(failed("the large objects"))?;
         picture.items.insert(("the content of", String::new()), ("the large objects".to_owned(), large.get(0)));
         client.batch_execute("COMMIT").await.map_err(failed("the database"))?;
+        Ok(picture)
+    }
+
+    /// Takes a picture of what the server has besides the content of its databases: roles, settings, databases and
+    /// their rights, slots, prepared transactions, and who runs in it. `client` administers. Left out is what belongs to
+    /// the role and the database of these names, which one lease had; whatever else they made is in it.
+    ///
+    /// # Errors
+    /// When something cannot be read.
+    pub async fn of_server(client: &Client, role: &str, database: &str) -> Result<Self, Error> {
+        let failed = |source| Error { what: "the server".to_owned(), source };
+        let sql = server_sql(role, database);
+        let said = client.simple_query(&sql).await.map_err(failed)?;
+        let mut picture = Self::default();
+        for row in said {
+            let SimpleQueryMessage::Row(row) = row else { continue };
+            let text = |at| row.get(at).unwrap_or_default().to_owned();
+            let noun = SERVER.iter().map(|(noun, ..)| *noun).find(|noun| Some(*noun) == row.get(0)).unwrap_or_default();
+            picture.items.insert((noun, text(1)), (text(1), text(2)));
+        }
         Ok(picture)
     }
 
@@ -277,6 +299,72 @@ const CATALOGS: &[Catalog] = &[
         )
     },
 ];
+
+/// What a server has besides its databases: what it is, its name, how it is, and where that is found. `$role` and `$own`
+/// stand for the names of one lease, which another one has otherwise.
+const SERVER: [(&str, &str, &str, &str); 16] = [
+    ("role", "rolname", "to_jsonb(r)", "pg_authid r WHERE rolname <> $role"),
+    (
+        "member",
+        "roleid::regrole || ', ' || member::regrole || ', ' || grantor::regrole",
+        "to_jsonb(m)",
+        "pg_auth_members m",
+    ),
+    ("database", "datname", "to_jsonb(d) - '{datfrozenxid,datminmxid}'::text[]", "pg_database d WHERE datname <> $own"),
+    ("tablespace", "spcname", "to_jsonb(t)", "pg_tablespace t"),
+    (
+        "setting of a role or database",
+        "setdatabase || ', ' || setrole",
+        "to_jsonb(s)",
+        "pg_db_role_setting s WHERE setdatabase NOT IN (SELECT oid FROM pg_database WHERE datname = $own)",
+    ),
+    (
+        "comment",
+        "classoid || ', ' || objoid",
+        "description",
+        "pg_shdescription WHERE (classoid, objoid) NOT IN (SELECT 1262::oid, oid FROM pg_database WHERE datname = $own)",
+    ),
+    ("label of security", "provider || ', ' || classoid || ', ' || objoid", "label", "pg_shseclabel"),
+    ("origin", "roname", "roident", "pg_replication_origin"),
+    ("subscription", "subname", "oid", "pg_subscription"),
+    ("replication slot", "slot_name", "slot_type", "pg_replication_slots"),
+    ("prepared transaction", "gid", "owner", "pg_prepared_xacts"),
+    // Of no session: a prepared transaction holds its locks without one.
+    ("lock", "locktype || ' ' || mode", "count(*)", "pg_locks WHERE pid IS NULL GROUP BY locktype, mode"),
+    (
+        "setting",
+        "name",
+        "reset_val || ' ' || pending_restart",
+        "pg_settings WHERE source NOT IN ('default', 'client', 'session', 'override', 'environment variable', 'user', 'database')",
+    ),
+    (
+        "reset of counters",
+        "coalesce(datname, 'of the server')",
+        "coalesce(stats_reset::text, 'never')",
+        "pg_stat_database WHERE datname IS DISTINCT FROM $own",
+    ),
+    ("reset of counters of the", "'background writer'", "coalesce(stats_reset::text, 'never')", "pg_stat_bgwriter"),
+    // Those of the server itself come up one after the other, and those of clients come and go; a worker that somebody
+    // started stays.
+    (
+        "process",
+        "backend_type",
+        "''",
+        "pg_stat_activity WHERE backend_type NOT IN ('client backend', 'parallel worker', 'io worker', 'checkpointer', \
+         'background writer', 'walwriter', 'walsummarizer', 'archiver', 'startup', 'autovacuum launcher', \
+         'logical replication launcher', 'slotsync worker') GROUP BY backend_type",
+    ),
+];
+
+/// One question for all of it.
+fn server_sql(role: &str, database: &str) -> String {
+    let mut sql = String::new();
+    for ((noun, name, value, place), union) in SERVER.iter().zip(iter::once("").chain(iter::repeat(" UNION ALL "))) {
+        let _ = write!(sql, "{union}SELECT '{noun}', ({name})::text, ({value})::text FROM {place}");
+    }
+    let quoted = |name: &str| format!("'{}'", name.replace('\'', "''"));
+    sql.replace("$role", &quoted(role)).replace("$own", &quoted(database))
+}
 
 #[cfg(test)]
 mod tests {

@@ -1,22 +1,29 @@
-//! Private servers for exclusive tests: a copy of the template's image, started, with a superuser; destroyed afterwards.
+//! Private servers for exclusive tests and for those under observation: a copy of the template's image, started, with a
+//! superuser, for one lease at a time.
 //!
-//! Once one was asked for, one or two are kept warm, so that the next test does not wait the 75 ms that one takes.
+//! [`one`] is a server: after each lease it is handed on if it is proven to be as it was, else destroyed; [`files`] is the part of
+//! that proof which the server does not tell. Here they stand on a shelf. Once one was asked for, one more than is in use is kept
+//! warm, so that no test waits the 75 ms that it takes to start one.
 
-use crate::lease::{Ask, Fate, Refused, Released, Terms};
+mod files;
+mod one;
+
+pub(crate) use one::{After, Private};
+
+use crate::lease::{Ask, Refused};
 use crate::limits;
-use crate::names::{self, Names};
-use crate::pool::release::{end, judge, left, lost};
-use crate::pool::{Credentials, variables};
+use crate::names::Names;
+use crate::pool::variables;
+use crate::server::Error;
 use crate::server::local::{Image, Local};
 use crate::server::settings::Purpose;
-use crate::server::{Error, Server};
 use crate::settings::Settings;
-use crate::watch::{Mark, Whose};
+use one::Common;
 use regatta_domain::Digest;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::task::JoinHandle;
 
 /// The private servers of one template.
@@ -24,36 +31,38 @@ use tokio::task::JoinHandle;
 pub(crate) struct Privates {
     local: Arc<Local>,
     image: Arc<Image>,
-    digest: Digest,
-    names: Arc<Names>,
+    common: Common,
     settings: Arc<Settings>,
     shelf: Mutex<Shelf>,
+    /// Wakes those that make.
     short: Notify,
     /// One permit per server that exists, over all templates.
     room: Arc<Semaphore>,
     closing: watch::Sender<bool>,
-    task: Mutex<Option<JoinHandle<()>>>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
 #[derive(Debug, Default)]
 struct Shelf {
     ready: VecDeque<Private>,
+    /// Askers in the order in which they came, when nothing was ready.
+    waiting: VecDeque<oneshot::Sender<Private>>,
+    /// Servers that are being made, and such as are made ready for another lease.
+    coming: usize,
     asked: Option<Instant>,
-    /// Seconds between two askers, on average.
-    between: f64,
+    closed: bool,
+    /// What the last failure to make one said.
+    trouble: String,
 }
 
-/// One private server.
-#[derive(Debug)]
-pub(crate) struct Private {
-    server: Arc<Server>,
-    pub(crate) database: String,
-    role: Credentials,
-    mark: Mark,
-    _room: OwnedSemaphorePermit,
+/// What somebody who makes servers does next.
+enum Work {
+    Make(OwnedSemaphorePermit),
+    End(Private),
+    Nothing,
 }
 
-/// How long the one that keeps servers warm waits after a failure.
+/// How long one that makes servers waits after a failure, and at most while nothing is short.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Without an asker for so long, none is kept warm any more.
@@ -71,17 +80,16 @@ impl Privates {
         let privates = Arc::new(Self {
             local,
             image,
-            digest,
-            names,
+            common: Common::new(digest, names, settings.reuses),
             settings,
-            shelf: Mutex::new(Shelf { between: 60.0, ..Shelf::default() }),
+            shelf: Mutex::default(),
             short: Notify::new(),
             room,
             closing: watch::channel(false).0,
-            task: Mutex::new(None),
+            tasks: Mutex::default(),
         });
-        let task = tokio::spawn(privates.clone().keep_warm());
-        *privates.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+        let tasks = (0..limits::PRIVATE_MAKERS).map(|_| tokio::spawn(privates.clone().keep_warm())).collect();
+        *privates.tasks.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
         privates
     }
 
@@ -94,104 +102,151 @@ impl Privates {
         self.shelf().ready.len()
     }
 
+    /// Those that are ready: how we enter each, with the names of its database and of the role of its next lease.
+    pub(crate) fn shown(&self) -> Vec<(tokio_postgres::Config, String, String)> {
+        let shown = |one: &Private| (one.server.admin.clone(), one.database.clone(), one.role.role.clone());
+        self.shelf().ready.iter().map(shown).collect()
+    }
+
     /// Bytes of the image, which each server takes again.
     pub(crate) fn bytes(&self) -> u64 {
         self.image.bytes()
     }
 
-    /// Gives a private server: a warm one, else one that is made now.
-    pub(crate) async fn take(self: &Arc<Self>) -> Result<Private, Refused> {
-        if let Some(ready) = self.pop() {
-            return Ok(ready);
-        }
-        let permit = tokio::time::timeout(limits::WAIT, self.room.clone().acquire_owned()).await;
-        let Ok(Ok(permit)) = permit else {
-            // One may have become warm while we stood in the queue for another.
-            return self.pop().ok_or_else(|| Refused::Late { why: "all private servers are in use".to_owned() });
+    /// Gives a private server: one that is ready, else the next that is.
+    pub(crate) async fn take(&self) -> Result<Private, Refused> {
+        let mut got = match self.pop() {
+            Ok(ready) => return Ok(ready),
+            Err(got) => got,
         };
-        // Made by a task of its own: an asker that goes away leaves it to the next.
-        let this = self.clone();
-        let made = tokio::spawn(async move { this.make(permit).await }).await;
-        match made {
-            Ok(Ok(private)) => Ok(private),
-            Ok(Err(error)) => Err(Refused::Late { why: error.to_string() }),
-            Err(error) => Err(Refused::Late { why: error.to_string() }),
+        if let Ok(Ok(private)) = tokio::time::timeout(limits::WAIT, &mut got).await {
+            return Ok(private);
         }
+        // It may have come in the last moment.
+        got.close();
+        got.try_recv().map_err(|_| {
+            let why = self.shelf().trouble.clone();
+            Refused::Late { why: if why.is_empty() { "all private servers are in use".to_owned() } else { why } }
+        })
     }
 
-    fn pop(&self) -> Option<Private> {
+    /// Takes one from the shelf, or a place in the queue.
+    fn pop(&self) -> Result<Private, oneshot::Receiver<Private>> {
         let mut shelf = self.shelf();
-        let now = Instant::now();
-        if let Some(asked) = shelf.asked.replace(now) {
-            let between = now.duration_since(asked).as_secs_f64();
-            shelf.between += (between - shelf.between) * 0.3;
-        }
+        shelf.asked = Some(Instant::now());
         let mut found = shelf.ready.pop_front();
-        // A warm server may have been killed from outside; its directory goes with its guard.
-        while let Some(dead) = found.take_if(|one| one.server.ended().is_none_or(|ended| *ended.borrow())) {
+        // It may have been killed from outside; its directory goes with its guard.
+        while let Some(dead) = found.take_if(|one| !one.is_up()) {
             drop(dead);
             found = shelf.ready.pop_front();
         }
+        let taken = found.ok_or_else(|| {
+            let (give, got) = oneshot::channel();
+            shelf.waiting.push_back(give);
+            got
+        });
         drop(shelf);
-        self.short.notify_one();
-        found
+        self.short.notify_waiters();
+        taken
     }
 
-    /// Keeps one server warm while exclusive tests come, and two while they come fast.
+    /// Puts a server where the next asker finds it. It comes back where nobody may have it any more.
+    fn put(&self, mut private: Private) -> Option<Private> {
+        let mut shelf = self.shelf();
+        if shelf.closed {
+            return Some(private);
+        }
+        while let Some(waiting) = shelf.waiting.pop_front() {
+            match waiting.send(private) {
+                Ok(()) => return None,
+                Err(back) => private = back,
+            }
+        }
+        // What was used last is warm in every cache.
+        shelf.ready.push_front(private);
+        None
+    }
+
+    /// Takes a server back whose lease has ended, and does what was decided about it.
+    pub(crate) async fn settle(&self, private: Private, after: After) {
+        self.shelf().coming += 1;
+        let rest = if after == After::Destroy {
+            Some(private)
+        } else {
+            match private.renew(after, &self.common).await {
+                Ok(private) => self.put(private),
+                Err((private, error)) => {
+                    tracing::debug!(database = private.database, %error, "a private server is not handed on");
+                    Some(private)
+                }
+            }
+        };
+        self.shelf().coming -= 1;
+        self.short.notify_waiters();
+        if let Some(private) = rest {
+            private.destroy().await;
+            self.short.notify_waiters();
+        }
+    }
+
+    /// Makes what is short until all of it closes.
     async fn keep_warm(self: Arc<Self>) {
         let mut closing = self.closing.subscribe();
         while !*closing.borrow() {
-            let (short, cold) = {
-                let shelf = self.shelf();
-                let age = shelf.asked.map(|asked| asked.elapsed());
-                let wanted = match age {
-                    Some(age) if age < FORGET => 1 + usize::from(shelf.between < 0.5),
-                    _ => 0,
-                };
-                (shelf.ready.len() < wanted, wanted == 0 && !shelf.ready.is_empty())
-            };
-            if cold {
-                let unwanted = self.shelf().ready.pop_front();
-                if let Some(unwanted) = unwanted {
-                    unwanted.destroy().await;
-                }
-                continue;
-            }
-            if short && let Ok(permit) = self.room.clone().try_acquire_owned() {
-                match self.make(permit).await {
-                    Ok(private) => {
-                        self.shelf().ready.push_back(private);
-                        continue;
+            let woken = self.short.notified();
+            tokio::pin!(woken);
+            // Registered before looking, so that no call is missed between looking and waiting.
+            woken.as_mut().enable();
+            match self.next() {
+                Work::Make(permit) => {
+                    let made = self.make(permit).await;
+                    self.shelf().coming -= 1;
+                    match made {
+                        Ok(private) => {
+                            self.shelf().trouble.clear();
+                            if let Some(late) = self.put(private) {
+                                late.destroy().await;
+                            }
+                        }
+                        Err(error) => {
+                            tracing::warn!(template = %self.common.digest, %error, "a private server could not be made");
+                            self.shelf().trouble = error.to_string();
+                            let _ = tokio::time::timeout(PAUSE, closing.wait_for(|closing| *closing)).await;
+                        }
                     }
-                    Err(error) => tracing::warn!(template = %self.digest, %error, "a private server could not be made"),
                 }
-            }
-            tokio::select! {
-                () = self.short.notified() => {}
-                () = tokio::time::sleep(PAUSE) => {}
-                _ = closing.wait_for(|closing| *closing) => {}
+                Work::End(unwanted) => unwanted.destroy().await,
+                Work::Nothing => {
+                    tokio::select! {
+                        () = woken => {}
+                        () = tokio::time::sleep(PAUSE) => {}
+                        _ = closing.wait_for(|closing| *closing) => {}
+                    }
+                }
             }
         }
+    }
+
+    fn next(&self) -> Work {
+        let mut shelf = self.shelf();
+        shelf.waiting.retain(|waiting| !waiting.is_closed());
+        let is_wanted = shelf.asked.is_some_and(|asked| asked.elapsed() < FORGET);
+        if !is_wanted && let Some(unwanted) = shelf.ready.pop_back() {
+            return Work::End(unwanted);
+        }
+        let wanted = shelf.waiting.len() + usize::from(is_wanted);
+        if shelf.ready.len() + shelf.coming < wanted
+            && let Ok(permit) = self.room.clone().try_acquire_owned()
+        {
+            shelf.coming += 1;
+            return Work::Make(permit);
+        }
+        Work::Nothing
     }
 
     async fn make(&self, permit: OwnedSemaphorePermit) -> Result<Private, Error> {
         let process = self.local.start(&self.image, Purpose::Private).await?;
-        let server = Arc::new(Server::of(process, true).await?);
-        let (template, name) = (names::template(self.digest), self.names.next(self.digest));
-        let role = Credentials::fresh(&self.names, self.digest);
-        // The template itself becomes the test's database: nothing is to be cloned from it here.
-        let rows = server
-            .quick()
-            .run(&format!(
-                "ALTER DATABASE {template} IS_TEMPLATE false; ALTER DATABASE {template} ALLOW_CONNECTIONS true; \
-                 ALTER DATABASE {template} RENAME TO {name}; \
-                 CREATE ROLE {} SUPERUSER LOGIN PASSWORD '{}'; SELECT oid FROM pg_database WHERE datname = '{name}'",
-                role.role, role.password
-            ))
-            .await?;
-        let oid = rows.first().and_then(|row| row.get(0)?.parse().ok()).unwrap_or(0);
-        let mark = server.watch().1.mark(oid).await.map_err(Error::Watch)?;
-        Ok(Private { server, database: name, role, mark, _room: permit })
+        Private::make(process, &self.common, permit).await
     }
 
     /// What a test needs to find its server.
@@ -207,47 +262,21 @@ impl Privates {
         )
     }
 
-    /// Ends all that are warm.
+    /// Ends all that are ready, and whatever comes back from now on.
     pub(crate) async fn close(&self) {
         self.closing.send_replace(true);
-        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(task) = task {
+        let ready = {
+            let mut shelf = self.shelf();
+            shelf.closed = true;
+            shelf.waiting.clear();
+            std::mem::take(&mut shelf.ready)
+        };
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in tasks {
             let _ = task.await;
         }
-        let ready = std::mem::take(&mut self.shelf().ready);
         for private in ready {
             private.destroy().await;
-        }
-    }
-}
-
-impl Private {
-    /// Ends the lease: looks at what was done; the caller destroys the server afterwards.
-    pub(crate) async fn release(&self, terms: Terms) -> Released {
-        let released = self.verify(terms).await.unwrap_or_else(|error| {
-            // A test that may do everything may also have ended the server.
-            tracing::debug!(database = self.database, %error, "what a test did to its private server could not be seen");
-            lost(terms.declared)
-        });
-        Released { fate: Fate::Destroyed, ..released }
-    }
-
-    async fn verify(&self, terms: Terms) -> Result<Released, Error> {
-        // Its role is left as it is: what happens to roles here is evidence. Whoever comes in after this look meets a server
-        // that is about to be gone.
-        if terms.killed || !left(&self.server, limits::LEAVE).await? {
-            end(&self.server).await?;
-        }
-        let whose = terms.statements.then_some(Whose::Everybody);
-        let seen = self.server.watch().1.look(&self.mark, whose).await.map_err(Error::Watch)?;
-        // What it left behind dies with the server, so nothing has leaked.
-        Ok(judge(&self.server, Some(seen), &self.role.role, Vec::new(), terms.declared))
-    }
-
-    /// Ends the server and removes all that it had.
-    pub(crate) async fn destroy(self) {
-        if let Some(process) = self.server.take_process() {
-            process.destroy().await;
         }
     }
 }

@@ -234,8 +234,12 @@ impl Engine {
                 told(released);
             }
             Holding::Private(private) => {
-                told(private.release(terms).await);
-                private.destroy().await;
+                let (released, after) = private.release(terms).await;
+                told(released);
+                match stock.as_ref().and_then(|stock| stock.privates.as_ref()) {
+                    Some(privates) => privates.settle(*private, after).await,
+                    None => private.destroy().await,
+                }
             }
             Holding::Adopted(external, database) => {
                 let dropped = external.drop_adopted(&database).await;

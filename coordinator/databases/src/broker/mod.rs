@@ -55,6 +55,8 @@ pub struct Shelf {
     pub reading: String,
     /// Those that the next tests get.
     pub databases: Vec<String>,
+    /// The private servers that are ready: how each is entered with all rights, its database, and the role of its next lease.
+    pub private: Vec<(tokio_postgres::Config, String, String)>,
 }
 
 #[derive(Debug)]
@@ -164,7 +166,8 @@ impl Postgres {
         let stock = self.0.registry().stock((template, Place::Shared), Instant::now())?;
         let State::Up(pool) = stock.pool() else { return None };
         let (reading, databases) = pool.ready();
-        Some(Shelf { admin: pool.server.admin.clone(), reading, databases })
+        let private = stock.privates.as_ref().map(|privates| privates.shown()).unwrap_or_default();
+        Some(Shelf { admin: pool.server.admin.clone(), reading, databases, private })
     }
 
     /// How the engine is.

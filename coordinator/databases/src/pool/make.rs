@@ -367,7 +367,7 @@ pub(super) async fn reading(
 }
 
 /// Waits until our own session on a database has gone: what it did must not be taken for the test's.
-pub(super) async fn settle(server: &Server, oid: u32) -> Result<(), Error> {
+pub(crate) async fn settle(server: &Server, oid: u32) -> Result<(), Error> {
     let until = Instant::now() + limits::TERMINATE;
     while Instant::now() < until {
         let rows = server.quick().run(&format!("SELECT 1 FROM pg_stat_activity WHERE datid = {oid} LIMIT 1")).await?;
@@ -380,7 +380,7 @@ pub(super) async fn settle(server: &Server, oid: u32) -> Result<(), Error> {
 }
 
 /// How a clone is copied: file by file where nothing is flushed, through the WAL where a checkpoint would cost more.
-fn strategy(server: &Server) -> &'static str {
+pub(crate) fn strategy(server: &Server) -> &'static str {
     match (server.facts.major >= 15, server.facts.fsync) {
         (false, _) => "",
         (true, false) => "STRATEGY FILE_COPY",

@@ -7,7 +7,7 @@
 mod clear;
 pub(crate) mod demand;
 pub(crate) mod discard;
-mod make;
+pub(crate) mod make;
 pub(crate) mod release;
 
 use crate::lease::Ask;

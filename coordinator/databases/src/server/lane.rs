@@ -35,7 +35,8 @@ impl Lane {
         })
     }
 
-    async fn client(&self) -> Result<Arc<Client>, Error> {
+    /// The connection itself, made where there is none.
+    pub(crate) async fn client(&self) -> Result<Arc<Client>, Error> {
         let mut held = self.client.lock().await;
         if let Some(client) = held.as_ref().filter(|client| !client.is_closed()) {
             return Ok(client.clone());

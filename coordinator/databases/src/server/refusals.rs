@@ -1,5 +1,5 @@
 //! Which roles were refused something, as the server's log tells: 42501 (no right to), 25006 (reading was agreed on), and class
-//! 23 (a constraint).
+//! 23 (a constraint); and whether anything failed in a way that ordinary statements do not.
 //!
 //! A test may swallow the error; the log has it. The line begins with the state and the role (see the settings), and each
 //! backend writes it before it answers, so what a lease did is there when its sessions have gone. Messages cannot imitate
@@ -35,7 +35,19 @@ struct State {
     read: u64,
     /// Per role of ours; taken out when its lease ends.
     roles: BTreeMap<String, Refused>,
+    odd: bool,
 }
+
+/// Classes of errors that say nothing of the server: data, constraints, transactions, syntax, names, what is in use, and what
+/// was cancelled or ended. Others come of files, programs, memory, or faults, and a statement that met one may have done half
+/// of what it does there.
+const ORDINARY: [&str; 23] = [
+    "00", "01", "02", "0A", "20", "21", "22", "23", "24", "25", "26", "28", "2B", "2D", "34", "3B", "3D", "3F", "40",
+    "42", "44", "55", "P0",
+];
+
+/// A statement was cancelled, or a session ended from outside.
+const ENDED: [&str; 2] = ["57014", "57P01"];
 
 /// Roles that may be remembered: those of leases that never ask are of no use.
 const ROLES: usize = 4_096;
@@ -52,6 +64,15 @@ impl Refusals {
         state.roles.remove(role).unwrap_or_default()
     }
 
+    /// Whether anything failed in a way that is not ordinary since this was asked last. What follows from a role is told by
+    /// [`Self::take`].
+    pub(crate) fn was_odd(&self) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        // Where the log cannot be read, nobody knows.
+        let is_read = self.catch_up(&mut state).is_ok();
+        std::mem::take(&mut state.odd) || !is_read
+    }
+
     fn catch_up(&self, state: &mut State) -> std::io::Result<()> {
         let mut file = File::open(&self.path)?;
         let length = file.metadata()?.len();
@@ -65,6 +86,7 @@ impl Refusals {
         let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         for line in String::from_utf8_lossy(&text[..whole]).lines() {
             note(line, &mut state.roles);
+            state.odd |= is_odd(line);
         }
         state.read += whole as u64;
         if state.read >= limits::SERVER_LOG && whole == text.len() {
@@ -90,6 +112,13 @@ fn note(line: &str, roles: &mut BTreeMap<String, Refused>) {
     }
 }
 
+/// Whether a line begins with the state of an error that is not ordinary. Continued lines begin with white space.
+fn is_odd(line: &str) -> bool {
+    let state = line.split(' ').next().unwrap_or_default();
+    let is_state = state.len() == 5 && state.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+    is_state && !ENDED.contains(&state) && !ORDINARY.iter().any(|class| state.starts_with(class))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,5 +135,18 @@ mod tests {
         assert_eq!(refusals.take("rg_a_b_3"), Refused::default(), "the line is not whole yet");
         log.write_all(b" INSERT in a read-only transaction\n").unwrap();
         assert_eq!(refusals.take("rg_a_b_3"), Refused { read_only: true, ..Refused::default() });
+    }
+    #[test]
+    fn what_fails_otherwise_than_statements_do_is_told_once() {
+        let mut log = tempfile::NamedTempFile::new().unwrap();
+        let refusals = Refusals::new(log.path());
+        log.write_all(
+            b"23505 rg_a_b_2 db: ERROR:  dup\n57014 a db: ERROR:  cancelled\n00000  : LOG:  x\n\t58P01 a db\n",
+        )
+        .unwrap();
+        assert!(!refusals.was_odd());
+        log.write_all(b"58P01 other db: ERROR:  could not open file\n").unwrap();
+        assert!(refusals.was_odd());
+        assert!(!refusals.was_odd());
     }
 }
