@@ -152,6 +152,10 @@ pub(crate) struct Rules {
     #[arg(long, value_name = "BOOL", env = "REGATTA_SPECULATE")]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) speculate: Option<bool>,
+    /// Count the statements that tests send to their databases, and tell the slowest and which tests send more than they used to
+    #[arg(long, value_name = "BOOL", env = "REGATTA_STATEMENTS")]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) statements: Option<bool>,
 }
 
 /// Where tests run.

@@ -24,6 +24,7 @@ impl Resolved {
             priority: self.priority.value,
             target: self.target.value,
             speculate: self.speculate.value,
+            statements: self.statements.value,
             ..RunPolicy::default()
         }
     }

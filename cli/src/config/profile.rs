@@ -48,6 +48,8 @@ pub(crate) struct Profile {
     /// Whether a test of level "none" or "read" that takes far longer than estimated may run a second time on an idle slot.
     /// False when left out.
     pub(crate) speculate: Option<At<bool>>,
+    /// Whether the statements that tests send to their databases are counted, and the slowest told. False when left out.
+    pub(crate) statements: Option<At<bool>>,
     /// The tests that run when neither a filter nor a test is given. All when left out.
     pub(crate) filter: Option<At<Selected>>,
     /// How often a test may lose its worker before it is called crashed. 3 when left out.
@@ -162,6 +164,7 @@ impl Profile {
             priority: fields.take("priority", told),
             target: fields.take("target", told),
             speculate: fields.take("speculate", told),
+            statements: fields.take("statements", told),
             filter: fields.take("filter", told),
             uncompleted_retries: fields.take("uncompleted-retries", told),
             retry_cap: fields.take("retry-cap", told),

@@ -39,6 +39,8 @@ pub(crate) struct Given {
     pub(crate) target: Option<Set<Micros>>,
     /// Whether stragglers may run twice.
     pub(crate) speculate: Option<Set<bool>>,
+    /// Whether statements are counted.
+    pub(crate) statements: Option<Set<bool>>,
     /// Which tests.
     pub(crate) filter: Option<Set<Filter>>,
     /// Which reports, on top of those of the profile.
@@ -86,6 +88,8 @@ pub(crate) struct Resolved {
     pub(crate) target: Set<Option<Micros>>,
     /// Whether stragglers may run twice.
     pub(crate) speculate: Set<bool>,
+    /// Whether statements are counted.
+    pub(crate) statements: Set<bool>,
     /// Which tests.
     pub(crate) filter: Set<Filter>,
     /// How often a test may lose its worker.
@@ -159,6 +163,7 @@ impl Config {
             priority: chain.pick(given.priority, run.priority, |p| &p.priority, |priority| *priority),
             target: chain.pick(some(given.target), run.target, |p| &p.target, |limit| Some(limit.0)),
             speculate: chain.pick(given.speculate, run.speculate, |p| &p.speculate, |speculate| *speculate),
+            statements: chain.pick(given.statements, run.statements, |p| &p.statements, |statements| *statements),
             filter: chain.pick(given.filter, Filter::All, |p| &p.filter, |filter| filter.0.clone()),
             uncompleted_retries: chain.pick(None, run.max_losses, |p| &p.uncompleted_retries, |count| count.get()),
             retry_cap: chain.pick(None, run.max_retries, |p| &p.retry_cap, |count| count.get()),

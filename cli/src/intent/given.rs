@@ -37,6 +37,7 @@ pub(super) fn read(
         priority: set(rules.priority, "priority", matches),
         target: set(rules.target.map(|limit| limit.0), "target", matches),
         speculate: set(rules.speculate, "speculate", matches),
+        statements: set(rules.statements, "statements", matches),
         filter: set(filter, "filter", matches),
         report: set(report, "report", matches),
     })

@@ -132,6 +132,7 @@ fn profile_rows(rules: &Resolved) -> Vec<Row> {
             None => Shown::Unset("none"),
         }),
         of(&section, "speculate", &rules.speculate, |speculate| is(json!(speculate))),
+        of(&section, "statements", &rules.statements, |statements| is(json!(statements))),
         of(&section, "filter", &rules.filter, |filter| is(json!(filter.to_string()))),
         of(&section, "uncompleted-retries", &rules.uncompleted_retries, |count| is(json!(count))),
         of(&section, "retry-cap", &rules.retry_cap, |count| is(json!(count))),

@@ -64,6 +64,7 @@ order = "longest"                                # built in
 priority = "ci"                                  # built in
 # target: none                                   # built in
 speculate = false                                # built in
+statements = false                               # built in
 filter = "all()"                                 # built in
 uncompleted-retries = 3                          # built in
 retry-cap = 10000                                # built in

@@ -81,6 +81,7 @@ order = "risk"
 priority = "interactive"
 target = "5m"
 speculate = true
+statements = true
 flaky = "fail"
 filter = "all() - tag(slow)"
 
