@@ -4,11 +4,16 @@
 //! a shard does not serve one that holds resources or shares databases, and one that did does not outlive it.
 
 use super::super::entry::{Entry, Phase};
-use super::super::limits::GRACE;
+use super::super::host::Host;
+use super::super::limits::{FRUITLESS, GRACE};
 use super::super::tell_teardown;
-use super::{Shift, Stop};
+use super::{Shift, Stop, bounded};
+use crate::runner::Tell;
 use crate::runner::attempts::Standing;
+use regatta_domain::result::RunErrorKind;
 use std::pin::pin;
+use std::sync::Arc;
+use tokio::time::Instant;
 
 impl Shift<'_> {
     /// Sees to it that the databases which all tests of the shard share are there, and that the host was started with them,
@@ -42,6 +47,52 @@ impl Shift<'_> {
             }
         }
         true
+    }
+
+    /// Sees to it that there is a host. Without one, why was told, and the shard is over.
+    pub(super) async fn has_host(&mut self) -> bool {
+        if self.runner.host.is_some() {
+            return true;
+        }
+        if self.fruitless >= FRUITLESS {
+            let text = format!("pytest ended {FRUITLESS} times in a row before it had run or collected anything");
+            self.error(None, RunErrorKind::Runner, "pytest", &text).await;
+            return false;
+        }
+        let (brief, place) = (Arc::clone(&self.runner.brief), Arc::clone(&self.runner.place));
+        let (settings, zygote) = (Arc::clone(&self.runner.settings), Arc::clone(&self.runner.zygote));
+        self.runner.hosts += 1;
+        let (shard, generation) = (self.attempts.stems(), self.attempts.generation());
+        let mut start = pin!(Host::start(&brief, &place, &settings, &zygote, &shard, self.runner.hosts));
+        let started = loop {
+            tokio::select! {
+                started = &mut start => break started,
+                control = self.control.recv() => self.note(control).await,
+            }
+            if self.stop.is_some() {
+                return false;
+            }
+        };
+        match started {
+            Ok(mut host) => {
+                self.heard = Instant::now();
+                host.generation = generation;
+                self.runner.host = Some(host);
+                true
+            }
+            Err(errors) => {
+                for error in errors {
+                    self.sink.tell(Tell::Error { file: None, error: bounded(error) }).await;
+                }
+                false
+            }
+        }
+    }
+
+    /// Replaces a host that has run as much as one may.
+    pub(super) async fn recycle(&mut self) {
+        self.entries.iter_mut().for_each(Entry::forget_host);
+        self.runner.finish(self.sink).await;
     }
 
     /// Whether the host has nothing to do.
