@@ -3,6 +3,8 @@
 #[allow(dead_code, reason = "suites here are made by the tests")]
 mod stage;
 
+mod lazy;
+
 use regatta_domain::database::{Per, PlannedDatabase};
 use regatta_domain::listing::ListedFile;
 use regatta_domain::result::RunErrorKind;

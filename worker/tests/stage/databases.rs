@@ -44,6 +44,8 @@ pub(crate) struct Book {
     pub(crate) ends_with: Option<String>,
     /// Acquisitions of these tests are not answered until they are taken out.
     pub(crate) withheld: Vec<u32>,
+    /// What is handed out, where it is something real.
+    pub(crate) variables: Vec<(String, String)>,
 }
 
 /// Where a test finds what it was handed.
@@ -124,7 +126,11 @@ impl Provider for Fake {
         let twice = book.taken.insert(request.test, request.attempt);
         assert_eq!(twice, None, "it is handed out once: {book:#?}");
         book.most = book.most.max(book.taken.len());
-        let variables = vec![Variable { name: "DATABASE_URL".to_owned(), value: url }];
+        let real = book.variables.iter().map(|(name, value)| Variable { name: name.clone(), value: value.clone() });
+        let mut variables: Vec<Variable> = real.collect();
+        if variables.is_empty() {
+            variables.push(Variable { name: "DATABASE_URL".to_owned(), value: url });
+        }
         Ok(AcquireResponse { answer: Some(Answer::Databases(HandedOut { variables })) })
     }
 

@@ -129,8 +129,7 @@ impl Attempts {
 
     /// Gives back what was handed out. As soon as that is on its way, another test may ask for its own.
     pub(super) async fn give_back(&self, claim: Claim) -> Option<Observation> {
-        let Shared { place, urge, .. } = &*self.0;
-        let mut giving = pin!(databases::give_back(&*place.databases, claim, urge.subscribe()));
+        let mut giving = pin!(self.returned(claim));
         let at_once = poll_fn(|context| match giving.as_mut().poll(context) {
             Poll::Ready(seen) => Poll::Ready(Some(seen)),
             Poll::Pending => Poll::Ready(None),
@@ -142,6 +141,20 @@ impl Attempts {
             Some(seen) => seen,
             None => giving.await,
         }
+    }
+
+    /// Gives back what was handed out, or closes the ports that stand for it.
+    async fn returned(&self, claim: Claim) -> Option<Observation> {
+        let Shared { place, urge, .. } = &*self.0;
+        let ports = self.state().ports.remove(&claim.test);
+        let Some(ports) = ports else {
+            return databases::give_back(&*place.databases, claim, urge.subscribe()).await;
+        };
+        let closed = ports.close(urge.subscribe()).await;
+        if let Some(error) = closed.refused {
+            self.refuse(error).await;
+        }
+        closed.observation
     }
 
     /// Tells a result. The last of those that use the shard's databases waits for what is seen of them, unless another is to

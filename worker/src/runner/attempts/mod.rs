@@ -14,7 +14,7 @@ mod ledger;
 pub(super) use ledger::Standing;
 
 use super::{Brief, Finished, Place, Shard, Sink, Tell, TestWork, Work, exports, holdings};
-use crate::databases::{self, Answer, Claim, Urge};
+use crate::databases::{self, Answer, Claim, Ports, Urge, is_lazy};
 use crate::process::Command;
 use ledger::{Ledger, Variables};
 use regatta_domain::database::Per;
@@ -70,6 +70,8 @@ struct State {
     cleaning: usize,
     /// The last result of a test that used the shard's databases, where it may be the one that is told what was seen of them.
     last: Option<Finished>,
+    /// The ports of what is leased on first use, by test; `None` for the shard.
+    ports: BTreeMap<Option<TestIx>, Ports>,
     tasks: JoinSet<()>,
 }
 
@@ -115,6 +117,7 @@ impl Attempts {
             behind: 0,
             cleaning: 0,
             last: None,
+            ports: BTreeMap::new(),
             tasks: JoinSet::new(),
         };
         Ok(Self(Arc::new(Shared {
@@ -170,8 +173,13 @@ impl Attempts {
     /// How it stands with `test`; asks for what it needs where that may be asked for now.
     pub(super) fn seek(&self, test: &TestWork) -> Standing {
         let mut state = self.state();
-        let (standing, claims) = state.ledger.seek(test);
+        let (mut standing, claims) = state.ledger.seek(test);
         for claim in claims {
+            if is_lazy(&self.0.brief.suite.databases, &claim) && self.open_ports(&mut state, claim) {
+                // What is leased on first use is there at once.
+                (standing, _) = state.ledger.seek(test);
+                continue;
+            }
             let of = self.clone();
             state.spawn(async move { of.ask(claim).await });
         }
@@ -215,6 +223,22 @@ impl Attempts {
         }
     }
 
+    /// Hands `claim` ports behind which nothing is leased yet. `false` where the system has none: then it is asked for ahead.
+    fn open_ports(&self, state: &mut State, claim: Claim) -> bool {
+        let Shared { brief, place, sink, .. } = &*self.0;
+        match Ports::open(brief, place, sink, claim) {
+            Ok(ports) => {
+                state.ledger.handed(&claim, ports.variables().into());
+                state.ports.insert(claim.test, ports);
+                true
+            }
+            Err(error) => {
+                tracing::warn!(?claim, %error, "a port for databases could not be opened: they are leased ahead");
+                false
+            }
+        }
+    }
+
     async fn ask(self, claim: Claim) {
         let Shared { brief, place, sink, urge, .. } = &*self.0;
         let wanted = || self.state().ledger.is_wanted(&claim);
@@ -227,17 +251,19 @@ impl Attempts {
             }
             Answer::Dropped => self.state().ledger.dropped(&claim),
             Answer::Refused(error) => {
-                let is_news = {
-                    let ledger = &mut self.state().ledger;
-                    ledger.dropped(&claim);
-                    ledger.refuse()
-                };
-                if let Some(error) = error.filter(|_| is_news) {
-                    sink.tell(Tell::Error { file: None, error }).await;
-                }
+                self.state().ledger.dropped(&claim);
+                self.refuse(error).await;
             }
         }
         self.0.changed.notify_one();
+    }
+
+    /// There are no databases for this shard: nothing that needs them is begun any more, and why is told once.
+    async fn refuse(&self, error: Option<RunError>) {
+        let is_news = self.state().ledger.refuse();
+        if let Some(error) = error.filter(|_| is_news) {
+            self.0.sink.tell(Tell::Error { file: None, error }).await;
+        }
     }
 
     /// Begins an attempt of `tests`, which are ready.
