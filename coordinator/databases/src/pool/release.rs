@@ -93,14 +93,15 @@ impl Pool {
     }
 
     async fn verify_reader(&self, reader: &Reader, terms: Terms) -> Result<Released, Error> {
-        let (server, role, oid) = (&self.server, &reader.credentials.role, reader.reading.oid);
+        let (server, role) = (&self.server, &reader.credentials.role);
         server.quick().run(&format!("ALTER ROLE {role} NOLOGIN")).await?;
         let theirs = format!("FROM pg_stat_activity WHERE usename = '{role}'");
         if !terms.killed {
             clear::gone(server, &format!("SELECT 1 {theirs} LIMIT 1"), limits::LEAVE).await?;
         }
         let (generation, watch) = server.watch();
-        let leaks: Vec<Leak> = watch.leaks(oid, role).await.map_err(Error::Watch)?;
+        // Only what is there under its role: in the database of all readers, others are still at work.
+        let leaks: Vec<Leak> = watch.leaks(NO_DATABASE, role).await.map_err(Error::Watch)?;
         let ended = format!("SELECT pg_terminate_backend(pid) {theirs}");
         if !clear::gone(server, &ended, limits::TERMINATE).await? {
             return Err(Error::Unfit { why: format!("sessions of {role} do not end although they were terminated") });
@@ -128,6 +129,9 @@ impl Pool {
         judge(&self.server, seen, role, leaks, declared)
     }
 }
+
+/// An object id that no database has.
+const NO_DATABASE: u32 = u32::MAX;
 
 /// Puts together what was seen.
 pub(crate) fn judge(server: &Server, seen: Option<Seen>, role: &str, leaks: Vec<Leak>, declared: Level) -> Released {

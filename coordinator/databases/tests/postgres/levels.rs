@@ -40,6 +40,21 @@ async fn a_reader_sees_the_seeded_rows_and_cannot_write_whatever_it_sets() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_reader_is_not_charged_with_the_sessions_of_others() {
+    let world = World::own().await;
+    let (one, two) = (world.lease(Level::Read).await, world.lease(Level::Read).await);
+    let (client, other) = (connect(&one.url).await.unwrap(), connect(&two.url).await.unwrap());
+    other.batch_execute("BEGIN; SELECT * FROM accounts; SELECT pg_advisory_lock(42)").await.unwrap();
+    assert_eq!(number(&client, "SELECT count(*) FROM accounts").await, 20);
+    drop(client);
+    let told = world.release(&one).await;
+    assert!(told.leaks.is_empty() && told.fate == Fate::Kept, "{told:?}");
+    let told = world.release(&two).await;
+    assert!(!told.leaks.is_empty(), "its own session is open: {told:?}");
+    world.postgres.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_owner_may_change_all_in_its_clone_and_nothing_outside() {
     let world = World::own().await;
     for level in [Level::Transaction, Level::Isolated] {
