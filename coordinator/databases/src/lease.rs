@@ -90,7 +90,7 @@ pub enum Fate {
     Replaced,
     /// It was a private server, which is gone.
     Destroyed,
-    /// Its server was lost while it was leased: what happened to it is unknown.
+    /// Its server was lost while it was leased, or had no room on its disk: what happened to it is unknown.
     Lost,
 }
 

@@ -28,10 +28,10 @@ impl Pool {
             Ok((released, seen)) => {
                 let clean = released.level <= Level::Transaction && released.leaks.is_empty();
                 let sequences = seen.is_some_and(|seen| seen.sequences_moved);
-                if clean {
-                    (released, After::HandOn(database, sequences))
-                } else {
-                    (Released { fate: Fate::Replaced, ..released }, After::Discard(database))
+                match released.fate {
+                    Fate::Lost => (released, After::Discard(database)),
+                    _ if clean => (released, After::HandOn(database, sequences)),
+                    _ => (Released { fate: Fate::Replaced, ..released }, After::Discard(database)),
                 }
             }
             Err(error) => {
@@ -121,7 +121,11 @@ impl Pool {
         }
         let wrote = [Fact::Wrote, Fact::Committed, Fact::Bare, Fact::Ddl, Fact::Sequence, Fact::Unknown];
         let touched = wrote.into_iter().any(|fact| released.evidence.facts.has(fact));
-        released.fate = if touched { Fate::Replaced } else { Fate::Kept };
+        released.fate = match released.fate {
+            Fate::Lost => Fate::Lost,
+            _ if touched => Fate::Replaced,
+            _ => Fate::Kept,
+        };
         Ok(released)
     }
 
@@ -156,7 +160,9 @@ pub(crate) fn judge(server: &Server, seen: Option<Seen>, role: &str, leaks: Vec<
         evidence.facts.insert(Fact::Leaked);
     }
     let denied = evidence.facts.has(Fact::Denied) || evidence.facts.has(Fact::ReadOnlyViolation);
-    let (level, fate) = (evidence.level(), Fate::HandedOn);
+    let level = evidence.level();
+    // What a full disk made of it is nobody's doing, and nobody knows all of it.
+    let fate = if refused.no_disk { Fate::Lost } else { Fate::HandedOn };
     Released { level, evidence, declared, leaks, statements, denied, fate, account }
 }
 

@@ -138,9 +138,10 @@ impl Private {
         let (released, after) = self.verify(terms).await.unwrap_or_else(|error| {
             // A test that may do everything may also have ended the server.
             tracing::debug!(database = self.database, %error, "what a test did to its private server could not be seen");
-            (lost(terms.declared), After::Destroy)
+            (Released { fate: Fate::Destroyed, ..lost(terms.declared) }, After::Destroy)
         });
         let fate = match after {
+            _ if released.fate == Fate::Lost => Fate::Lost,
             After::HandOn(_) => Fate::HandedOn,
             After::Renew => Fate::Replaced,
             After::Destroy => Fate::Destroyed,

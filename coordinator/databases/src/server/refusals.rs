@@ -1,5 +1,5 @@
-//! Which roles were refused something, as the server's log tells: 42501 (no right to), 25006 (reading was agreed on), and class
-//! 23 (a constraint); and whether anything failed in a way that ordinary statements do not.
+//! Which roles were refused something, as the server's log tells: 42501 (no right to), 25006 (reading was agreed on), class 23 (a
+//! constraint), and 53100 and 58030 (the disk is full, or fails); and whether anything failed in a way that ordinary statements do not.
 //!
 //! A test may swallow the error; the log has it. The line begins with the state and the role (see the settings), and each
 //! backend writes it before it answers, so what a lease did is there when its sessions have gone. Messages cannot imitate
@@ -21,6 +21,8 @@ pub(crate) struct Refused {
     pub(crate) read_only: bool,
     /// It wrote what a constraint forbids (class 23).
     pub(crate) violated: bool,
+    /// The disk had no room for what it asked, or failed (53100, 58030).
+    pub(crate) no_disk: bool,
 }
 
 /// Reads the log forward.
@@ -107,6 +109,7 @@ fn note(line: &str, roles: &mut BTreeMap<String, Refused>) {
     match state {
         "42501" => roles.entry(role.to_owned()).or_default().denied = true,
         "25006" => roles.entry(role.to_owned()).or_default().read_only = true,
+        "53100" | "58030" => roles.entry(role.to_owned()).or_default().no_disk = true,
         code if code.starts_with("23") && code.len() == 5 => roles.entry(role.to_owned()).or_default().violated = true,
         _ => {}
     }

@@ -1,6 +1,6 @@
 //! Ends of every kind: of a server, of the engine, of the process without a word.
 
-use crate::world::{World, connect, directory, number, settings, until};
+use crate::world::{World, connect, directory, number, settings, state, until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use regatta_databases::{Fate, Postgres};
@@ -139,4 +139,23 @@ async fn what_survives_owner_and_guards_is_removed_at_the_next_start() {
     assert!(!home.exists());
     until("its servers are gone", async || processes(&home).is_empty()).await;
     next.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_without_room_is_not_the_doing_of_the_test_that_met_it() {
+    let world = World::own().await;
+    for level in [Level::Read, Level::Transaction, Level::Isolated, Level::Exclusive] {
+        let leased = world.lease(level).await;
+        let client = connect(&leased.url).await.unwrap();
+        let no_room =
+            "DO $$ BEGIN RAISE EXCEPTION 'could not extend file: no space left' USING ERRCODE = '53100'; END $$";
+        assert_eq!(state(client.batch_execute(no_room).await), "53100");
+        drop(client);
+        let told = world.release(&leased).await;
+        assert_eq!(told.fate, Fate::Lost, "{level:?}: {told:?}");
+        let next = world.lease(level).await;
+        assert_ne!(next.database, leased.database, "{level:?}: it is not handed on");
+        world.release(&next).await;
+    }
+    world.postgres.shutdown().await;
 }
