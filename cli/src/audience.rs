@@ -9,6 +9,7 @@ use crate::exit::Exit;
 use crate::forecast::{Fleet, Prospect, QUICK, before};
 use crate::render::{self, Ending, Options, Paint, Screen, words};
 use crate::report::{self, Recording, Stream, Target};
+use crate::usual::Usual;
 use crate::view::{News, Outputs, View};
 use regatta_domain::result::OutputRef;
 use regatta_domain::{TestIx, Time};
@@ -32,6 +33,8 @@ pub(crate) struct Setting {
     pub(crate) selection: Option<String>,
     /// The flags that a command which runs a test again has to repeat.
     pub(crate) flags: Vec<String>,
+    /// What its tests asked of their databases before, where that is compared.
+    pub(crate) usual: Option<Usual>,
     /// When to use colour.
     pub(crate) colour: When,
 }
@@ -87,8 +90,8 @@ impl Audience {
 
     /// Nobody: for work that has no progress worth showing.
     pub(crate) fn nobody(colour: When) -> Self {
-        let setting =
-            Setting { slots: 0, fleet: None, profile: None, on: None, selection: None, flags: Vec::new(), colour };
+        let (fleet, profile, on, selection, usual) = (None, None, None, None, None);
+        let setting = Setting { slots: 0, fleet, profile, on, selection, flags: Vec::new(), usual, colour };
         Self { screen: None, stream: None, recordings: Vec::new(), targets: Vec::new(), setting, trouble: Vec::new() }
     }
 
@@ -174,8 +177,9 @@ impl Audience {
     pub(crate) fn finish(mut self, view: &View, outputs: &Outputs, exit: Exit) -> Exit {
         let (slots, fleet) = (self.setting.slots, self.setting.fleet.as_ref());
         let (selection, flags) = (self.setting.selection.as_deref(), &self.setting.flags);
+        let usual = self.setting.usual.as_ref();
         let mut written: Vec<String> = Vec::new();
-        let ending = Ending { exit, slots, fleet, selection, flags, reports: &[] };
+        let ending = Ending { exit, slots, fleet, selection, flags, usual, reports: &[] };
         for target in &self.targets {
             match target.write(view, outputs, &ending) {
                 Ok(paths) => written.extend(paths.iter().map(|path| path.display().to_string())),
@@ -189,7 +193,7 @@ impl Audience {
             }
         }
         let exit = if self.trouble.is_empty() { exit } else { report::exit_without_report(exit) };
-        let ending = Ending { exit, slots, fleet, selection, flags, reports: &written };
+        let ending = Ending { exit, slots, fleet, selection, flags, usual, reports: &written };
         if let Some(mut stream) = self.stream
             && let Err(gone) = stream.finish(view, &ending)
         {

@@ -20,6 +20,7 @@ mod render;
 mod report;
 mod submit;
 mod timings;
+mod usual;
 mod view;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches};

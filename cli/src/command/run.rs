@@ -11,6 +11,7 @@ use crate::follow::{self, Followed, follow};
 use crate::forecast::Fleet;
 use crate::here::{Here, slots_of_machine};
 use crate::intent::{Context, Place, Plan, Run};
+use crate::usual::Usual;
 use crate::view::{ErrorAt, View};
 use crate::{link, needs, submit};
 use regatta_domain::RunId;
@@ -128,13 +129,17 @@ impl Mission<'_> {
         let colour = self.context.global.color.unwrap_or_default();
         let filter = &self.plan.chosen.filter;
         let selection = (*filter != Filter::All).then(|| filter.to_string());
-        Setting { slots, fleet: None, profile, on, selection, flags: Vec::new(), colour }
+        Setting { slots, fleet: None, profile, on, selection, flags: Vec::new(), usual: None, colour }
     }
 
     async fn run(self, channel: Channel, mut setting: Setting) -> Result<Exit, Error> {
         let run = RunId(Uuid::new_v4());
-        let mut client = large(channel);
+        let mut client = large(channel.clone());
         let request = request(&self.plan, self.rerun_of, &mut client, run).await?;
+        if request.policy.statements {
+            // Read before the run adds to it. Without it, nothing is compared; the run goes on none the less.
+            setting.usual = Usual::read(channel, &request).await.ok();
+        }
         if let Some(seed) = request.policy.shuffle {
             setting.flags.push(format!("--shuffle={seed}"));
         }

@@ -39,6 +39,7 @@ pub(super) async fn show(
         on: on.map(ToString::to_string),
         selection: None,
         flags: Vec::new(),
+        usual: None,
         colour: context.global.color.unwrap_or_default(),
     };
     let mut audience = Audience::gather(display, &reports, &context.cwd, setting)?;

@@ -5,7 +5,7 @@ use super::excerpt::{Excerpt, Room};
 use super::paint::{FAIL, Paint, RETRY, STRONG, WEAK};
 use super::safe::{self, Colours};
 use super::status::{self, Status, VERB_COLUMNS};
-use super::{reproduce, words};
+use super::{reproduce, statements, words};
 use crate::view::{Attempt, ErrorAt, Outputs, Test, View};
 use regatta_domain::result::{RunError, RunErrorKind};
 use regatta_domain::{Nuance, Outcome, TestIx, Verdict};
@@ -64,6 +64,8 @@ pub(super) fn block(view: &View, ix: TestIx, telling: Telling<'_>, output: Optio
     lines.extend(
         seen.iter().flat_map(|seen| &seen.notes).map(|note| indented(&format!("database: {}", one_line(note)))),
     );
+    let asked = seen.and_then(|seen| seen.asked.as_ref()).map(statements::asked);
+    lines.extend(asked.map(|asked| indented(&format!("database: {asked}"))));
     if telling.outputs.is_some() {
         lines.extend(output_lines(test, output, ROOM, telling.paint));
     }

@@ -18,6 +18,7 @@ mod paint;
 pub(crate) mod reproduce;
 pub(crate) mod safe;
 mod screen;
+pub(crate) mod statements;
 pub(crate) mod status;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ pub(crate) use screen::Screen;
 
 use crate::exit::Exit;
 use crate::forecast::Fleet;
+use crate::usual::Usual;
 
 /// What is known at the end beside the view.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +45,8 @@ pub(crate) struct Ending<'a> {
     pub(crate) selection: Option<&'a str>,
     /// The flags of the run that a command which runs a test again has to repeat.
     pub(crate) flags: &'a [String],
+    /// What its tests asked of their databases before; `None` where that is not compared.
+    pub(crate) usual: Option<&'a Usual>,
     /// The reports that were written.
     pub(crate) reports: &'a [String],
 }

@@ -44,6 +44,17 @@ pub(crate) fn span(span: Micros) -> String {
     }
 }
 
+/// A span that may be far below a second: `0.31ms`, `12.4ms`, `312ms`, and beyond as [`span`] has it.
+pub(crate) fn fine(span: Micros) -> String {
+    let ms = span.as_secs_f64() * 1_000.0;
+    match span.0 {
+        0..9_995 => format!("{ms:.2}ms"),
+        9_995..99_950 => format!("{ms:.1}ms"),
+        99_950..999_500 => format!("{ms:.0}ms"),
+        _ => self::span(span),
+    }
+}
+
 /// A span that is only guessed: `12s`, `3m`, `1h 02m`.
 pub(crate) fn about(span: Micros) -> String {
     let whole = span.0.div_ceil(1_000_000);
@@ -66,6 +77,23 @@ mod tests {
         }
         assert_eq!(count_of(1, "test"), "1 test");
         assert_eq!(count_of(1_000, "test"), "1,000 tests");
+    }
+
+    #[test]
+    fn short_spans_are_told_in_milliseconds() {
+        let cases = [
+            (0, "0.00ms"),
+            (314, "0.31ms"),
+            (9_999, "10.0ms"),
+            (12_440, "12.4ms"),
+            (99_990, "100ms"),
+            (312_400, "312ms"),
+            (999_700, "1.00s"),
+            (61_000_000, "1m 01s"),
+        ];
+        for (micros, wanted) in cases {
+            assert_eq!(fine(Micros(micros)), wanted);
+        }
     }
 
     #[test]

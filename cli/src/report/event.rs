@@ -117,6 +117,21 @@ pub(crate) enum Event<'a> {
         #[serde(flatten, skip_serializing_if = "Option::is_none")]
         attempt: Option<Attempt<'a>>,
     },
+    /// A test asked much more of its databases than it used to. Said when the run has ended, where statements are counted.
+    TestAskedMore {
+        /// The suite.
+        suite: &'a str,
+        /// The id of the test.
+        id: String,
+        /// What it asked now.
+        now: Queried,
+        /// What was usual: the medians of its last runs.
+        usual: Queried,
+        /// It sent at least twice as many statements.
+        more_calls: bool,
+        /// The server worked at least twice as long.
+        more_time: bool,
+    },
     /// Something went wrong beside any one test.
     Error {
         /// What kind of thing.
@@ -233,6 +248,44 @@ pub(crate) struct Database<'a> {
     pub(crate) denied: bool,
     /// Statements that tell why, and what it left behind.
     pub(crate) notes: Vec<&'a str>,
+    /// What it asked of them; left out where statements are not counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) asked: Option<Asked<'a>>,
+}
+
+/// What an attempt asked of its databases.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Asked<'a> {
+    /// How many statements it sent.
+    pub(crate) calls: u64,
+    /// How long the servers worked at them, in seconds.
+    pub(crate) time_s: f64,
+    /// Whether all of them are counted; where not, it were at least so many.
+    pub(crate) whole: bool,
+    /// Those that took longest, the longest first.
+    pub(crate) top: Vec<Statement<'a>>,
+}
+
+/// A statement, as the server counts it: without its constants.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Statement<'a> {
+    /// How it reads; the end of a long one is cut off.
+    pub(crate) text: &'a str,
+    /// How often it was executed.
+    pub(crate) calls: u64,
+    /// How many rows it returned or changed, all executions together.
+    pub(crate) rows: u64,
+    /// How long the server worked at it, all executions together, in seconds.
+    pub(crate) time_s: f64,
+}
+
+/// How much a test asked of its databases.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Queried {
+    /// How many statements it sent.
+    pub(crate) calls: u64,
+    /// How long the servers worked at them, in seconds.
+    pub(crate) time_s: f64,
 }
 
 /// Captured output.

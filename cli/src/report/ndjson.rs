@@ -1,11 +1,14 @@
 //! The stream of events: one JSON object a line, written while the run goes on.
 
-use super::event::{Attempt, Counts, Database, Event, Exit, Finished, Line, Output, Planned, Suite, Version};
+use super::event::{
+    Asked, Attempt, Counts, Database, Event, Exit, Finished, Line, Output, Planned, Queried, Statement, Suite, Version,
+};
 use super::file::Whole;
 use super::{Error, attempt};
 use crate::render::Ending;
 use crate::view::{self, News, View};
-use regatta_domain::{FileIx, TestIx, Time, Verdict};
+use regatta_domain::database::Observation;
+use regatta_domain::{FileIx, TestIx, Time, Verdict, history};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -41,11 +44,24 @@ impl<W: Write> Stream<W> {
         self.writer.flush()
     }
 
-    /// Writes the last event.
+    /// Writes the last events.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// When they cannot be written.
     pub(crate) fn finish(&mut self, view: &View, ending: &Ending<'_>) -> io::Result<()> {
+        for (test, slower) in ending.usual.map(|usual| usual.slower(view)).unwrap_or_default() {
+            self.line(
+                view.at,
+                Event::TestAskedMore {
+                    suite: suite_name(view, test),
+                    id: view.id(test),
+                    now: queried(slower.now),
+                    usual: queried(slower.usual),
+                    more_calls: slower.more_calls,
+                    more_time: slower.more_time,
+                },
+            )?;
+        }
         self.line(view.at, Event::RunFinished(Box::new(finished(view, ending))))?;
         self.writer.flush()
     }
@@ -235,8 +251,26 @@ fn attempt_of(attempt: &view::Attempt) -> Attempt<'_> {
             seen: seen.seen.name(),
             denied: seen.denied,
             notes: seen.notes.iter().map(|note| &**note).collect(),
+            asked: asked(seen),
         }),
     }
+}
+
+fn asked(seen: &Observation) -> Option<Asked<'_>> {
+    let asked = seen.asked.as_ref()?;
+    let top = asked.top.iter();
+    let top =
+        top.map(|one| Statement { text: &one.text, calls: one.calls, rows: one.rows, time_s: one.time.as_secs_f64() });
+    Some(Asked {
+        calls: asked.calls,
+        time_s: asked.time.as_secs_f64(),
+        whole: seen.asked_in_all().is_some(),
+        top: top.collect(),
+    })
+}
+
+fn queried(queried: history::Queried) -> Queried {
+    Queried { calls: queried.calls, time_s: queried.time.as_secs_f64() }
 }
 
 /// A moment in seconds since the Unix epoch; exact to the microsecond.

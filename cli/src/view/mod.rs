@@ -3,12 +3,14 @@
 //! Progress lines, reports and exit codes are all drawn from this one picture. It leaves every decision to the core.
 
 mod apply;
+mod asking;
 mod outputs;
 #[cfg(test)]
 pub(crate) mod script;
 mod summary;
 
 pub(crate) use apply::News;
+pub(crate) use asking::{Asking, Slow};
 pub(crate) use outputs::Outputs;
 pub(crate) use summary::{HeldBack, Tally};
 

@@ -3,9 +3,13 @@
 use super::record::{Record, Shard, slot_of};
 use super::stand;
 use crate::render::status::outcome_word;
-use crate::render::{safe, words};
+use crate::render::{safe, statements, words};
+use regatta_domain::database::Observation;
 use regatta_domain::{Estimate, Level, Need, Source, TestIx, Verdict};
 use regatta_wire::v1;
+
+/// Statements of an attempt that are told.
+const STATEMENTS: usize = 10;
 
 /// Other tests of a shard that are named.
 const NAMED: usize = 3;
@@ -125,7 +129,20 @@ fn ran(record: &Record, test: TestIx) -> Vec<String> {
             words::span(attempt.duration)
         ));
         lines.push(format!("  why       {}", why(record, shard, place, test)));
+        lines.extend(attempt.observation.as_deref().map_or_else(Vec::new, asked));
     }
+    lines
+}
+
+/// What an attempt asked of its databases, where that was counted: all of it, and its slowest statements.
+fn asked(seen: &Observation) -> Vec<String> {
+    let Some(asked) = &seen.asked else { return Vec::new() };
+    let least = if seen.asked_in_all().is_none() { "at least " } else { "" };
+    let mut lines = vec![format!("  asked     {least}{}", statements::asked(asked))];
+    lines.extend(asked.top.iter().take(STATEMENTS).map(|one| {
+        let (times, time) = (format!("{}x", words::count(one.calls)), words::fine(one.time));
+        format!("            {time:>8} {times:>6}  {}", statements::one_line(&one.text))
+    }));
     lines
 }
 

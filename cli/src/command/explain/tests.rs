@@ -2,7 +2,7 @@
 
 use super::record::Record;
 use super::{COLUMNS, code, filter, run, test};
-use crate::view::script::{Script, came};
+use crate::view::script::{Script, asked, came};
 use regatta_domain::{Outcome, RunId, TestIx, Verdict};
 use regatta_wire::v1::{self, run_event::Event};
 
@@ -95,6 +95,24 @@ t::t3 of suite api, in run 00000000: passed
         run::text(&record, None, None)
             .contains("still running, 4 tests in 3 shards, 1 test of which idle slots took over")
     );
+}
+
+#[test]
+fn what_a_test_asked_of_its_databases_is_told() {
+    let mut events = beginning();
+    let mut ran = passed(1, 0, 300, 400);
+    if let Event::ResultsAccepted(accepted) = &mut ran {
+        let seen = asked(&[("SELECT *\n  FROM items", 1_200, 240), ("COMMIT", 1, 3)]);
+        accepted.results[0].result.as_mut().expect("it has one").observation = Some((&seen).into());
+    }
+    events.extend([leased(1, 0, &[0]), ran]);
+    let told = test::text(&record(events), TestIx(0), None, &[]);
+    let wanted = "
+  asked     1,201 statements, at which the server worked for 243ms
+               240ms 1,200x  SELECT * FROM items
+              3.00ms     1x  COMMIT
+";
+    assert!(told.ends_with(wanted), "{told}");
 }
 
 #[test]

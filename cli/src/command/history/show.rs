@@ -7,10 +7,12 @@ use crate::config::Config;
 use crate::error::{Error, Mistake, Place};
 use crate::exit::Exit;
 use crate::intent::Context;
+use crate::render::{statements, words};
 use regatta_domain::filter::{Filter, Subject};
-use regatta_domain::history::Recent;
+use regatta_domain::history::{Queried, Recent};
 use regatta_domain::listing::test_id;
 use regatta_domain::{Level, Micros, RunnerKind, Source, Verdict};
+use regatta_wire::history::queries;
 use regatta_wire::v1;
 use regatta_wire::verdict::Closed as _;
 use std::fmt::Write as _;
@@ -98,11 +100,38 @@ fn table(tests: &[(String, v1::Remembered)]) -> String {
             Recent(test.recent).to_string(),
             test_id(&test.file, &test.name),
         );
+        if let Some((asked, before)) = queries(test).newest() {
+            let said = before.slower(asked).map_or_else(
+                || {
+                    let calls = usize::try_from(asked.calls).unwrap_or(usize::MAX);
+                    let (calls, time) = (words::count_of(calls, "statement"), words::fine(asked.time));
+                    format!("sends {calls}, at which the server works for {time}")
+                },
+                |slower| statements::compared(&slower),
+            );
+            let _infallible = writeln!(table, "{:widest$}  {said}", "");
+        }
     }
     table
 }
 
+/// What a test asked of its databases: in its last runs, and whether the last of them is much more than was usual.
+fn asked(test: &v1::Remembered) -> (serde_json::Value, serde_json::Value) {
+    let object = |one: Queried| serde_json::json!({ "calls": one.calls, "time_s": one.time.as_secs_f64() });
+    let queries = queries(test);
+    let slower = queries.newest().and_then(|(newest, before)| before.slower(newest)).map(|slower| {
+        serde_json::json!({
+            "now": object(slower.now),
+            "usual": object(slower.usual),
+            "more_calls": slower.more_calls,
+            "more_time": slower.more_time,
+        })
+    });
+    (queries.iter().map(object).collect(), slower.into())
+}
+
 fn object(suite: &str, test: &v1::Remembered) -> serde_json::Value {
+    let (queried, asks_more) = asked(test);
     serde_json::json!({
         "suite": suite,
         "id": test_id(&test.file, &test.name),
@@ -120,6 +149,8 @@ fn object(suite: &str, test: &v1::Remembered) -> serde_json::Value {
         "recent": Recent(test.recent).to_string(),
         "last": Verdict::read(test.last).map(Verdict::name),
         "seen": Verdict::read(test.last).map(|_| Micros(test.seen).as_secs_f64()),
+        "queried": queried,
+        "asks_more": asks_more,
     })
 }
 

@@ -96,7 +96,7 @@ impl Watching<'_> {
         let profile = (rules.profile != crate::config::file::DEFAULT_PROFILE).then(|| rules.profile.clone());
         let selection = (chosen.filter != Filter::All).then(|| chosen.filter.to_string());
         let colour = self.context.global.color.unwrap_or_default();
-        Setting { slots, fleet, profile, on, selection, flags: Vec::new(), colour }
+        Setting { slots, fleet, profile, on, selection, flags: Vec::new(), usual: None, colour }
     }
 
     async fn run(self, channel: Channel, setting: Setting) -> Result<Observed, Error> {

@@ -2,7 +2,7 @@
 
 use super::super::failure::{self, Telling};
 use super::super::status::Status;
-use super::super::{Ending, closing};
+use super::super::{Ending, closing, statements};
 use super::Screen;
 use crate::args::{FailureOutput, StatusLevel};
 use crate::report::{Sources, annotation};
@@ -37,6 +37,8 @@ impl<W: Write> Screen<W> {
         if !lines.is_empty() {
             lines.push(String::new());
         }
+        let columns = self.options.terminal.map(|size| size.columns);
+        lines.extend(statements::section(view, paint, columns, ending));
         lines.extend(closing::closing(view, paint, ending));
         for line in lines {
             self.canvas.say(&line);

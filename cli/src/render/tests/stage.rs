@@ -41,7 +41,8 @@ pub(super) struct Shown {
 /// What a story looks like, up to and with its end.
 pub(super) fn shown(options: Options, exit: Exit, story: impl FnOnce(&mut Script<'_>, &dyn Fn(&Script<'_>))) -> Shown {
     let flags = ["--profile".to_owned(), "ci".to_owned()];
-    let ending = Ending { exit, slots: 4, fleet: None, selection: Some("tag(none)"), flags: &flags, reports: &[] };
+    let ending =
+        Ending { exit, slots: 4, fleet: None, selection: Some("tag(none)"), flags: &flags, usual: None, reports: &[] };
     played(options, story, Some(&ending))
 }
 

@@ -176,6 +176,10 @@ fn properties(test: &Test, suite: &str) -> Vec<Property> {
             properties.push(Property::new("slot", slot.to_string()));
         }
         properties.push(Property::new("attempt", last.number.to_string()));
+        if let Some(asked) = last.observation.as_deref().and_then(|seen| seen.asked.as_ref()) {
+            properties.push(Property::new("database.calls", asked.calls.to_string()));
+            properties.push(Property::new("database.time", format!("{:.6}", asked.time.as_secs_f64())));
+        }
         if last.nuance == Nuance::UnexpectedPass {
             properties.push(Property::new("xpassed", "true"));
         }

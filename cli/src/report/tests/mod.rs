@@ -15,7 +15,7 @@ use regatta_wire::v1;
 use std::path::Path;
 
 pub(super) const ENDING: Ending<'_> =
-    Ending { exit: Exit::TestsFailed, slots: 4, fleet: None, selection: None, flags: &[], reports: &[] };
+    Ending { exit: Exit::TestsFailed, slots: 4, fleet: None, selection: None, flags: &[], usual: None, reports: &[] };
 
 pub(super) fn told<'a>(story: impl FnOnce(&mut Script<'_>)) -> Script<'a> {
     let mut script = Script::new(&[("api", "pytest"), ("core", "rust")], |_, _, _| {});

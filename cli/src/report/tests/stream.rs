@@ -1,11 +1,15 @@
 //! The stream of events, held to the schema that is published.
 
 use super::{ENDING, hostile, in_folder};
+use crate::render::Ending;
 use crate::report::{Recording, Stream, event_schema};
-use crate::view::script::Script;
+use crate::usual::Usual;
 use crate::view::script::story::mixed;
+use crate::view::script::{Script, asked, came};
+use regatta_domain::history::Queried;
+use regatta_domain::{Micros, Outcome, Verdict};
 use regatta_wire::v1;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,13 +17,17 @@ use std::path::Path;
 
 /// The stream of a story, every line of which the published schema accepts.
 fn stream(story: impl FnOnce(&mut Script<'_>)) -> Vec<Value> {
+    stream_to(&ENDING, story)
+}
+
+fn stream_to(ending: &Ending<'_>, story: impl FnOnce(&mut Script<'_>)) -> Vec<Value> {
     let mut text = Vec::new();
     let stream = RefCell::new(Stream::new(&mut text));
     let mut script = Script::new(&[("api", "pytest"), ("core", "rust")], |view, news, _| {
         stream.borrow_mut().news(view, news).expect("a vector takes everything");
     });
     story(&mut script);
-    stream.borrow_mut().finish(&script.view, &ENDING).expect("a vector takes everything");
+    stream.borrow_mut().finish(&script.view, ending).expect("a vector takes everything");
     drop(script);
     drop(stream);
     let validator = jsonschema::validator_for(event_schema().as_value()).expect("a schema");
@@ -66,6 +74,33 @@ fn the_stream_says_everything_once_and_as_published() {
     assert_eq!((&flaky["id"], &flaky["attempts"]), (&"tests/test_a.py::test_flaky".into(), &2.into()));
     assert_eq!((&flaky["duration_s"], &flaky["worker"], &flaky["slot"]), (&0.006.into(), &"w1".into(), &0.into()));
     stream(hostile);
+}
+
+#[test]
+fn what_a_test_asked_of_its_databases_is_in_the_stream() {
+    let mut usual = Usual::default();
+    let before = [Queried { calls: 4, time: Micros::from_ms(1) }; 5];
+    usual.insert("api", "tests/test_a.py::test_x".to_owned(), before.into_iter().collect());
+    let ending = Ending { usual: Some(&usual), ..ENDING };
+    let events = stream_to(&ending, |script| {
+        script.file(0, "tests/test_a.py", &[("test_x", 10), ("test_y", 10)]);
+        for name in ["test_x", "test_y"] {
+            script.seen = Some(asked(&[("SELECT $1", 40, 8)]));
+            script.run(&format!("tests/test_a.py::{name}"), came(Outcome::Passed, 10), Some(Verdict::Passed));
+        }
+        script.end(v1::RunOutcome::Green);
+    });
+    let of = |kind: &str| events.iter().filter(|event| event["event"] == kind).collect::<Vec<_>>();
+    let wanted = json!({
+        "calls": 40, "time_s": 0.008, "whole": true,
+        "top": [{ "text": "SELECT $1", "calls": 40, "rows": 80, "time_s": 0.008 }],
+    });
+    assert_eq!(of("test_finished")[0]["database"]["asked"], wanted);
+    let more = of("test_asked_more");
+    assert_eq!((more.len(), &more[0]["id"]), (1, &json!("tests/test_a.py::test_x")));
+    assert_eq!(more[0]["now"], json!({ "calls": 40, "time_s": 0.008 }));
+    assert_eq!((&more[0]["usual"]["calls"], &more[0]["more_time"]), (&json!(4), &json!(false)));
+    assert_eq!(events.last().map(|event| &event["event"]), Some(&json!("run_finished")));
 }
 
 #[test]

@@ -3,7 +3,8 @@
 pub(crate) mod story;
 
 use super::{News, Outputs, View};
-use regatta_domain::{Digest, Nuance, Outcome, RunId, Verdict};
+use regatta_domain::database::{Asked, Observation, Statement};
+use regatta_domain::{Digest, Level, Micros, Nuance, Outcome, RunId, Verdict};
 use regatta_wire::v1::{self, run_event::Event};
 
 /// When scripted runs are handed in: 2026-01-02T03:04:05Z.
@@ -18,6 +19,8 @@ pub(crate) struct Script<'a> {
     pub(crate) view: View,
     /// The outputs of its attempts.
     pub(crate) outputs: Outputs,
+    /// What the next result was seen to do with its databases.
+    pub(crate) seen: Option<Observation>,
     now: u64,
     told: Told<'a>,
     files: u32,
@@ -40,13 +43,27 @@ pub(crate) fn came(to: Outcome, in_ms: u64) -> Came<'static> {
     Came { to, nuance: Nuance::Plain, in_ms, because: "", printed: b"" }
 }
 
+/// It sent these statements: the text, how often, and the milliseconds that the server worked at them all.
+pub(crate) fn asked(statements: &[(&str, u64, u64)]) -> Observation {
+    let statement = |&(text, calls, ms): &(&str, u64, u64)| Statement {
+        text: text.into(),
+        calls,
+        rows: 2 * calls,
+        time: Micros::from_ms(ms),
+    };
+    let top: Vec<Statement> = statements.iter().map(statement).collect();
+    let (calls, time) = (top.iter().map(|one| one.calls).sum(), top.iter().map(|one| one.time).sum());
+    let asked = Some(Asked { calls, time, top });
+    Observation { asked, ..Observation::new(Level::Transaction, Level::Transaction) }
+}
+
 impl<'a> Script<'a> {
     /// A run of the suites (name and runner), handed in just now.
     pub(crate) fn new(suites: &[(&str, &str)], told: impl FnMut(&View, &[News], u64) + 'a) -> Self {
         let view = View::new(RunId::from_bits(0x0192_0000_0000_7000_8000_0000_0000_0001));
         let outputs = Outputs::default();
-        let mut script =
-            Self { view, outputs, now: SUBMITTED, told: Box::new(told), files: 0, tests: Vec::new(), token: 0 };
+        let (seen, now, told) = (None, SUBMITTED, Box::new(told));
+        let mut script = Self { view, outputs, seen, now, told, files: 0, tests: Vec::new(), token: 0 };
         let policy = v1::TestPolicy { timeout: 60_000_000, slow: 10_000_000, retries: 2, ..v1::TestPolicy::default() };
         script.event(Event::RunSubmitted(v1::RunSubmitted {
             costs: Vec::new(),
@@ -130,7 +147,7 @@ impl<'a> Script<'a> {
             duration: came.in_ms * 1_000,
             reason: (!came.because.is_empty()).then(|| came.because.to_owned()),
             output,
-            observation: None,
+            observation: self.seen.take().as_ref().map(Into::into),
         };
         let verdict = verdict.map_or(0, |verdict| v1::Verdict::from(verdict).into());
         let results = vec![v1::AcceptedResult { result: Some(result), verdict }];

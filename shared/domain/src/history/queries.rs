@@ -72,6 +72,13 @@ impl Queries {
         known.iter().rev().map(|&(calls, time)| Queried { calls: calls.into(), time: Micros(time.into()) })
     }
 
+    /// The newest, and those before it.
+    #[must_use]
+    pub fn newest(&self) -> Option<(Queried, Self)> {
+        let newest = self.iter().last()?;
+        Some((newest, self.iter().take(self.known - 1).collect()))
+    }
+
     /// Whether `now` is much more than was usual in the runs before.
     #[must_use]
     pub fn slower(&self, now: Queried) -> Option<Slower> {
@@ -207,6 +214,16 @@ mod tests {
         assert!(runs(&[24, 26, 24, 26, 24, 26]).slower(queried(50, 1)).is_some(), "the median lies between two");
         assert_eq!(runs(&[24, 26, 24, 26, 24, 27]).slower(queried(50, 1)), runs(&[25; 5]).slower(queried(50, 1)));
         assert_eq!(runs(&[24, 27, 24, 27, 24, 27]).slower(queried(50, 1)), None, "25.5 twice is 51");
+    }
+
+    #[test]
+    fn the_newest_is_compared_with_those_before_it() {
+        assert_eq!(Queries::default().newest(), None);
+        let (newest, before) = runs(&[25, 25, 25, 25, 25, 50]).newest().expect("there are six");
+        assert_eq!((newest, before), (queried(50, 1), runs(&[25; 5])));
+        assert!(before.slower(newest).is_some());
+        let (newest, before) = runs(&[25, 25, 25, 25, 50]).newest().expect("there are five");
+        assert_eq!(before.slower(newest), None, "four say nothing");
     }
 
     #[test]
