@@ -6,6 +6,7 @@ use crate::config::value::MAX_SEATS;
 use crate::error::{Error, Mistake};
 use crate::exit::Exit;
 use regatta_core::command::OF_WORKERS;
+use regatta_domain::database::Engine;
 use regatta_domain::filter::nearest;
 use regatta_domain::resource::Hooks;
 use regatta_domain::{Item, Need, Relation, Resource, ResourceKind};
@@ -40,7 +41,12 @@ pub(crate) fn refuse_unoffered(
     let used = config.suites().into_iter().filter(|(name, _)| suites.iter().any(|chosen| chosen == name));
     for (name, suite) in used {
         for database in suite.database.iter().flat_map(|of| &of.value.0) {
-            let lack = no_database(name, &database.resource.value.0, offered);
+            let resource = &database.resource.value.0;
+            let lack = no_database(name, resource, offered).or_else(|| {
+                let server = offered.get(resource.as_str())?.server.as_ref()?;
+                (database.is_lazy() && server.engine != Engine::Postgres)
+                    .then(|| not_lazy(name, resource, server.engine))
+            });
             mistakes.extend(lack.map(|mistake| mistake.at(config.place(database.resource.span.clone()))));
         }
     }
@@ -121,6 +127,13 @@ fn no_database(suite: &str, name: &str, offered: &Resources) -> Option<Mistake> 
             "write `[resources.{name}]` with `kind = \"postgres\"` (or mysql, redis, sqlite), or run where it is with `--on URL`"
         ),
     }))
+}
+
+/// Why a database of another engine is not leased on first use.
+fn not_lazy(suite: &str, name: &str, engine: Engine) -> Mistake {
+    let engine = engine.name();
+    Mistake::new(format!("the suite `{suite}` leases the database `{name}` on first use, and that is {engine}"))
+        .help("`lazy` is for PostgreSQL: leave it out")
 }
 
 /// What is offered, in words.

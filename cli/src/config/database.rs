@@ -39,6 +39,9 @@ pub(crate) struct Use {
     /// What a database is handed to: each attempt of a "test" (when left out), or all tests of a "shard".
     #[schemars(with = "Option<PerWord>")]
     pub(crate) per: Option<At<Per>>,
+    /// Whether it is leased when a test first connects, rather than before the test begins. For PostgreSQL; all databases of a
+    /// suite are, or none is. False when left out.
+    pub(crate) lazy: Option<At<bool>>,
 }
 
 /// Files that a template is built from.
@@ -69,7 +72,15 @@ impl Decode for Databases {
         let uses: Vec<Use> = match value.get_ref() {
             DeValue::String(_) => {
                 let resource = At::decode(key, value, told)?;
-                vec![Use { resource, build: None, inputs: None, extensions: None, timeout: None, per: None }]
+                vec![Use {
+                    resource,
+                    build: None,
+                    inputs: None,
+                    extensions: None,
+                    timeout: None,
+                    per: None,
+                    lazy: None,
+                }]
             }
             DeValue::Table(_) => vec![Use::decode(key, value, told)?],
             DeValue::Array(items) if !items.is_empty() => Vec::decode(key, value, told)?,
@@ -89,6 +100,14 @@ impl Decode for Databases {
             let most = Mistake::new(format!("a suite may use {DATABASES_PER_SUITE} databases at most"));
             told.tell(value.span(), most);
         }
+        // What an attempt has is asked for together: with one on first use, the others would come late, or that one early.
+        if let Some(some) = uses.iter().find(|of| of.is_lazy())
+            && uses.iter().any(|of| !of.is_lazy())
+            && let Some(lazy) = &some.lazy
+        {
+            let mistake = Mistake::new("of the databases of a suite, some are leased on first use and some are not");
+            told.tell(lazy.span.clone(), mistake.help("write `lazy = true` for each of them, or for none"));
+        }
         Some(Self(uses))
     }
 }
@@ -100,7 +119,7 @@ impl Decode for Use {
         let build: Option<At<Argv>> = fields.take("build", told);
         let inputs: Option<At<Vec<Input>>> = fields.take("inputs", told);
         let extensions: Option<At<Vec<Name>>> = fields.take("extensions", told);
-        let (timeout, per) = (fields.take("timeout", told), fields.take("per", told));
+        let (timeout, per, lazy) = (fields.take("timeout", told), fields.take("per", told), fields.take("lazy", told));
         fields.finish(told);
         if let Some(inputs) = inputs.as_ref().filter(|_| build.is_none()) {
             let mistake = Mistake::new("`inputs` say what a template is built from, and there is no `build`");
@@ -112,7 +131,7 @@ impl Decode for Use {
                 Mistake::new(format!("a database may have {LABELS} extensions at most")),
             );
         }
-        Some(Self { resource: resource?, build, inputs, extensions, timeout, per })
+        Some(Self { resource: resource?, build, inputs, extensions, timeout, per, lazy })
     }
 }
 
@@ -131,6 +150,11 @@ impl Decode for Input {
 }
 
 impl Use {
+    /// Whether it is leased when somebody first connects.
+    pub(crate) fn is_lazy(&self) -> bool {
+        self.lazy.as_ref().is_some_and(|lazy| lazy.value)
+    }
+
     /// The database as a run holds it: its digest is that of what is in the files below `root` right now.
     ///
     /// # Errors
@@ -171,7 +195,7 @@ impl Use {
             build_limit: self.timeout.as_ref().map_or(BUILD_LIMIT, |limit| limit.value.0),
             extensions: extensions.into_iter().map(Into::into).collect(),
             per: self.per.as_ref().map(|per| per.value).unwrap_or_default(),
-            lazy: false,
+            lazy: self.is_lazy(),
         })
     }
 

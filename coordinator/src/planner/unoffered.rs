@@ -4,6 +4,7 @@ use crate::resources::catalogue::{Offers, few};
 use crate::resources::steward::lack;
 use regatta_core::command::OF_WORKERS;
 use regatta_domain::ResourceKind;
+use regatta_domain::database::Engine;
 use regatta_domain::filter::nearest;
 use regatta_wire::Failure;
 use regatta_wire::submission::Request;
@@ -24,6 +25,8 @@ pub(super) fn refuse_unoffered(request: &Request, offers: &Offers) -> Result<(),
     for suite in request.suites.iter().map(|asked| &asked.suite) {
         let missing = suite.databases.iter().filter_map(|database| no_database(offers, &database.resource));
         lacking.extend(missing.map(|lack| format!("the suite `{}` needs a database, and {lack}", suite.name)));
+        let lazy = suite.databases.iter().filter(|database| database.lazy);
+        lacking.extend(lazy.filter_map(|database| not_lazy(offers, &suite.name, &database.resource)));
     }
     if lacking.is_empty() {
         return Ok(());
@@ -33,6 +36,17 @@ pub(super) fn refuse_unoffered(request: &Request, offers: &Offers) -> Result<(),
          what is needed; `regatta resources` lists what there is",
         lacking.join("; ")
     )))
+}
+
+/// Why a database of another engine is not leased on first use.
+fn not_lazy(offers: &Offers, suite: &str, name: &str) -> Option<String> {
+    let engine = offers.get(name)?.resource.server.as_ref()?.engine;
+    (engine != Engine::Postgres).then(|| {
+        let engine = engine.name();
+        format!(
+            "the suite `{suite}` leases `{name}` on first use (`lazy`), which is for PostgreSQL, and that is {engine}"
+        )
+    })
 }
 
 fn no_database(offers: &Offers, name: &str) -> Option<String> {

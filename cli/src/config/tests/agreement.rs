@@ -56,6 +56,7 @@ inputs = ["migrations/**", "seed.sql"]
 extensions = ["pg_trgm"]
 timeout = "2m"
 per = "shard"
+lazy = true
 
 [suite.line]
 runner = "exec"
@@ -140,7 +141,7 @@ max = 4
 "#;
 
 /// Files that neither may accept. What only shows across sections, or in the file system, no schema can say.
-const WRONG: [&str; 65] = [
+const WRONG: [&str; 66] = [
     "x = 1",
     "project = 1",
     "[project]\nname = \"a b\"",
@@ -205,6 +206,7 @@ const WRONG: [&str; 65] = [
     "[suite.a]\nrunner = \"rust\"\ndatabase = []",
     "[suite.a]\nrunner = \"rust\"\ndatabase = {}",
     "[suite.a]\nrunner = \"rust\"\ndatabase = { resource = \"b\", per = \"run\" }",
+    "[suite.a]\nrunner = \"rust\"\ndatabase = { resource = \"b\", lazy = \"yes\" }",
     "[suite.a]\nrunner = \"rust\"\ndatabase = { resource = \"b\", build = [] }",
 ];
 

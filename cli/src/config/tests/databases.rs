@@ -71,4 +71,14 @@ fn a_name_alone_is_an_empty_database() {
     let database = &suite.databases[0];
     assert_eq!((&*database.resource, database.build.len()), ("app", 0));
     assert_eq!(database.per, regatta_domain::database::Per::Test);
+    assert!(!database.lazy);
+}
+
+#[test]
+fn first_use_is_asked_for_and_changes_no_template() {
+    let with =
+        |more: &str| planned(Path::new("/nowhere"), &format!("[suite.api.database]\nresource = \"app\"\n{more}"));
+    let [lazy, ahead] = ["lazy = true\n", "lazy = false\n"].map(|more| with(more).expect("it makes sense"));
+    assert!(lazy.databases[0].lazy && !ahead.databases[0].lazy);
+    assert_eq!(lazy.databases[0].template, ahead.databases[0].template);
 }

@@ -149,7 +149,7 @@ fn gist(text: &str) -> Vec<String> {
 
 #[test]
 fn each_mistake_says_what_to_do() {
-    let cases: [(&str, &[&str]); 30] = [
+    let cases: [(&str, &[&str]); 31] = [
         ("suits = 1", &["there is no key `suits` in regatta.toml", "did you mean `suite`?"]),
         ("[suite]\napi = 1", &["`suite.api` must be a table, not a number"]),
         ("suite = 1", &["`suite` must be a table of named tables", "write `[suite.NAME]`"]),
@@ -248,6 +248,13 @@ fn each_mistake_says_what_to_do() {
         (
             "[suite.a]\nrunner = \"rust\"\ndatabase = [{ resource = \"b\" }, { resource = \"b\" }]",
             &["the suite uses the database `b` twice", "a test has one database of each resource"],
+        ),
+        (
+            "[suite.a]\nrunner = \"rust\"\ndatabase = [{ resource = \"b\", lazy = true }, { resource = \"c\" }]",
+            &[
+                "of the databases of a suite, some are leased on first use and some are not",
+                "write `lazy = true` for each of them, or for none",
+            ],
         ),
     ];
     for (text, wanted) in cases {
