@@ -5,10 +5,12 @@ use super::{Planning, order, unoffered::refuse_unoffered};
 use crate::error::in_one_line;
 use crate::projector::{Desk, News};
 use crate::resources::Steward;
-use crate::store::projection::{FileHistory, Reader, Remembered, Row};
+use crate::store::projection::{FileHistory, Learnt, Reader, Remembered, Row};
 use crate::store::{self, Error};
 use prost::Message as _;
+use regatta_domain::database::Per;
 use regatta_domain::listing::{ListedFile, ListedTest};
+use regatta_domain::plan::PlannedSuite;
 use regatta_domain::submission::{FileDraft, Submission, SuiteDraft, TestDraft};
 use regatta_domain::{Costs, FileKey, Micros, RunId, SuiteIx, Time};
 use regatta_wire::submission::{Request, SuiteRequest};
@@ -93,7 +95,7 @@ impl PlannerDesk {
         for (at, asked) in request.suites.iter().enumerate() {
             let suite = SuiteIx::nth(at);
             let learnt = self.projection().costs(&request.project, &asked.suite.name, &planning.scope.class);
-            let costs = learnt.map_err(broken)?.over(Costs::of(asked.suite.runner));
+            let costs = costs(&asked.suite, learnt.map_err(broken)?);
             let mut draft = SuiteDraft { suite: asked.suite.clone(), costs, discover: false, files: Vec::new() };
             if planning.may_select_suite(suite) {
                 let listings = self.listings(&asked.files, now).map_err(broken)?;
@@ -253,6 +255,14 @@ impl PlannerDesk {
         }
         Ok(listings)
     }
+}
+
+/// What a suite costs beside its tests. What its runner keeps from shard to shard has read where the databases of one shard are,
+/// so it ends with that: Django and Rails start anew.
+pub(super) fn costs(suite: &PlannedSuite, learnt: Learnt) -> Costs {
+    let costs = learnt.over(Costs::of(suite.runner));
+    let shares = suite.databases.iter().any(|database| database.per == Per::Shard);
+    if shares { costs.afresh() } else { costs }
 }
 
 fn paths(files: &[ListedFile]) -> impl Iterator<Item = &str> {

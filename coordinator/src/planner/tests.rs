@@ -2,7 +2,7 @@ use super::*;
 use crate::store::projection::TestHistory;
 use regatta_domain::plan::PlannedSuite;
 use regatta_domain::policy::{RunPolicy, TestPolicy};
-use regatta_domain::{FileKey, Level, Micros, PolicyIx, RunId, RunnerKind, Time};
+use regatta_domain::{Costs, FileKey, Level, Micros, PolicyIx, RunId, RunnerKind, Time};
 use regatta_wire::submission::{Override, SuiteRequest};
 
 const API: SuiteIx = SuiteIx(0);
@@ -269,22 +269,39 @@ fn a_name_that_is_listed_twice_is_one_test() {
 }
 
 #[test]
-fn a_test_of_a_suite_with_databases_needs_a_seat_of_each_unless_it_is_known_to_need_none() {
-    use regatta_domain::database::{Per, PlannedDatabase};
-    use regatta_domain::evidence::Observed;
-    use regatta_domain::history::Levels;
-    use regatta_domain::{Digest, Need, Needs};
-    let database = PlannedDatabase {
+fn a_shard_that_has_databases_to_itself_begins_as_the_first_one_did() {
+    use crate::store::projection::Learnt;
+    use regatta_domain::database::Per;
+    let mut suite = request().suites.remove(0).suite;
+    let learnt = Learnt { start: Some(Micros::from_ms(1_900)), batch: Some(Micros::from_ms(3)), ..Learnt::default() };
+    let batch = |suite: &PlannedSuite, learnt| desk::costs(suite, learnt).batch;
+    suite.databases = vec![database(Per::Test)];
+    assert_eq!((batch(&suite, Learnt::default()), batch(&suite, learnt)), (Micros::ZERO, Micros::from_ms(3)));
+    suite.databases.push(database(Per::Shard));
+    assert_eq!(batch(&suite, Learnt::default()), Costs::of(RunnerKind::Pytest).start);
+    assert_eq!(batch(&suite, learnt), Micros::from_ms(1_900));
+}
+
+fn database(per: regatta_domain::database::Per) -> regatta_domain::database::PlannedDatabase {
+    regatta_domain::database::PlannedDatabase {
         resource: "app".into(),
-        template: Digest::default(),
+        template: regatta_domain::Digest::default(),
         build: Vec::new(),
         build_limit: Micros::ZERO,
         extensions: Vec::new(),
-        per: Per::Test,
+        per,
         lazy: false,
-    };
+    }
+}
+
+#[test]
+fn a_test_of_a_suite_with_databases_needs_a_seat_of_each_unless_it_is_known_to_need_none() {
+    use regatta_domain::database::Per;
+    use regatta_domain::evidence::Observed;
+    use regatta_domain::history::Levels;
+    use regatta_domain::{Need, Needs};
     let mut asked = request();
-    asked.suites[0].suite.databases = vec![database];
+    asked.suites[0].suite.databases = vec![database(Per::Test)];
     let stripe = Needs::all([Need::new("stripe", 1)]);
     asked.overrides = vec![
         Override { filter: "test(/pays/)".to_owned(), needs: stripe.clone(), ..Override::default() },

@@ -42,4 +42,10 @@ impl Costs {
             RunnerKind::Exec => Self { test: Micros::from_ms(1), ..none },
         }
     }
+
+    /// What it costs where nothing is kept from one shard to the next: each begins as the first one did.
+    #[must_use]
+    pub const fn afresh(self) -> Self {
+        Self { batch: self.start, ..self }
+    }
 }
