@@ -17,6 +17,7 @@ use crate::pool::make::{settle, strategy};
 use crate::pool::release::{end, judge, left, lost};
 use crate::server::lane::{self, Lane};
 use crate::server::process::Process;
+use crate::server::refusals::Refusals;
 use crate::server::{Error, Server};
 use crate::template::finish::{self, Finished};
 use crate::watch::{Mark, Whose};
@@ -121,6 +122,8 @@ impl Private {
         let template = names::template(common.digest);
         let rows = server.quick().run(&format!("SELECT oid FROM pg_database WHERE datname = '{template}'")).await?;
         let template = self::oid(&rows).ok_or_else(|| Error::Unfit { why: format!("{template} is not there") })?;
+        // Whoever knocked while it started was refused in ways that nothing of a lease is.
+        let _before = server.refusals.as_ref().map(Refusals::was_odd);
         let picture = picture(server.quick(), &role, &database).await?;
         let files = files(directory.clone(), template).await?;
         let first = Arc::new(First { directory, template, picture, files });
@@ -166,7 +169,7 @@ impl Private {
         let sequences = seen.sequences_moved;
         // What it left behind is found as a difference, or dies with the database or the server: nothing has leaked.
         let released = judge(&self.server, Some(seen), &self.role.role, Vec::new(), terms.declared);
-        let is_odd = self.server.refusals.as_ref().is_none_or(crate::server::refusals::Refusals::was_odd);
+        let is_odd = self.server.refusals.as_ref().is_none_or(Refusals::was_odd);
         let after = match released.level {
             _ if !is_calm || is_odd || differs.is_some() || !is_certain(&released.evidence) => After::Destroy,
             Level::Exclusive => After::Destroy,

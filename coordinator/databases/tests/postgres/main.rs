@@ -7,6 +7,7 @@ mod external;
 mod levels;
 mod outside;
 mod release;
+mod servers;
 mod soak;
 mod statements;
 mod survive;
