@@ -568,7 +568,8 @@ async fn the_coordinator_is_asked_over_its_connection() {
     let asked = AcquireRequest { token: 1, test: Some(4), attempt: 2, level: v1::Level::Read.into() };
     let handed = coordinator.acquire(asked).await.expect("it is there").answer.expect("an answer");
     assert!(matches!(handed, Answer::Databases(handed) if handed.variables[0].value == url(Some(4), 2)));
-    let given = coordinator.release(ReleaseRequest { token: 1, test: Some(4), attempt: 2 }).await.expect("it is there");
+    let given = ReleaseRequest { token: 1, test: Some(4), attempt: 2, traffic: Vec::new() };
+    let given = coordinator.release(given).await.expect("it is there");
     assert_eq!(given.observation.expect("it was handed out").evidence, 7);
     coordinator.built(BuiltRequest { token: 1, order: 3, failure: None }).await.expect("it is there");
     fake.book().script.push_back(Err(Status::failed_precondition("not live")));

@@ -1,5 +1,6 @@
 //! The databases of a suite: what a test is handed, and what it was seen to do with it.
 
+use crate::evidence::Evidence;
 use crate::{Digest, Level, Micros};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -133,6 +134,28 @@ pub struct Statement {
     pub time: Micros,
 }
 
+/// What went between an attempt and one of its databases, as seen on the way. Nothing is known of what happens inside the
+/// server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// The name of the resource.
+    pub resource: Arc<str>,
+    /// Sessions that were opened.
+    pub sessions: u32,
+    /// The most that were open at once.
+    pub peak: u32,
+    /// Transactions that committed a change.
+    pub committed: u32,
+    /// Transactions that were rolled back after they had changed something.
+    pub rolled_back: u32,
+    /// The codes of errors (SQLSTATE), each once.
+    pub errors: Vec<Arc<str>>,
+    /// The heads of statements, each once.
+    pub statements: Vec<Arc<str>>,
+    /// Errors and statements are all there were, from their first letter to their last.
+    pub is_whole: bool,
+}
+
 impl Observation {
     /// It had databases under one level, and did what belongs to another.
     #[must_use]
@@ -177,16 +200,17 @@ impl Observation {
         self.asked.as_ref().filter(|_| is_whole)
     }
 
-    /// Whether it did more than it was declared for: the dangerous kind.
+    /// Whether it did more than it was leased for: the dangerous kind. Of what nobody could see, nobody knows.
     #[must_use]
     pub fn exceeds(&self) -> bool {
-        self.seen > self.leased
+        Evidence::decode(self.evidence).done() > self.leased
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evidence::{Fact, Sources};
 
     #[test]
     fn what_was_refused_is_tried_again_with_more_rights_until_there_are_no_more() {
@@ -195,6 +219,19 @@ mod tests {
         assert_eq!(seen(Level::Isolated, Level::Isolated, true).promotes(), Some(Level::Exclusive));
         assert_eq!(seen(Level::Transaction, Level::Isolated, false).promotes(), None, "it was refused nothing");
         assert_eq!(seen(Level::Exclusive, Level::Exclusive, true).promotes(), None);
-        assert!(seen(Level::Transaction, Level::Isolated, false).exceeds());
+    }
+
+    #[test]
+    fn more_than_it_was_leased_for_is_what_was_done_and_not_what_was_asked_or_cannot_be_known() {
+        let seen = |facts: &[Fact]| {
+            let sources = Sources { wal: true, statements: true, counters: true, log: true };
+            let evidence = Evidence { facts: facts.iter().copied().collect(), sources, ..Evidence::default() };
+            Observation { evidence: evidence.code(), ..Observation::new(Level::Transaction, evidence.level()) }
+        };
+        assert!(seen(&[Fact::Committed]).exceeds());
+        assert!(seen(&[Fact::Committed, Fact::Unknown]).exceeds());
+        for fact in [Fact::Wrote, Fact::Unknown, Fact::Denied, Fact::Leaked, Fact::Failed, Fact::ReadOnlyViolation] {
+            assert!(!seen(&[fact]).exceeds(), "{fact:?}");
+        }
     }
 }

@@ -3,12 +3,12 @@
 use crate::invalid::Within as _;
 use crate::invalid::{count, label, text};
 use crate::limits::{
-    ARGUMENTS, LABEL_BYTES, LABELS, NOTE_BYTES, NOTES_PER_OBSERVATION, STATEMENT_BYTES, STATEMENTS_PER_TEST,
-    VARIABLE_BYTES,
+    ARGUMENTS, CODE_BYTES, ERRORS_PER_TRAFFIC, LABEL_BYTES, LABELS, NOTE_BYTES, NOTES_PER_OBSERVATION, STATEMENT_BYTES,
+    STATEMENTS_PER_TEST, STATEMENTS_PER_TRAFFIC, VARIABLE_BYTES,
 };
 use crate::verdict::{Closed as _, closed};
 use crate::{Invalid, digest, v1};
-use regatta_domain::database::{Asked, DatabaseServer, Engine, Observation, Per, PlannedDatabase, Statement};
+use regatta_domain::database::{Asked, DatabaseServer, Engine, Observation, Per, PlannedDatabase, Statement, Traffic};
 use regatta_domain::{Level, Micros};
 use std::sync::Arc;
 
@@ -106,6 +106,44 @@ impl TryFrom<v1::Statement> for Statement {
     fn try_from(statement: v1::Statement) -> Result<Self, Invalid> {
         let v1::Statement { text: words, calls, rows, time } = statement;
         Ok(Self { text: text("text", words, STATEMENT_BYTES)?, calls, rows, time: Micros(time) })
+    }
+}
+
+impl TryFrom<v1::Traffic> for Traffic {
+    type Error = Invalid;
+
+    fn try_from(seen: v1::Traffic) -> Result<Self, Invalid> {
+        let errors = count("errors", seen.errors, ERRORS_PER_TRAFFIC)?;
+        let statements = count("statements", seen.statements, STATEMENTS_PER_TRAFFIC)?;
+        let texts = |field, all: Vec<String>, most| all.into_iter().map(move |one| text(field, one, most)).collect();
+        let errors: Result<_, Invalid> = texts("errors", errors, CODE_BYTES);
+        let statements: Result<_, Invalid> = texts("statements", statements, STATEMENT_BYTES);
+        Ok(Self {
+            resource: label("resource", seen.resource, LABEL_BYTES)?,
+            sessions: seen.sessions,
+            peak: seen.peak,
+            committed: seen.committed,
+            rolled_back: seen.rolled_back,
+            errors: errors?,
+            statements: statements?,
+            is_whole: seen.is_whole,
+        })
+    }
+}
+
+impl From<&Traffic> for v1::Traffic {
+    fn from(seen: &Traffic) -> Self {
+        let texts = |all: &[Arc<str>]| all.iter().map(ToString::to_string).collect();
+        Self {
+            resource: seen.resource.to_string(),
+            sessions: seen.sessions,
+            peak: seen.peak,
+            committed: seen.committed,
+            rolled_back: seen.rolled_back,
+            errors: texts(&seen.errors),
+            statements: texts(&seen.statements),
+            is_whole: seen.is_whole,
+        }
     }
 }
 

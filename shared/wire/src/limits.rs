@@ -49,6 +49,15 @@ pub const STATEMENTS_PER_TEST: usize = 16;
 /// A statement.
 pub const STATEMENT_BYTES: usize = 1_024;
 
+/// Statements that were seen on the way to one database of an attempt.
+pub const STATEMENTS_PER_TRAFFIC: usize = 64;
+
+/// Codes of errors that were seen there.
+pub const ERRORS_PER_TRAFFIC: usize = 16;
+
+/// The code of an error.
+pub const CODE_BYTES: usize = 16;
+
 /// Databases of one suite.
 pub const DATABASES_PER_SUITE: usize = 8;
 

@@ -16,6 +16,6 @@ mod provider;
 
 pub(crate) use asking::{Answer, ask};
 pub(crate) use claim::{Claim, Urge, until_over};
-pub(crate) use giving::give_back;
+pub(crate) use giving::{give_back, give_back_with};
 pub(crate) use lazy::{Ports, is_lazy};
 pub use provider::{Coordinator, Provider};

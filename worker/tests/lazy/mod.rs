@@ -208,6 +208,21 @@ async fn what_goes_by_goes_by_unchanged() {
 }
 
 #[tokio::test]
+async fn what_was_seen_on_the_way_goes_back_with_the_lease() {
+    let server = Server::start();
+    let mut scene = Scene::new(&server, "scrammer").await;
+    let line = "psql -XAtq -c 'CREATE TABLE seen (n int)' -c 'INSERT INTO seen VALUES (1)' -c 'BEGIN' -c 'DELETE FROM seen' \
+                -c 'ROLLBACK' -c 'SELECT * FROM nowhere' 2> /dev/null; psql -XAtq -c 'UPDATE seen SET n = 2 WHERE n = 3'";
+    scene.print(&[line]).await;
+    let book = scene.stage.databases.book();
+    let [seen] = &book.traffic[..] else { panic!("{book:#?}") };
+    assert_eq!((&*seen.resource, seen.sessions, seen.peak, seen.is_whole), ("app", 2, 1, true), "{seen:?}");
+    assert_eq!((seen.committed, seen.rolled_back, &seen.errors[..]), (2, 1, &["42P01".to_owned()][..]), "{seen:?}");
+    assert_eq!(seen.statements.len(), 7, "{seen:?}");
+    assert_eq!(seen.statements[1], "INSERT INTO seen VALUES (1)");
+}
+
+#[tokio::test]
 async fn what_a_session_does_can_be_cancelled() {
     let server = Server::start();
     let mut scene = Scene::new(&server, "scrammer").await;

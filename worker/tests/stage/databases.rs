@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use regatta_wire::v1::{
     AcquireRequest, AcquireResponse, BuildOrder, BuiltRequest, BuiltResponse, HandedOut, Later, Observation,
-    ReleaseRequest, ReleaseResponse, RunError, RunErrorKind, Variable, acquire_response::Answer,
+    ReleaseRequest, ReleaseResponse, RunError, RunErrorKind, Traffic, Variable, acquire_response::Answer,
 };
 use regatta_worker::databases::Provider;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -46,6 +46,8 @@ pub(crate) struct Book {
     pub(crate) withheld: Vec<u32>,
     /// What is handed out, where it is something real.
     pub(crate) variables: Vec<(String, String)>,
+    /// What was seen on the way, of all that was given back.
+    pub(crate) traffic: Vec<Traffic>,
 }
 
 /// Where a test finds what it was handed.
@@ -145,6 +147,7 @@ impl Provider for Fake {
         if book.unsure.remove(&request.test) && !book.taken.contains_key(&request.test) {
             return Ok(ReleaseResponse { observation: None });
         }
+        book.traffic.extend(request.traffic);
         assert_eq!(book.taken.remove(&request.test), Some(request.attempt), "it is given back once: {book:#?}");
         book.given.insert((request.test, request.attempt));
         if let Some(log) = &book.log {

@@ -5,7 +5,8 @@
 //! is *marked*; when its sessions are gone, what was done *since* is told as evidence.
 //!
 //! - `reader` asks the server the `questions`, `follower` is the task that takes turns asking, `ledger` adds up the log that `wal`
-//!   understands; `rules` judge statements by their `tokens` and `names`; `verdict` compares then and now; `account` counts what was asked.
+//!   understands; `rules` judge statements by their `tokens` and `names`; `verdict` compares then and now; `account` counts what was asked; `traffic` adds what was seen
+//!   on the way.
 //!
 //! It leaves to its caller: that sessions are gone, what becomes of a database, and refusals in the server's log, which
 //! the caller adds as [`Fact::Denied`]. The invariant: what cannot be known counts as dirty.
@@ -20,12 +21,14 @@ mod questions;
 mod reader;
 mod rules;
 mod tokens;
+mod traffic;
 mod verdict;
 mod wal;
 
 pub use abilities::Abilities;
 pub use account::{Account, Whose};
 pub use leak::{Kind, Leak};
+pub use traffic::add_traffic;
 
 use follower::{Follower, Request};
 use regatta_domain::evidence::{Evidence, Fact, RELATIONS};

@@ -209,13 +209,18 @@ impl Databases {
         let claim = Claim::new(asked.token, asked.test, asked.attempt);
         let run = self.live(claim.token)?.run;
         let handed = self.claims().get(&claim).cloned();
-        let Some(Handed { level, leases, .. }) = handed else {
+        let Some(Handed { level, leases, variables }) = handed else {
             // Another coordinator handed them out, and they are gone with it.
             return Ok(v1::ReleaseResponse { observation: Some(told::lost()) });
         };
         let mut released: Vec<(Arc<str>, Option<Released>)> = Vec::with_capacity(leases.len());
         for (resource, engine, id) in leases {
-            released.push((resource, engine.release(id).await));
+            let mut of_one = engine.release(id).await;
+            if let (Engine::Postgres(_), Some(of_one)) = (&engine, &mut of_one) {
+                let traffic = asked.traffic.iter().filter(|traffic| *traffic.resource == *resource);
+                told::add_traffic(of_one, traffic, &resource, &variables);
+            }
+            released.push((resource, of_one));
         }
         let observation = told::observation(level, &released, |resource| self.is_first(run, resource));
         Ok(v1::ReleaseResponse { observation: Some((&observation).into()) })

@@ -3,7 +3,7 @@
 use super::Answer;
 use super::claims::Claim;
 use regatta_databases::{Account, Fate, Released};
-use regatta_domain::database::{Asked, Observation, PlannedDatabase};
+use regatta_domain::database::{Asked, Observation, PlannedDatabase, Traffic};
 use regatta_domain::evidence::Evidence;
 use regatta_domain::{Level, RunId};
 use regatta_wire::limits::{NOTE_BYTES, NOTES_PER_OBSERVATION};
@@ -83,6 +83,25 @@ pub(super) fn lost() -> v1::Observation {
     (&Observation { lost: true, notes, ..Observation::new(level, level) }).into()
 }
 
+/// Adds what a worker saw on the way to the database of `resource`, of which it was told by these `variables`.
+pub(super) fn add_traffic<'a>(
+    released: &mut Released,
+    traffic: impl Iterator<Item = &'a v1::Traffic>,
+    resource: &str,
+    variables: &[(String, String)],
+) {
+    let variable = variable(resource, "URL");
+    let url = variables.iter().find(|(name, _)| *name == variable).map_or("", |(_, url)| url.as_str());
+    let database = url.split('?').next().and_then(|url| url.rsplit('/').next()).unwrap_or_default();
+    for traffic in traffic {
+        match Traffic::try_from(traffic.clone()) {
+            Ok(traffic) => regatta_databases::watch::add_traffic(released, &traffic, database),
+            // What it would add is no reason to keep a database from being given back.
+            Err(invalid) => tracing::warn!(%invalid, "what a worker saw on the way to a database makes no sense"),
+        }
+    }
+}
+
 /// What an attempt did, all its databases together. That a server counts no statements is said where `is_first` says so.
 pub(super) fn observation(
     leased: Level,
@@ -142,7 +161,7 @@ fn together(code: u64, evidence: &Evidence) -> u64 {
 
 /// What people want to know: what it did beyond its level and by which statements, and what it left behind.
 fn notes(released: &Released) -> impl Iterator<Item = String> + '_ {
-    let exceeds = released.level > released.declared;
+    let exceeds = released.evidence.known() > released.declared;
     let why = exceeds.then(|| {
         let (seen, declared) = (released.level.name(), released.declared.name());
         format!("leased as {declared}, did what belongs to {seen}: {}", released.evidence.because())

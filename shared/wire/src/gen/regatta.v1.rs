@@ -3099,7 +3099,7 @@ pub struct Later {
     #[prost(string, tag = "2")]
     pub reason: ::prost::alloc::string::String,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ReleaseRequest {
     #[prost(uint64, tag = "1")]
     pub token: u64,
@@ -3107,6 +3107,34 @@ pub struct ReleaseRequest {
     pub test: ::core::option::Option<u32>,
     #[prost(uint32, tag = "3")]
     pub attempt: u32,
+    /// What went by on the way to databases that were leased on first use, one of each resource. It adds to what the server tells.
+    #[prost(message, repeated, tag = "4")]
+    pub traffic: ::prost::alloc::vec::Vec<Traffic>,
+}
+/// What went between an attempt and a database.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Traffic {
+    #[prost(string, tag = "1")]
+    pub resource: ::prost::alloc::string::String,
+    /// Sessions, and the most that were open at once.
+    #[prost(uint32, tag = "2")]
+    pub sessions: u32,
+    #[prost(uint32, tag = "3")]
+    pub peak: u32,
+    /// Transactions that changed something, by what became of them.
+    #[prost(uint32, tag = "4")]
+    pub committed: u32,
+    #[prost(uint32, tag = "5")]
+    pub rolled_back: u32,
+    /// SQLSTATEs of errors, each once.
+    #[prost(string, repeated, tag = "6")]
+    pub errors: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Heads of statements, each once.
+    #[prost(string, repeated, tag = "7")]
+    pub statements: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Errors and statements are all there were, from their first letter to their last.
+    #[prost(bool, tag = "8")]
+    pub is_whole: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ReleaseResponse {

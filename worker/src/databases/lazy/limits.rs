@@ -35,8 +35,8 @@ pub(super) const MESSAGES: usize = 64;
 pub(super) const READ: usize = 32 * 1024;
 
 /// The head of a statement that is kept: what it is stands in front.
-pub(super) const STATEMENT_BYTES: usize = 1_000;
+pub(super) const STATEMENT_BYTES: usize = regatta_wire::limits::STATEMENT_BYTES;
 
-/// Statements that are kept of an attempt, each once; and error codes.
-pub(super) const STATEMENTS: usize = 64;
-pub(super) const STATES: usize = 16;
+/// Statements that are kept of an attempt, each once; and error codes. A suite's tests have some ten, a migration some hundred.
+pub(super) const STATEMENTS: usize = regatta_wire::limits::STATEMENTS_PER_TRAFFIC;
+pub(super) const STATES: usize = regatta_wire::limits::ERRORS_PER_TRAFFIC;

@@ -35,13 +35,13 @@ mod seen;
 mod server;
 
 use super::claim::{Claim, Patience, Urge, until_stopped};
-use super::{Answer, ask, give_back};
+use super::{Answer, ask, give_back_with};
 use crate::runner::{Brief, Place, Sink};
 use address::Address;
 use gate::Gate;
 use lease::{Lease, State};
 use regatta_domain::Level;
-use regatta_domain::database::{Observation, Per, PlannedDatabase};
+use regatta_domain::database::{Observation, Per, PlannedDatabase, Traffic};
 use regatta_domain::evidence::{Evidence, Sources};
 use regatta_domain::result::{RunError, RunErrorKind};
 use std::collections::BTreeMap;
@@ -140,6 +140,7 @@ struct Behind {
 
 /// Serves the ports of an attempt until they are to be closed.
 async fn serve(behind: Behind, opened: Vec<(Arc<Gate>, TcpListener)>, urge: Patience) -> Closed {
+    let gates: Vec<Arc<Gate>> = opened.iter().map(|(gate, _)| Arc::clone(gate)).collect();
     let mut attending = JoinSet::new();
     for (gate, listener) in opened {
         attending.spawn(gate.attend(listener, urge.clone()));
@@ -153,7 +154,8 @@ async fn serve(behind: Behind, opened: Vec<(Arc<Gate>, TcpListener)>, urge: Pati
         }
     };
     let _some_stay = tokio::time::timeout(limits::LEAVE, still).await;
-    let closed = behind.give_back(asked, urge).await;
+    let traffic: Vec<Traffic> = gates.iter().map(|gate| gate.book.read().traffic(&gate.resource)).collect();
+    let closed = behind.give_back(asked, &traffic, urge).await;
     for inside in &mut inside {
         inside.shutdown().await;
     }
@@ -199,7 +201,7 @@ impl Behind {
     }
 
     /// Gives back what was leased, and says what was seen.
-    async fn give_back(&self, asked: Option<Answer>, urge: Patience) -> Closed {
+    async fn give_back(&self, asked: Option<Answer>, traffic: &[Traffic], urge: Patience) -> Closed {
         let leased = self.claim.level;
         let mut closed = Closed::default();
         let observation = match asked {
@@ -210,7 +212,7 @@ impl Behind {
                     let error = RunError { kind: RunErrorKind::Infrastructure, place, message: message.into() };
                     closed.refused = Some(Some(error));
                 }
-                give_back(&*self.place.databases, self.claim, urge).await
+                give_back_with(&*self.place.databases, self.claim, traffic, urge).await
             }
             Some(Answer::Dropped) => Some(lost(leased)),
             Some(Answer::Refused(error)) => {

@@ -7,6 +7,7 @@
 use super::frames::Frames;
 use super::limits::{STATEMENT_BYTES, STATEMENTS, STATES};
 use super::message::string;
+use regatta_domain::database::Traffic;
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -20,9 +21,6 @@ pub(super) struct Seen {
     /// Transactions that changed something, by what became of them.
     pub(super) committed: u32,
     pub(super) rolled_back: u32,
-    /// Sessions that ended inside a transaction.
-    pub(super) open: u32,
-    pub(super) notifications: u32,
     /// Error codes, each once.
     pub(super) states: BTreeSet<String>,
     /// Heads of statements, each once, in the order in which they first came.
@@ -54,9 +52,28 @@ impl Book {
 }
 
 impl Seen {
+    /// What is told of it.
+    pub(super) fn traffic(&self, resource: &str) -> Traffic {
+        Traffic {
+            resource: resource.into(),
+            sessions: self.sessions,
+            peak: self.peak,
+            committed: self.committed,
+            rolled_back: self.rolled_back,
+            errors: self.states.iter().map(|code| code.as_str().into()).collect(),
+            statements: self.statements.iter().map(|text| text.as_str().into()).collect(),
+            is_whole: !self.more,
+        }
+    }
+
     fn statement(&mut self, text: &[u8], whole: bool) {
         let text = String::from_utf8_lossy(text);
-        let text = text.trim();
+        // What is no UTF-8 grows when it is made so.
+        let mut end = text.len().min(STATEMENT_BYTES);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let text = text[..end].trim();
         self.more |= !whole;
         if text.is_empty() || self.statements.iter().any(|known| known == text) {
             return;
@@ -147,7 +164,6 @@ impl Answers<'_> {
                 *fails = true;
                 book.fail(body);
             }
-            b'A' => book.read().notifications += 1,
             b'Z' => {
                 *status = body.first().copied().unwrap_or(b'I');
                 if *status == b'I' {
@@ -189,8 +205,11 @@ impl Book {
             let Some((text, rest)) = string(rest) else { return };
             if field == b'C' {
                 let mut seen = self.read();
-                if seen.states.len() < STATES && text.len() == 5 {
-                    seen.states.insert(String::from_utf8_lossy(text).into_owned());
+                let code = String::from_utf8_lossy(&text[..text.len().min(5)]).into_owned();
+                if seen.states.len() < STATES {
+                    seen.states.insert(code);
+                } else {
+                    seen.more |= !seen.states.contains(&code);
                 }
                 return;
             }
@@ -204,7 +223,6 @@ impl Drop for Answers<'_> {
     fn drop(&mut self) {
         let mut seen = self.book.read();
         seen.now -= 1;
-        seen.open += u32::from(self.status != b'I');
         seen.rolled_back += u32::from(self.changes);
     }
 }
@@ -233,21 +251,21 @@ mod tests {
         let fails: (u8, &[u8]) = (b'E', b"SERROR\0C23505\0Mtwice\0\0");
         let counts = |answers: &[(u8, &[u8])]| {
             let seen = of(answers);
-            (seen.committed, seen.rolled_back, seen.open)
+            (seen.committed, seen.rolled_back)
         };
-        assert_eq!(counts(&[tag(b"SELECT 1\0"), idle]), (0, 0, 0));
-        assert_eq!(counts(&[tag(b"INSERT 0 1\0"), idle]), (1, 0, 0));
-        assert_eq!(counts(&[tag(b"UPDATE 0\0"), idle]), (0, 0, 0));
-        assert_eq!(counts(&[tag(b"INSERT 0 1\0"), fails, idle]), (0, 1, 0), "one query, one transaction");
-        assert_eq!(counts(&[tag(b"BEGIN\0"), inside, tag(b"INSERT 0 1\0"), inside, tag(b"COMMIT\0"), idle]), (1, 0, 0));
+        assert_eq!(counts(&[tag(b"SELECT 1\0"), idle]), (0, 0));
+        assert_eq!(counts(&[tag(b"INSERT 0 1\0"), idle]), (1, 0));
+        assert_eq!(counts(&[tag(b"UPDATE 0\0"), idle]), (0, 0));
+        assert_eq!(counts(&[tag(b"INSERT 0 1\0"), fails, idle]), (0, 1), "one query, one transaction");
+        assert_eq!(counts(&[tag(b"BEGIN\0"), inside, tag(b"INSERT 0 1\0"), inside, tag(b"COMMIT\0"), idle]), (1, 0));
         let undone = [tag(b"BEGIN\0"), inside, tag(b"CREATE TABLE\0"), inside, tag(b"ROLLBACK\0"), idle];
-        assert_eq!(counts(&undone), (0, 1, 0));
+        assert_eq!(counts(&undone), (0, 1));
         // The server answers the COMMIT of a broken transaction so.
         let broken = [inside, tag(b"INSERT 0 1\0"), inside, fails, broken, tag(b"ROLLBACK\0"), idle];
-        assert_eq!(counts(&broken), (0, 1, 0));
-        assert_eq!(counts(&[inside, tag(b"DELETE 3\0"), inside]), (0, 1, 1), "it was left open");
-        assert_eq!(counts(&[(b'G', &[0]), tag(b"COPY 5\0"), idle]), (1, 0, 0));
-        assert_eq!(counts(&[(b'H', &[0]), tag(b"COPY 5\0"), idle]), (0, 0, 0));
+        assert_eq!(counts(&broken), (0, 1));
+        assert_eq!(counts(&[inside, tag(b"DELETE 3\0"), inside]), (0, 1), "it was left open");
+        assert_eq!(counts(&[(b'G', &[0]), tag(b"COPY 5\0"), idle]), (1, 0));
+        assert_eq!(counts(&[(b'H', &[0]), tag(b"COPY 5\0"), idle]), (0, 0));
         assert_eq!(of(&[fails]).states.into_iter().collect::<Vec<_>>(), ["23505"]);
     }
 
@@ -262,6 +280,8 @@ mod tests {
         assert!(!book.read().more);
         asks.look(&Message::new(b'Q', &[&[b'x'; 2_000][..], &[0]].concat()).encode());
         assert!(book.read().more && book.read().statements[2].len() == STATEMENT_BYTES);
+        asks.look(&Message::new(b'Q', &[&[0xff; 1_000][..], &[0]].concat()).encode());
+        assert!(book.read().statements[3].len() <= STATEMENT_BYTES, "what is no UTF-8 grows when it is made so");
         for at in 0..200 {
             asks.look(&Message::new(b'Q', format!("SELECT {at}\0").as_bytes()).encode());
         }
