@@ -108,7 +108,8 @@ pub(crate) fn compared(slower: &Slower) -> String {
     if slower.more_calls {
         let calls = usize::try_from(now.calls).unwrap_or(usize::MAX);
         let of = words::count_of(calls, "statement");
-        parts.push(format!("sends {of}, and {} were usual", words::count(usual.calls)));
+        let were = if usual.calls == 1 { "was" } else { "were" };
+        parts.push(format!("sends {of}, and {} {were} usual", words::count(usual.calls)));
     }
     if slower.more_time {
         let (now, usual) = (words::fine(now.time), words::fine(usual.time));

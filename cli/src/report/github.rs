@@ -4,7 +4,7 @@
 //! what is left out is counted. Text of others stands in code, where no markup of theirs is read.
 
 use super::attempt;
-use crate::render::{Ending, failure, reproduce, safe, status, words};
+use crate::render::{Ending, failure, reproduce, safe, statements, status, words};
 use crate::view::{Outputs, View};
 use regatta_domain::report::RunOutcome;
 use regatta_domain::{TestIx, Verdict};
@@ -15,6 +15,11 @@ const BYTES: usize = 900 * 1024;
 const OUTPUT_BYTES: usize = 16 * 1024;
 /// So many flaky tests are named.
 const FLAKY: usize = 100;
+
+/// So many tests are named that ask more of their databases than they used to.
+const TOLD: usize = 100;
+/// So many statements are told.
+const SLOWEST: usize = 10;
 
 /// The summary.
 pub(super) fn summary(view: &View, outputs: &Outputs, ending: &Ending<'_>) -> String {
@@ -43,6 +48,20 @@ pub(super) fn summary(view: &View, outputs: &Outputs, ending: &Ending<'_>) -> St
             format!("- {} passed at attempt {}{reason}\n", inline(&view.id(ix)), attempt::count(view.test(ix)))
         }),
     );
+    if view.policy.statements {
+        let slower = ending.usual.map(|usual| usual.slower(view)).unwrap_or_default();
+        let more = slower
+            .iter()
+            .take(TOLD)
+            .map(|(ix, slower)| format!("- {} {}\n", inline(&view.id(*ix)), statements::compared(slower)));
+        page.section("Ask more of their databases", more);
+        let asking = view.asking();
+        let slowest = asking.statements.iter().take(SLOWEST).map(|slow| {
+            let (time, calls) = (words::fine(slow.time), words::count(slow.calls));
+            format!("- {time} for {calls} × {}\n", inline(&statements::one_line(slow.text)))
+        });
+        page.section("Slowest statements", slowest);
+    }
     page.text
 }
 

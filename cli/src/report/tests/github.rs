@@ -1,9 +1,14 @@
 //! The summary that GitHub shows.
 
 use super::{ENDING, hostile, many, told};
-use crate::render::words;
+use crate::render::{Ending, words};
 use crate::report::github;
+use crate::usual::Usual;
 use crate::view::script::story::mixed;
+use crate::view::script::{asked, came};
+use regatta_domain::history::Queried;
+use regatta_domain::{Micros, Outcome, Verdict};
+use regatta_wire::v1;
 
 #[test]
 fn github_reads_a_summary_with_the_worst_first() {
@@ -100,4 +105,29 @@ fn markup_of_others_is_not_read_as_markup() {
     let outside: String = page.split("````").step_by(2).collect();
     assert!(!outside.contains("<b>") && !outside.contains("<script>"), "{outside}");
     assert!(page.chars().all(|char| char == '\n' || char == '\t' || !char.is_control()));
+}
+
+#[test]
+fn github_is_told_what_tests_ask_of_their_databases() {
+    let mut usual = Usual::default();
+    let before = [Queried { calls: 1, time: Micros::from_ms(8) }; 5];
+    usual.insert("api", "tests/test_a.py::test_x".to_owned(), before.into_iter().collect());
+    let script = told(|script| {
+        script.view.policy.statements = true;
+        script.file(0, "tests/test_a.py", &[("test_x", 10)]);
+        script.seen = Some(asked(&[("SELECT a | b\n  FROM c", 40, 8)]));
+        script.run("tests/test_a.py::test_x", came(Outcome::Passed, 10), Some(Verdict::Passed));
+        script.end(v1::RunOutcome::Green);
+    });
+    let text = github::summary(&script.view, &script.outputs, &Ending { usual: Some(&usual), ..ENDING });
+    let wanted = "
+#### Ask more of their databases
+
+- <code>tests/test&#95;a.py::test&#95;x</code> sends 40 statements, and 1 was usual
+
+#### Slowest statements
+
+- 8.00ms for 40 × <code>SELECT a &#124; b FROM c</code>
+";
+    assert!(text.ends_with(wanted), "{text}");
 }

@@ -3,7 +3,7 @@
 use super::{hostile, in_folder, many, told};
 use crate::report::{Sources, junit};
 use crate::view::script::story::mixed;
-use crate::view::script::{Came, Script, came};
+use crate::view::script::{Came, Script, asked, came};
 use regatta_domain::{Outcome, Verdict};
 use regatta_wire::v1;
 use std::collections::BTreeSet;
@@ -142,4 +142,18 @@ fn an_empty_run_has_an_empty_report() {
     let parts = xml(&script);
     assert_eq!((parts.len(), parsed(&parts[0]).tests), (1, 0));
     super::ctrf::check(&script);
+}
+
+#[test]
+fn junit_has_what_a_test_asked_of_its_databases() {
+    let script = told(|script| {
+        script.file(0, "tests/test_a.py", &[("test_x", 10)]);
+        script.seen = Some(asked(&[("SELECT $1", 40, 8)]));
+        script.run("tests/test_a.py::test_x", came(Outcome::Passed, 10), Some(Verdict::Passed));
+        script.end(v1::RunOutcome::Green);
+    });
+    let xml = xml(&script).concat();
+    for property in [r#"name="database.calls" value="40""#, r#"name="database.time" value="0.008000""#] {
+        assert!(xml.contains(property), "{xml}");
+    }
 }
