@@ -6,3 +6,4 @@ mod history;
 mod levels;
 mod planned;
 mod resources;
+mod statements;
