@@ -1,5 +1,6 @@
 use super::*;
 use crate::store::projection::TestHistory;
+use regatta_domain::database::{Per, PlannedDatabase};
 use regatta_domain::plan::PlannedSuite;
 use regatta_domain::policy::{RunPolicy, TestPolicy};
 use regatta_domain::{Costs, FileKey, Level, Micros, PolicyIx, RunId, RunnerKind, Time};
@@ -271,7 +272,6 @@ fn a_name_that_is_listed_twice_is_one_test() {
 #[test]
 fn a_shard_that_has_databases_to_itself_begins_as_the_first_one_did() {
     use crate::store::projection::Learnt;
-    use regatta_domain::database::Per;
     let mut suite = request().suites.remove(0).suite;
     let learnt = Learnt { start: Some(Micros::from_ms(1_900)), batch: Some(Micros::from_ms(3)), ..Learnt::default() };
     let batch = |suite: &PlannedSuite, learnt| desk::costs(suite, learnt).batch;
@@ -282,8 +282,8 @@ fn a_shard_that_has_databases_to_itself_begins_as_the_first_one_did() {
     assert_eq!(batch(&suite, learnt), Micros::from_ms(1_900));
 }
 
-fn database(per: regatta_domain::database::Per) -> regatta_domain::database::PlannedDatabase {
-    regatta_domain::database::PlannedDatabase {
+fn database(per: Per) -> PlannedDatabase {
+    PlannedDatabase {
         resource: "app".into(),
         template: regatta_domain::Digest::default(),
         build: Vec::new(),
@@ -296,7 +296,6 @@ fn database(per: regatta_domain::database::Per) -> regatta_domain::database::Pla
 
 #[test]
 fn a_test_of_a_suite_with_databases_needs_a_seat_of_each_unless_it_is_known_to_need_none() {
-    use regatta_domain::database::Per;
     use regatta_domain::evidence::Observed;
     use regatta_domain::history::Levels;
     use regatta_domain::{Need, Needs};

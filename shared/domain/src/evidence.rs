@@ -289,6 +289,24 @@ impl Evidence {
         self.facts.level().max(connected).max(unseen)
     }
 
+    /// The level as far as something is known: what nobody could see is held against nobody.
+    #[must_use]
+    pub fn known(&self) -> Level {
+        self.without(&[Fact::Unknown])
+    }
+
+    /// The level of what was done, as far as that is known: what was refused was not done, and what was left behind was
+    /// cleared away before anybody else came. A session that is on its way out counts as left behind, too, where the server is
+    /// slow to see it off.
+    #[must_use]
+    pub fn done(&self) -> Level {
+        self.without(&[Fact::Unknown, Fact::ReadOnlyViolation, Fact::Denied, Fact::Failed, Fact::Leaked])
+    }
+
+    fn without(&self, some: &[Fact]) -> Level {
+        Self { facts: self.facts.iter().filter(|fact| !some.contains(fact)).collect(), ..self.clone() }.level()
+    }
+
     /// How far the level may be trusted.
     #[must_use]
     pub const fn confidence(&self) -> Confidence {
@@ -391,7 +409,7 @@ pub struct Observed {
 
 impl From<&Evidence> for Observed {
     fn from(evidence: &Evidence) -> Self {
-        Self { level: evidence.level(), sure: evidence.confidence() > Confidence::Low }
+        Self { level: evidence.known(), sure: evidence.confidence() > Confidence::Low }
     }
 }
 

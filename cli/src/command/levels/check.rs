@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::intent::Context;
 use crate::render::safe;
-use regatta_domain::{Confidence, Fact, Facts, Level, Micros, TestIx};
+use regatta_domain::{Confidence, Level, Micros, TestIx};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -98,7 +98,9 @@ impl Checked {
             let Some(last) = attempts.last() else { continue };
             let line = |attempt: &Attempt, notes: Vec<Arc<str>>| Line::of(seen, ix, attempt, notes);
             // The strongest of its attempts: each of them may have done it.
-            if let Some(attempt) = attempts.iter().filter(|attempt| did_more(attempt)).max_by_key(|one| one.seen()) {
+            if let Some(attempt) =
+                attempts.iter().filter(|attempt| attempt.observation.exceeds()).max_by_key(|one| one.seen())
+            {
                 checked.dangerous.push(line(attempt, notes(attempt, |note| !note.starts_with(LEFT))));
             }
             if let Some(attempt) = attempts.iter().find(|attempt| was_refused(attempt)) {
@@ -212,16 +214,6 @@ impl Line {
 /// What was asked for where only the refusal shows it: the level under which it is tried again.
 fn asks_for(line: &Line) -> Level {
     line.seen.max(if line.leased == Level::Read { Level::Transaction } else { Level::Exclusive })
-}
-
-/// Facts that say what was wanted and not had, that something failed, or what was left behind: nothing that was done to
-/// others. A session that is on its way out counts as left behind, too, where the server is slow to see it off.
-const UNDONE: [Fact; 4] = [Fact::ReadOnlyViolation, Fact::Denied, Fact::Failed, Fact::Leaked];
-
-/// Whether an attempt did, and did not only ask for, more than its lease was for.
-fn did_more(attempt: &Attempt) -> bool {
-    let done: Facts = attempt.evidence().facts.iter().filter(|fact| !UNDONE.contains(fact)).collect();
-    done.level() > attempt.observation.leased
 }
 
 /// Whether an attempt was refused what it has no right to.
