@@ -5,6 +5,7 @@ use crate::world::{SCHEMA, TEMPLATE, World, ask, connect, elsewhere};
 use regatta_databases::{Account, Ask, Fate, Leased, Released};
 use regatta_domain::database::Asked;
 use regatta_domain::{Level, Micros};
+use std::collections::BTreeSet;
 
 impl World {
     async fn counting(&self, level: Level) -> Leased {
@@ -89,6 +90,21 @@ async fn a_private_server_counts_in_all_the_databases_that_the_test_made() {
     let told = world.release(&leased).await;
     let asked = whole(&told);
     assert_eq!((asked.calls, calls(asked, "answer"), calls(asked, "CREATE DATABASE")), (5, 4, 1), "{asked:?}");
+    world.postgres.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_private_server_that_is_handed_on_counts_for_each_holder_from_nothing() {
+    let world = World::own().await;
+    let commit = "UPDATE accounts SET balance = balance + 1 WHERE id < 4";
+    let mut fates = BTreeSet::new();
+    for (statement, times) in [(LOOK, 4), (LOOK, 2), (commit, 5), (LOOK, 3), (commit, 1), (LOOK, 6)] {
+        let told = world.asked(Level::Exclusive, &vec![statement; times]).await;
+        let asked = whole(&told);
+        assert_eq!((asked.calls, asked.top.len()), (times as u64, 1), "{asked:?}");
+        fates.insert(format!("{:?}", told.fate));
+    }
+    assert!(fates.contains("HandedOn") && fates.contains("Replaced"), "nothing was proven: {fates:?}");
     world.postgres.shutdown().await;
 }
 
