@@ -3,6 +3,7 @@
 mod bad_input;
 mod cluster;
 mod history;
+mod lazy;
 mod levels;
 mod planned;
 mod resources;
