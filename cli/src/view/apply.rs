@@ -226,6 +226,7 @@ impl View {
             if let Some(busy) = slot.as_ref().and_then(|slot| self.slots.get_mut(slot)) {
                 *busy += result.duration;
             }
+            let observation = result.observation.map(|seen| self.once(seen));
             let Some(test) = self.tests.get_mut(ix.at()) else { continue };
             test.attempts.push(Attempt {
                 number: result.attempt,
@@ -235,7 +236,7 @@ impl View {
                 duration: result.duration,
                 reason: result.reason,
                 output: result.output,
-                observation: result.observation,
+                observation,
                 slot: slot.clone(),
             });
             match verdict {

@@ -5,6 +5,7 @@ use regatta_domain::database::Observation;
 use regatta_domain::{Micros, TestIx};
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 /// What they asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,6 +40,21 @@ pub(crate) struct Slow<'a> {
 }
 
 impl View {
+    /// What an attempt was seen to do, in texts that are held once for all tests.
+    pub(super) fn once(&mut self, mut seen: Arc<Observation>) -> Arc<Observation> {
+        // Nobody else has it yet: it has just been read.
+        let Some(asked) = Arc::get_mut(&mut seen).and_then(|seen| seen.asked.as_mut()) else { return seen };
+        for statement in &mut asked.top {
+            match self.texts.get(&statement.text) {
+                Some(known) => statement.text = Arc::clone(known),
+                None => {
+                    self.texts.insert(Arc::clone(&statement.text));
+                }
+            }
+        }
+        seen
+    }
+
     /// What its tests asked of their databases, as far as that was counted.
     pub(crate) fn asking(&self) -> Asking<'_> {
         let mut asking = Asking::default();
@@ -76,4 +92,29 @@ impl View {
 /// What a server lacks that does not count, from the note that tells it.
 fn lacks(note: &str) -> Option<&str> {
     note.split_once(Observation::UNCOUNTED).map(|(_, lacks)| lacks)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::view::script::{Script, asked, came};
+    use regatta_domain::{Outcome, Verdict};
+    use std::sync::Arc;
+
+    #[test]
+    fn a_statement_of_many_tests_is_held_once() {
+        let mut script = Script::new(&[("api", "pytest")], |_, _, _| {});
+        script.file(0, "a", &[("x", 10), ("y", 10)]);
+        for id in ["a::x", "a::y"] {
+            script.seen = Some(asked(&[("SELECT 1", 2, 3)]));
+            script.run(id, came(Outcome::Passed, 10), Some(Verdict::Passed));
+        }
+        let text = |at: usize| {
+            let seen = script.view.tests[at].attempts[0].observation.as_deref().expect("it was seen");
+            Arc::clone(&seen.asked.as_ref().expect("it was counted").top[0].text)
+        };
+        assert!(Arc::ptr_eq(&text(0), &text(1)));
+        let asking = script.view.asking();
+        assert_eq!((asking.calls, asking.tests, asking.statements.len()), (4, 2, 1));
+        assert_eq!((asking.statements[0].calls, asking.statements[0].by.len()), (4, 2));
+    }
 }

@@ -22,7 +22,7 @@ use regatta_domain::{
     Costs, FileIx, Level, Micros, Need, Needs, Nuance, Outcome, PolicyIx, RunId, Source, SuiteIx, TestIx, TestKey,
     Time, Verdict, listing,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 /// A run, as far as its events have been seen.
@@ -86,6 +86,8 @@ pub(crate) struct View {
     pub(crate) needs: Vec<Needs>,
     /// The seats of the resources that there are, where somebody told.
     pub(crate) seats: BTreeMap<Arc<str>, u32>,
+    /// The statements that its tests sent, each text once: thousands of tests send the same ones.
+    pub(crate) texts: HashSet<Arc<str>>,
     /// Whether tests run, or are about to: a shard of them was leased, or one has begun.
     pub(crate) begun: bool,
     /// Whether tests joined the plan after that: what was known before was not all of it.
@@ -246,6 +248,7 @@ impl View {
             gone: 0,
             needs: Vec::new(),
             seats: BTreeMap::new(),
+            texts: HashSet::new(),
             begun: false,
             grew: false,
         }
