@@ -10,6 +10,7 @@ mod desk;
 mod external;
 mod lease;
 pub mod limits;
+pub mod mysql;
 pub mod names;
 mod pool;
 mod private;
@@ -24,6 +25,7 @@ pub mod watch;
 
 pub use broker::{Adopted, Postgres, Shelf};
 pub use lease::{Ask, DatabaseLease, Fate, Leased, Refused, Released, Unknown};
+pub use mysql::Mysql;
 pub use redis::Redis;
 pub use server::Error;
 pub use server::breaker::Health;

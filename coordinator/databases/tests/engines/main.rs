@@ -3,6 +3,7 @@
 #![allow(missing_docs, reason = "tests are named by what they claim")]
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says all there is to say")]
 
+mod mysql;
 mod redis;
 mod sqlite;
 mod world;

@@ -1,0 +1,288 @@
+//! MariaDB, for whoever speaks MySQL: one server for each template, in which leases have databases of their own.
+//!
+//! `process` starts and ends servers, `wire` talks to them in the packets of `packet`, and `definition` copies a template. `entry`
+//! lets a lease in and looks at it when it leaves: `journal` reads what was committed, as `changes`, and `verdict` judges.
+//! `serving` and `private` are what leases get, `stock` gives it, and `keeper` keeps it ready. Leases and templates themselves are
+//! the desk's. The invariant: a database goes to another test only when nothing was committed to it, and by then nobody knows its
+//! user and password. Its name stays, since a server cannot rename a database: whoever still knows it finds no way in.
+
+pub mod binaries;
+mod changes;
+mod craft;
+mod definition;
+mod entry;
+mod journal;
+mod keeper;
+mod mention;
+mod packet;
+mod private;
+mod process;
+mod serving;
+mod stock;
+mod verdict;
+mod wire;
+
+use crate::desk::Desk;
+use crate::lease::{Ask, DatabaseLease, Leased, Refused, Released, Unknown};
+use crate::limits;
+use crate::names::Names;
+use crate::server::account::Account;
+use crate::server::copy::Listing;
+use crate::server::home::{self, Home, Tenant};
+use crate::status::Status;
+use crate::template::{BuildId, Prepared, Wanted};
+use binaries::{Missing, Programs};
+use entry::Entry;
+use nix::sys::signal::Signal;
+use process::Process;
+use regatta_domain::{Digest, Token};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::{fmt, io};
+use tokio::sync::{OnceCell, Semaphore};
+
+/// Databases at once, leased or ready.
+pub const LEASES: u32 = 64;
+
+/// Private servers at once: each takes some 100 MB.
+pub const PRIVATE_SERVERS: usize = 8;
+
+/// How homes of MariaDB servers are known.
+const TENANT: Tenant =
+    Tenant { prefix: "regatta-mysql-", programs: &binaries::NAMES, running: "s*/my.cnf", signal: Signal::SIGKILL };
+
+/// MariaDB servers for tests. Cheap to clone. [`Self::shutdown`] ends all of them; so does the end of the process, in whatever
+/// way it ends.
+#[derive(Clone, Debug)]
+pub struct Mysql(Arc<Desk<Workshop>>);
+
+/// What whoever runs the engine chooses.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The directory of the server's programs; without it they are looked for.
+    pub programs: Option<PathBuf>,
+    /// A memory file system for data, used while it has [`limits::MEMORY_FREE`] to spare.
+    pub memory: Option<PathBuf>,
+    /// Where data is kept otherwise.
+    pub directory: PathBuf,
+}
+
+/// Why something could not be made.
+#[derive(Debug)]
+pub enum Error {
+    /// Something on this machine.
+    Io(io::Error),
+    /// No server can be started here.
+    Missing(Missing),
+    /// A server did not come up.
+    Start {
+        /// Its directory.
+        directory: PathBuf,
+        /// The end of its log.
+        log: String,
+    },
+    /// A server did not end when it was told to, so its data cannot be used.
+    Stop {
+        /// Its directory.
+        directory: PathBuf,
+        /// The end of its log.
+        log: String,
+    },
+    /// A template holds what cannot be made a second time.
+    Copy(wire::Error),
+    /// A server of ours did not do what it was told.
+    Server(wire::Error),
+}
+
+/// Makes servers.
+#[derive(Debug)]
+struct Maker {
+    programs: Programs,
+    home: Home,
+    names: Names,
+    /// An empty data directory, made by whoever first needs one.
+    empty: OnceCell<Arc<Listing>>,
+    /// One permit for each copy, over all templates.
+    copies: Arc<Semaphore>,
+    privates: Arc<Semaphore>,
+}
+
+/// The data of a template, of a server that was stopped. Removed with the last that knows it.
+#[derive(Debug)]
+struct Image {
+    directory: PathBuf,
+    listing: Arc<Listing>,
+    /// What the template's own database takes, in bytes.
+    database_bytes: u64,
+    database: String,
+    /// The user who built it.
+    builder: String,
+}
+
+/// Where a template is being built.
+#[derive(Debug)]
+struct Site {
+    process: Process,
+    builder: Entry,
+}
+
+/// The craft of making and judging MariaDB databases.
+#[derive(Debug)]
+struct Workshop(Arc<Maker>);
+
+impl Default for Settings {
+    fn default() -> Self {
+        let memory = PathBuf::from("/dev/shm");
+        Self { programs: None, memory: memory.is_dir().then_some(memory), directory: std::env::temp_dir() }
+    }
+}
+
+impl Mysql {
+    /// Begins: looks for the programs, and removes what earlier engines left.
+    ///
+    /// # Errors
+    /// When no server can be started here.
+    pub async fn start(settings: Settings) -> Result<Self, Error> {
+        let made = tokio::task::spawn_blocking(move || {
+            let Settings { programs, memory, directory } = settings;
+            let programs = Programs::find(programs.as_deref()).map_err(Error::Missing)?;
+            let places: Vec<&Path> = memory.iter().map(PathBuf::as_path).chain([&*directory]).collect();
+            for removed in home::remove_orphans_of(TENANT, &places) {
+                tracing::info!(directory = %removed.display(), "removed what an earlier process left of its databases");
+            }
+            let names = Names::begin();
+            let home = Home::make_for(TENANT, Account::Ours, names.epoch(), memory.as_deref(), &directory)?;
+            let (copies, privates) = (Semaphore::new(LEASES as usize), Semaphore::new(PRIVATE_SERVERS));
+            let (copies, privates, empty) = (Arc::new(copies), Arc::new(privates), OnceCell::new());
+            Ok::<_, Error>(Maker { programs, home, names, empty, copies, privates })
+        });
+        let maker = made.await.map_err(|error| Error::Io(io::Error::other(error)))??;
+        Ok(Self(Desk::new(Workshop(Arc::new(maker)), (limits::TEMPLATES, limits::TEMPLATE_BYTES))))
+    }
+
+    /// The directory of all servers.
+    #[must_use]
+    pub fn directory(&self) -> PathBuf {
+        self.0.craft().0.home.path().to_owned()
+    }
+
+    /// Says what is to be done so that tests can have databases from a template. To be called before the first lease, and
+    /// again after waiting.
+    ///
+    /// # Errors
+    /// When no server to build on can be started; asking again later may help.
+    pub async fn prepare(&self, wanted: Wanted) -> Result<Prepared, Refused> {
+        self.0.prepare(wanted).await
+    }
+
+    /// The build that was ordered has ended: well, or with this log. Returns whether the template is ready now.
+    pub async fn built(&self, id: BuildId, outcome: Result<(), String>) -> bool {
+        self.0.built(id, outcome).await
+    }
+
+    /// Forgets that a template could not be built: the next who asks builds it again.
+    pub fn retry(&self, template: Digest) {
+        self.0.retry(template);
+    }
+
+    /// Gives a database for a test; to one that only reads, the right to read where others read, too.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn lease(&self, ask: Ask) -> Result<Leased, Refused> {
+        self.0.lease(&ask).await
+    }
+
+    /// Ends a lease: nobody gets in any more by what it was told, and what was done is found out. Asked again, it tells the same.
+    ///
+    /// # Errors
+    /// When the lease is not known, or its outcome is forgotten.
+    pub async fn release(&self, id: DatabaseLease) -> Result<Released, Unknown> {
+        self.0.release(id).await
+    }
+
+    /// Ends every lease and every build under a token; what asks under it from now on is refused.
+    pub fn fence(&self, token: Token) {
+        self.0.fence(token);
+    }
+
+    /// How the engine is.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.0.status()
+    }
+
+    /// Ends: nothing new is given, all leases end, and all servers go.
+    pub async fn shutdown(&self) {
+        self.0.shutdown().await;
+        let home = self.directory();
+        let _ = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(home)).await;
+    }
+}
+
+/// The URL and the variables under which a test finds its database.
+fn variables(entry: &Entry, port: u16) -> (String, Vec<(String, String)>) {
+    let Entry { database, user, password } = entry;
+    let url = format!("mysql://{user}:{password}@127.0.0.1:{port}/{database}");
+    let said = [
+        ("DATABASE_URL", url.clone()),
+        ("MYSQL_HOST", "127.0.0.1".to_owned()),
+        ("MYSQL_TCP_PORT", port.to_string()),
+        ("MYSQL_PORT", port.to_string()),
+        ("MYSQL_USER", user.clone()),
+        ("MYSQL_PWD", password.clone()),
+        ("MYSQL_PASSWORD", password.clone()),
+        ("MYSQL_DATABASE", database.clone()),
+    ];
+    (url, said.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<wire::Error> for Error {
+    fn from(error: wire::Error) -> Self {
+        Self::Server(error)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => write!(f, "a MariaDB server could not be given what it needs: {error}"),
+            Self::Missing(missing) => missing.fmt(f),
+            Self::Start { directory, log } => {
+                write!(f, "the MariaDB server in {} did not come up; its log ends:\n{log}", directory.display())
+            }
+            Self::Stop { directory, log } => {
+                write!(f, "the MariaDB server in {} did not end; its log ends:\n{log}", directory.display())
+            }
+            Self::Copy(error) => write!(
+                f,
+                "the template cannot be made a second time, as each test needs it: {error}. What its objects refer to has to \
+                 be in its own database, and to exist"
+            ),
+            Self::Server(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io(error) => Some(error),
+            Self::Missing(missing) => Some(missing),
+            Self::Copy(error) | Self::Server(error) => Some(error),
+            Self::Start { .. } | Self::Stop { .. } => None,
+        }
+    }
+}
