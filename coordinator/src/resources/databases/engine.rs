@@ -2,8 +2,8 @@
 
 use super::told;
 use regatta_databases::{
-    Ask, BuildId, Choice, DatabaseLease, Leased, Postgres, Prepared, Redis, Refused, Released, Settings, Sqlite,
-    Status, Wanted, redis, sqlite,
+    Ask, BuildId, Choice, DatabaseLease, Leased, Mysql, Postgres, Prepared, Redis, Refused, Released, Settings, Sqlite,
+    Status, Wanted, mysql, redis, sqlite,
 };
 use regatta_domain::Token;
 use regatta_domain::database::{DatabaseServer, Engine as Kind};
@@ -14,6 +14,7 @@ use tokio::sync::OnceCell;
 #[derive(Clone, Debug)]
 pub(super) enum Engine {
     Postgres(Postgres),
+    Mysql(Mysql),
     Redis(Redis),
     Sqlite(Sqlite),
 }
@@ -58,9 +59,9 @@ impl Starting {
     async fn start(&self) -> Result<Engine, Failed> {
         match self.server.engine {
             Kind::Postgres => self.postgres().await.map(Engine::Postgres),
+            Kind::Mysql => self.mysql().await.map(Engine::Mysql),
             Kind::Redis => self.redis().await.map(Engine::Redis),
             Kind::Sqlite => self.sqlite().await.map(Engine::Sqlite),
-            Kind::Mysql => Err(for_good("mysql is not served by this coordinator".to_owned())),
         }
     }
 
@@ -77,6 +78,20 @@ impl Starting {
         };
         let failed = |error: regatta_databases::Error| Failed { why: error.to_string(), for_good };
         Postgres::start(settings).await.map_err(failed)
+    }
+
+    async fn mysql(&self) -> Result<Mysql, Failed> {
+        if self.server.url.is_some() {
+            let why = "a MySQL or MariaDB server that is there already is not served: what a test did to it could not be told from \
+                       what others do; leave out `url`, and a MariaDB is started for the tests";
+            return Err(for_good(why.to_owned()));
+        }
+        let settings = mysql::Settings {
+            programs: self.server.programs.as_ref().map(|path| PathBuf::from(&**path)),
+            directory: self.directory.clone(),
+            ..mysql::Settings::default()
+        };
+        Mysql::start(settings).await.map_err(|error| for_good(error.to_string()))
     }
 
     async fn redis(&self) -> Result<Redis, Failed> {
@@ -112,6 +127,7 @@ impl Engine {
     pub(super) async fn prepare(&self, wanted: Wanted) -> Result<Prepared, Refused> {
         match self {
             Self::Postgres(postgres) => postgres.prepare(wanted).await,
+            Self::Mysql(mysql) => mysql.prepare(wanted).await,
             Self::Redis(redis) => redis.prepare(wanted).await,
             Self::Sqlite(sqlite) => sqlite.prepare(wanted).await,
         }
@@ -120,6 +136,7 @@ impl Engine {
     pub(super) async fn built(&self, id: BuildId, outcome: Result<(), String>) -> bool {
         match self {
             Self::Postgres(postgres) => postgres.built(id, outcome).await,
+            Self::Mysql(mysql) => mysql.built(id, outcome).await,
             Self::Redis(redis) => redis.built(id, outcome).await,
             Self::Sqlite(sqlite) => sqlite.built(id, outcome).await,
         }
@@ -128,6 +145,7 @@ impl Engine {
     pub(super) async fn lease(&self, ask: Ask) -> Result<Leased, Refused> {
         match self {
             Self::Postgres(postgres) => postgres.lease(ask).await,
+            Self::Mysql(mysql) => mysql.lease(ask).await,
             Self::Redis(redis) => redis.lease(ask).await,
             Self::Sqlite(sqlite) => sqlite.lease(ask).await,
         }
@@ -144,6 +162,7 @@ impl Engine {
     pub(super) async fn release(&self, id: DatabaseLease) -> Option<Released> {
         match self {
             Self::Postgres(postgres) => postgres.release(id).await.ok(),
+            Self::Mysql(mysql) => mysql.release(id).await.ok(),
             Self::Redis(redis) => redis.release(id).await.ok(),
             Self::Sqlite(sqlite) => sqlite.release(id).await.ok(),
         }
@@ -152,6 +171,7 @@ impl Engine {
     pub(super) fn fence(&self, token: Token) {
         match self {
             Self::Postgres(postgres) => postgres.fence(token),
+            Self::Mysql(mysql) => mysql.fence(token),
             Self::Redis(redis) => redis.fence(token),
             Self::Sqlite(sqlite) => sqlite.fence(token),
         }
@@ -160,6 +180,7 @@ impl Engine {
     pub(super) fn status(&self) -> Status {
         match self {
             Self::Postgres(postgres) => postgres.status(),
+            Self::Mysql(mysql) => mysql.status(),
             Self::Redis(redis) => redis.status(),
             Self::Sqlite(sqlite) => sqlite.status(),
         }
@@ -168,6 +189,7 @@ impl Engine {
     pub(super) async fn shutdown(&self) {
         match self {
             Self::Postgres(postgres) => postgres.shutdown().await,
+            Self::Mysql(mysql) => mysql.shutdown().await,
             Self::Redis(redis) => redis.shutdown().await,
             Self::Sqlite(sqlite) => sqlite.shutdown().await,
         }
