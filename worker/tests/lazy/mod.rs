@@ -308,9 +308,14 @@ async fn nobody_without_the_password_gets_as_far_as_a_lease() {
                 port.enters(user, password).read_to_end(&mut heard).expect("it is told");
                 assert_eq!(code(&heard).as_deref(), Some("28P01"), "{user} {password}");
             }
-            // Whoever says nothing is still there, and in nobody's way.
-            let quiet: Vec<TcpStream> = (0..8).map(|_| port.connect()).collect();
-            drop(quiet);
+            // Whoever says nothing, or stops in the middle, is in nobody's way, and is not waited for for ever.
+            let mut quiet: Vec<TcpStream> = (0..8).map(|_| port.connect()).collect();
+            quiet[0].write_all(&startup(196_608, "user\0regatta\0\0")).expect("it is heard");
+            for mut stream in quiet {
+                let mut heard = Vec::new();
+                stream.read_to_end(&mut heard).expect("the port hangs up");
+                assert!(heard.is_empty() || heard.len() == 9, "{heard:?}");
+            }
         })
         .await;
     let (_, finished) = &told.finished[0];
