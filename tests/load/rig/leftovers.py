@@ -13,11 +13,11 @@ from pathlib import Path
 from . import regatta
 
 MEMORY = Path("/dev/shm")
-# A bound, not a promise: two of each of the levels' shelves, the template, and the three of the system itself.
-DATABASES = 140
+# What is kept ready on a server at most: 64 clones and a reader's for each template, and the system's own; and the roles for as many.
+READY = 80
 ENOUGH_S = 20
 # Lease roles and their databases are named rg_TEMPLATE_EPOCH_NUMBER; owners and readers of a template end in words.
-LEASED = r"rg\\_[0-9a-f]{8}\\_[0-9a-z]+\\_[0-9]+"
+LEASED = "rg_[0-9a-f]{8}_[0-9a-z]+_[0-9]+"
 
 
 def servers(mark):
@@ -36,14 +36,16 @@ def servers(mark):
 
 
 def ask(data, query):
-    """Rows of a server, asked as its administrator, who comes in by its socket; None when it does not answer."""
+    """Rows of a server, asked as its administrator, who comes in by its socket; none of a server that has ended meanwhile."""
     try:
         lines = (data / "postmaster.pid").read_text().split("\n")
-    except OSError:
-        return None
-    words = ["psql", "-h", lines[4].strip(), "-p", lines[3].strip(), "-U", "regatta", "-d", "postgres", "-XAtc", query]
-    ran = subprocess.run(words, capture_output=True, text=True, timeout=ENOUGH_S)
-    return ran.stdout.split("\n")[:-1] if ran.returncode == 0 else None
+        words = ["psql", "-h", lines[4].strip(), "-p", lines[3].strip(), "-U", "regatta", "-d", "postgres", "-XAtc", query]
+        ran = subprocess.run(words, capture_output=True, text=True, timeout=ENOUGH_S)
+    except (OSError, IndexError):
+        return []
+    if ran.returncode == 0:
+        return ran.stdout.split("\n")[:-1]
+    return [f"no answer of {data}: {ran.stderr.strip()}"] if (data / "postmaster.pid").exists() else []
 
 
 class Leftovers:
@@ -78,13 +80,15 @@ class Leftovers:
         found = []
         for data in self.look().values():
             sessions = ask(data, f"SELECT usename || ' in ' || datname FROM pg_stat_activity WHERE usename ~ '^{LEASED}$'")
-            roles = ask(data, f"SELECT rolname FROM pg_roles WHERE rolname ~ '^{LEASED}'")
-            databases = ask(data, "SELECT datname FROM pg_database")
+            # Roles are made ahead, too; who may not come in any more had a lease, or something of it.
+            roles = ask(data, f"SELECT rolname FROM pg_roles WHERE rolname ~ '^{LEASED}' AND (NOT rolcanlogin OR rolname !~ '^{LEASED}$')")
+            ready = ask(data, f"SELECT rolname FROM pg_roles WHERE rolname ~ '^{LEASED}$'")
             prepared = ask(data, "SELECT gid FROM pg_prepared_xacts")
-            # One that ends meanwhile has nothing any more.
-            found += [f"a session of {who}" for who in sessions or []] + [f"the role {name}" for name in roles or []]
-            found += [f"the prepared transaction {name}" for name in prepared or []]
-            found += [f"{len(databases)} databases on one server"] if len(databases or []) > DATABASES else []
+            databases = ask(data, "SELECT datname FROM pg_database")
+            found += [f"a session of {who}" for who in sessions] + [f"the role {name}" for name in roles]
+            found += [f"the prepared transaction {name}" for name in prepared]
+            for what, names in (("databases", databases), ("roles", ready)):
+                found += [f"{len(names)} {what} on one server"] if len(names) > READY else []
         return found
 
     def _outside(self):
