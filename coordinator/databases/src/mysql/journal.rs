@@ -44,6 +44,11 @@ impl Journal {
         self.watched.insert(user.to_owned(), (watched, Changes::default()));
     }
 
+    /// Whether somebody waits for what `user` does.
+    pub(super) fn is_watched(&self, user: &str) -> bool {
+        self.watched.contains_key(user)
+    }
+
     /// What `user` did so far; it is not watched any more.
     pub(super) fn take(&mut self, user: &str) -> Changes {
         self.watched.remove(user).map(|(_, changes)| changes).unwrap_or_default()

@@ -233,6 +233,7 @@ fn variables(entry: &Entry, port: u16) -> (String, Vec<(String, String)>) {
         ("MYSQL_PWD", password.clone()),
         ("MYSQL_PASSWORD", password.clone()),
         ("MYSQL_DATABASE", database.clone()),
+        ("REGATTA_MAX_CONNECTIONS", limits::CONNECTION_LIMIT.to_string()),
     ];
     (url, said.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }

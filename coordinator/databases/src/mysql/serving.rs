@@ -23,7 +23,7 @@ pub(super) struct Serving {
 pub(super) struct Copied {
     serving: Arc<Serving>,
     entry: Entry,
-    /// Whether numbers may have moved on that no rollback sets back.
+    /// Whether somebody was there, who may have moved numbers on that no rollback sets back.
     moved: bool,
     /// Since when it is out, and whether it is expected back clean.
     pub(super) leased: Option<(Instant, bool)>,
@@ -111,7 +111,7 @@ impl Copied {
     pub(super) async fn release(&mut self, declared: Level, killed: bool) -> Released {
         match self.serving.door.verify(&self.entry, declared, killed).await {
             Ok(outcome) => {
-                self.moved = outcome.wrote;
+                self.moved = outcome.evidence.sessions > 0;
                 let fate = if outcome.clean { Fate::HandedOn } else { Fate::Replaced };
                 outcome.told(declared, fate)
             }

@@ -23,10 +23,6 @@ pub(super) struct Counts {
     pub(super) refused: u64,
 }
 
-/// The columns of [`Counts`], in their order.
-const COLUMNS: &str = "TOTAL_CONNECTIONS, BINLOG_BYTES_WRITTEN, ROWS_INSERTED + ROWS_UPDATED + ROWS_DELETED, \
-                       UPDATE_COMMANDS, ACCESS_DENIED";
-
 /// What was seen.
 #[derive(Debug)]
 pub(super) struct Seen {
@@ -36,19 +32,37 @@ pub(super) struct Seen {
 }
 
 impl Counts {
-    /// What asks for them.
+    /// What asks for those of all users.
+    pub(super) const ALL: &str = "SELECT USER, TOTAL_CONNECTIONS, BINLOG_BYTES_WRITTEN, \
+        ROWS_INSERTED + ROWS_UPDATED + ROWS_DELETED, UPDATE_COMMANDS, ACCESS_DENIED \
+        FROM information_schema.USER_STATISTICS";
+
+    /// What asks for those of one.
     pub(super) fn query(user: &str) -> String {
-        format!("SELECT {COLUMNS} FROM information_schema.USER_STATISTICS WHERE USER = '{user}'")
+        format!("{} WHERE USER = '{user}'", Self::ALL)
     }
 
     /// A user who was never there has no line.
     pub(super) fn read(rows: &[Row]) -> Self {
+        rows.first().and_then(Self::of_user).map(|(_, counts)| counts).unwrap_or_default()
+    }
+
+    /// A user, and what is counted of it.
+    pub(super) fn of_user(row: &Row) -> Option<(String, Self)> {
         let number = |at: usize| -> u64 {
-            let field = rows.first().and_then(|row| row.get(at)).and_then(Option::as_deref);
-            field.and_then(|text| text.parse().ok()).unwrap_or_default()
+            row.get(at).and_then(Option::as_deref).and_then(|text| text.parse().ok()).unwrap_or_default()
         };
-        let sessions = u32::try_from(number(0)).unwrap_or(u32::MAX);
-        Self { sessions, logged: number(1), rows: number(2), writes: number(3), refused: number(4) }
+        let sessions = u32::try_from(number(1)).unwrap_or(u32::MAX);
+        let counts = Self { sessions, logged: number(2), rows: number(3), writes: number(4), refused: number(5) };
+        Some((row.first()?.clone()?, counts))
+    }
+
+    pub(super) fn add(&mut self, more: Self) {
+        self.sessions = self.sessions.saturating_add(more.sessions);
+        self.logged += more.logged;
+        self.rows += more.rows;
+        self.writes += more.writes;
+        self.refused += more.refused;
     }
 }
 
@@ -125,8 +139,11 @@ mod tests {
     #[test]
     fn who_was_never_there_counts_nothing() {
         assert_eq!(Counts::read(&[]), Counts::default());
-        let row: Row = ["2", "300", "5", "4", "1"].map(|text| Some(text.to_owned())).to_vec();
+        let row: Row = ["rg_u", "2", "300", "5", "4", "1"].map(|text| Some(text.to_owned())).to_vec();
         let want = Counts { sessions: 2, logged: 300, rows: 5, writes: 4, refused: 1 };
-        assert_eq!(Counts::read(&[row]), want);
+        let mut read = Counts::read(&[row]);
+        assert_eq!(read, want);
+        read.add(want);
+        assert_eq!((read.sessions, read.logged, read.rows, read.writes, read.refused), (4, 600, 10, 8, 2));
     }
 }

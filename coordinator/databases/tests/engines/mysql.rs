@@ -212,6 +212,22 @@ async fn what_a_test_did_is_seen_whatever_it_declared() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_long_lease_is_judged_as_any_other_however_many_end_meanwhile() {
+    let world = World::new().await;
+    let long = world.lease(Level::Transaction).await;
+    let mut session = Session::open(&long.url);
+    assert_eq!(session.ask("BEGIN; DELETE FROM pet; ROLLBACK; SELECT 1").as_deref(), Some("1"));
+    for _ in 0..510 {
+        let short = world.lease(Level::Read).await;
+        assert_eq!(world.release(&short).await.level, Level::None);
+    }
+    drop(session);
+    let told = world.release(&long).await;
+    assert_eq!((told.level, told.evidence.sessions, told.evidence.rows), (Level::Transaction, 1, 3), "{told:?}");
+    world.mysql.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_clean_database_is_handed_on_to_another_user_and_a_dirty_one_is_not() {
     let world = World::new().await;
     let rolled_back = "BEGIN; INSERT INTO owner (name) VALUES ('x'); INSERT INTO pet (owner) VALUES (1); ROLLBACK";
