@@ -159,12 +159,7 @@ impl Door {
             evidence.facts.insert(Fact::Unknown);
         }
         let Changes { texts: statements, .. } = changes;
-        Ok(Outcome {
-            evidence,
-            statements,
-            leaks,
-            clean: clean && is_gone,
-        })
+        Ok(Outcome { evidence, statements, leaks, clean: clean && is_gone })
     }
 
     /// What the server counted of a user, and what is in its log. Nothing is known of that user afterwards.
