@@ -1,6 +1,10 @@
 //! Databases on first use: whole suites go through their ports, and whoever connects to nothing costs nothing.
 
+mod managed;
+
+use managed::Managed;
 use regatta_tests::harness::{Client, Ended, Project, test_python};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -92,4 +96,42 @@ fn only_databases_of_postgresql_are_leased_on_first_use() {
     let told = "the suite `line` leases the database `app` on first use, and that is sqlite";
     assert!(ended.code != 0 && ended.stderr.contains(told), "{}", ended.stderr);
     assert!(ended.stderr.contains("`lazy` is for PostgreSQL: leave it out"), "{}", ended.stderr);
+}
+
+#[test]
+fn on_a_managed_server_what_nobody_else_tells_is_seen_on_the_way() {
+    let server = Managed::start();
+    let project = Project::empty();
+    let tests = [
+        ("nothing", "true"),
+        ("reads", "psql -qc 'SELECT 1'"),
+        ("locks", "psql -qc 'SELECT pg_advisory_lock(1)'"),
+        ("listens", "psql -qc 'LISTEN words'"),
+        ("grows", "psql -qc 'CREATE ROLE grown'"),
+    ];
+    let script: String = tests.iter().map(|(name, does)| format!("{name}) {does};;\n")).collect();
+    project.write("test.sh", &format!("case \"$1\" in\n{script}esac\n"));
+    let names = tests.map(|(name, _)| format!("{name:?}")).join(", ");
+    let config = format!(
+        "[suite.line]\nrunner = \"exec\"\ncommand = [\"sh\", \"test.sh\", \"{{id}}\"]\nlist = [\"printf\", \"%s\\\\n\", {names}]\n\
+         [suite.line.database]\nresource = \"app\"\nlazy = true\n[resources.app]\nkind = \"postgres\"\nurl = {:?}\n\
+         [[profile.default.override]]\nfilter = \"all()\"\nlevel = \"transaction\"\n",
+        server.url()
+    );
+    project.write("regatta.toml", &config);
+    let ended = run(&project, &["--slots", "2"]);
+    let of = |event: &serde_json::Value| {
+        let seen = event["database"]["seen"].as_str().unwrap_or_else(|| panic!("nothing was seen: {event}"));
+        (event["id"].as_str().expect("an id").replace("line::", ""), (seen.to_owned(), event["attempts"].as_u64()))
+    };
+    let seen: BTreeMap<String, (String, Option<u64>)> = ended.all("test_finished").map(of).collect();
+    let wanted = [
+        ("grows", "exclusive", 2),
+        ("listens", "isolated", 1),
+        ("locks", "isolated", 1),
+        ("nothing", "none", 1),
+        ("reads", "read", 1),
+    ];
+    let wanted = wanted.map(|(name, level, attempts)| (name.to_owned(), (level.to_owned(), Some(attempts))));
+    assert_eq!(seen, BTreeMap::from(wanted), "{}", ended.stderr);
 }
