@@ -13,8 +13,9 @@ from pathlib import Path
 from . import regatta
 
 MEMORY = Path("/dev/shm")
-# What is kept ready on a server at most: 64 clones and a reader's for each template, and the system's own; and the roles for as many.
-READY = 80
+# What is kept ready on a server at most: 64 clones, one that readers share, and the system's own four; for these roles of owners (64, and
+# 24 in stock) and of readers (64, and 8 that were begun).
+READY = {"databases": 70, "roles": 160}
 ENOUGH_S = 20
 # Lease roles and their databases are named rg_TEMPLATE_EPOCH_NUMBER; owners and readers of a template end in words.
 LEASED = "rg_[0-9a-f]{8}_[0-9a-z]+_[0-9]+"
@@ -88,7 +89,7 @@ class Leftovers:
             found += [f"a session of {who}" for who in sessions] + [f"the role {name}" for name in roles]
             found += [f"the prepared transaction {name}" for name in prepared]
             for what, names in (("databases", databases), ("roles", ready)):
-                found += [f"{len(names)} {what} on one server"] if len(names) > READY else []
+                found += [f"{len(names)} {what} on one server"] if len(names) > READY[what] else []
         return found
 
     def _outside(self):
