@@ -196,6 +196,13 @@ fn held_back(view: &View, held: &HeldBack) -> Option<String> {
         HeldBack::Start(time) => format!("its start (the first test began after {})", words::span(*time)),
         HeldBack::Losses(leases) => format!("lost workers ({})", words::count_of(*leases as usize, "lease")),
         HeldBack::Retries(time) => format!("retries ({})", words::span(*time)),
-        HeldBack::Overhead(time) => format!("starting frameworks and fixtures ({})", words::span(*time)),
+        HeldBack::Overhead(time) => {
+            let had_databases = |test: &Test| test.attempts.iter().any(|attempt| attempt.observation.is_some());
+            let what = match view.tests.iter().any(had_databases) {
+                true => "starting frameworks and fixtures, and getting databases ready",
+                false => "starting frameworks and fixtures",
+            };
+            format!("{what} ({})", words::span(*time))
+        }
     })
 }
