@@ -50,6 +50,12 @@ exit "$code""#;
 /// The longest path of a directory that still has room for `.s.PGSQL.65535` in a socket's address (108 bytes, 104 on macOS).
 const SOCKET_PATH: usize = 85;
 
+/// Which line of its lock file, after the first, a server writes how it is to: `starting`, `ready`, `stopping`.
+const STATUS: usize = 6;
+
+/// After so long we knock though nothing was announced.
+const ANNOUNCED: Duration = Duration::from_secs(2);
+
 /// By which our own statements are not recorded. Whoever watches connects without it: a session asks the server for its
 /// settings, and would be told these instead.
 pub(crate) const UNTRACKED: &str = "-c pg_stat_statements.track=none";
@@ -120,23 +126,32 @@ impl Process {
         Ok(process)
     }
 
-    /// Connects in a tight poll: `pg_ctl` looks every 100 ms, and the server is there after 20.
+    /// Connects once the server has announced that it is ready, which is looked for in a tight poll: `pg_ctl` looks every 100 ms,
+    /// and the server is there after 20. Whoever connects before costs it a process that says no.
     async fn ready(&self) -> Result<(), Error> {
-        let until = Instant::now() + limits::START;
+        let begun = Instant::now();
         let config = self.admin();
         loop {
-            match config.connect(tokio_postgres::NoTls).await {
-                Ok((client, connection)) => {
-                    drop(client);
-                    tokio::spawn(connection);
-                    return Ok(());
-                }
-                Err(_) if !*self.ended.borrow() && Instant::now() < until => {
-                    tokio::time::sleep(Duration::from_millis(1)).await;
-                }
-                Err(_) => return Err(Error::Start { directory: self.directory.clone(), log: self.log() }),
+            let is_time = begun.elapsed() > ANNOUNCED || self.has_announced();
+            let outcome = if is_time { Some(config.connect(tokio_postgres::NoTls).await) } else { None };
+            if let Some(Ok((client, connection))) = outcome {
+                drop(client);
+                tokio::spawn(connection);
+                return Ok(());
             }
+            if *self.ended.borrow() || begun.elapsed() >= limits::START {
+                return Err(Error::Start { directory: self.directory.clone(), log: self.log() });
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
+    }
+
+    /// Whether the server says in its lock file that it is ready, as it does since PostgreSQL 10.
+    fn has_announced(&self) -> bool {
+        let said = fs::read_to_string(self.directory.join("data/postmaster.pid")).unwrap_or_default();
+        let mut lines = said.lines();
+        // An image has none of it: it is removed when a server stops.
+        lines.next() == Some(&*self.pid.to_string()) && lines.nth(STATUS).is_some_and(|status| status.trim() == "ready")
     }
 
     /// How we connect, as superuser to the database `postgres`.
