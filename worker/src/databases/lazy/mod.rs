@@ -17,6 +17,9 @@
 //!   superuser. Nothing is asked of the coordinator or the server for anybody without it.
 //! - *Waiting.* A connection waits until the coordinator has handed out a lease, for as long as the test and its driver do. Who
 //!   leaves before, or finds the server away, is not to blame: the databases count as lost, as they do when a server dies.
+//!   What is measured of a test has the waiting in it, since nobody but the driver knows when it goes on.
+//! - *What is seen* goes back with the lease: heads of statements, codes of errors, what became of transactions that changed
+//!   something. Rows are passed over by their length. It is told of every lease; where the server knows better, it counts for nothing.
 //! - *The end.* Nothing more is let in, the databases are given back while what is left of the sessions goes on, so that the
 //!   server tells of a session that was left behind, and then those are cut.
 //!
