@@ -19,12 +19,13 @@ const HARMLESS: [&str; 6] = [
 ];
 
 /// What changes the database and nothing else. The server may go on, with another one.
-const KEPT: [&str; 12] = [
+const KEPT: [&str; 13] = [
     "INSERT INTO accounts (name) VALUES ('kept')",
     "SELECT nextval('accounts_id_seq')",
     "SELECT setval('accounts_id_seq', 1000)",
     "CREATE TABLE left_behind (id int)",
     "CREATE UNLOGGED TABLE u AS SELECT 1",
+    "CREATE EXTENSION pg_trgm",
     "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC",
     "CREATE FUNCTION e() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN END $$; \
      CREATE EVENT TRIGGER e ON ddl_command_start EXECUTE FUNCTION e()",
@@ -209,4 +210,20 @@ async fn a_server_whose_database_was_changed_goes_on_with_another_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_was_touched_is_not_handed_on() {
     check(&TOUCHING, &[Fate::Destroyed, Fate::Lost]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_stays_does_not_reach_the_next_test() {
+    let world = World::own().await;
+    let leased = world.lease(Level::Exclusive).await;
+    let client = connect(&leased.url).await.unwrap();
+    client.batch_execute("SELECT pg_advisory_lock(7); BEGIN; SELECT * FROM accounts FOR UPDATE").await.unwrap();
+    let released = world.release(&leased).await;
+    assert!([Fate::Replaced, Fate::Destroyed].contains(&released.fate), "{released:?}");
+    assert!(client.batch_execute("SELECT 1").await.is_err(), "it was ended");
+    let next = world.lease(Level::Exclusive).await;
+    let other = connect(&next.url).await.unwrap();
+    let held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'";
+    assert_eq!(other.query_one(held, &[]).await.unwrap().get::<_, i64>(0), 0);
+    world.postgres.shutdown().await;
 }
