@@ -32,6 +32,8 @@ pub(super) struct Process {
     /// The directory of its socket.
     socket: PathBuf,
     port: u16,
+    /// Who we are there: the account of this process, as which the install program lets us in.
+    account: String,
 }
 
 /// The longest path of a directory that still has room for a socket in a socket's address (108 bytes, 104 on macOS).
@@ -39,9 +41,6 @@ const SOCKET_PATH: usize = 90;
 
 /// Sessions at once in a server: [`super::LEASES`] with [`limits::CONNECTIONS_PER_LEASE`] each, and ours.
 const SESSIONS: u32 = super::LEASES * limits::CONNECTIONS_PER_LEASE + 16;
-
-/// What ours in every server are called: by the install program, known by the account of our process.
-const ADMIN: &str = "root";
 
 /// Makes an empty data directory.
 pub(super) async fn install(programs: &Programs, data: &Path) -> Result<(), Error> {
@@ -55,7 +54,11 @@ pub(super) async fn install(programs: &Programs, data: &Path) -> Result<(), Erro
         "--skip-test-db",
         "--skip-name-resolve",
     ]);
-    command.arg(format!("--auth-root-socket-user={account}")).arg(format!("--user={account}"));
+    command.arg(format!("--auth-root-socket-user={account}"));
+    if geteuid().is_root() {
+        // It does not run as root unless it is told to. As packages call it: else it gives away a directory of the installation.
+        command.arg(format!("--user={account}")).arg("--rpm");
+    }
     command.arg(format!("--datadir={}", data.display())).arg(format!("--innodb-log-file-size={LOG}"));
     command.current_dir("/").stdin(Stdio::null()).kill_on_drop(true).env("LC_ALL", "C");
     // A server that starts clears its directory for temporary files, even of those of others.
@@ -103,7 +106,7 @@ impl Process {
         };
         // Of its own: a server that starts clears it, even of the files of others.
         let _ = fs::create_dir(directory.join("tmp"));
-        let file = directory.join(FILE);
+        let (account, file) = (account()?, directory.join(FILE));
         let _ = fs::remove_file(&file);
         let mut written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file)?;
         written.write_all(configuration(directory, &socket, port).as_bytes())?;
@@ -111,8 +114,10 @@ impl Process {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", GUARD, "guard"]).arg(directory).arg(&socket).arg("KILL");
         command.arg(&programs.server).arg(format!("--defaults-file={}", file.display()));
-        // It does not run as root unless it is told to.
-        command.arg(format!("--user={}", account()?));
+        if geteuid().is_root() {
+            // It does not run as root unless it is told to.
+            command.arg(format!("--user={account}"));
+        }
         command.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("LC_ALL", "C");
         let mut guard = command.spawn()?;
@@ -129,7 +134,8 @@ impl Process {
             let _ = guard.wait().await;
             let _ = told.send(true);
         });
-        let process = Self { pid: Pid::from_raw(pid), input, ended, directory: directory.to_owned(), socket, port };
+        let (pid, directory) = (Pid::from_raw(pid), directory.to_owned());
+        let process = Self { pid, input, ended, directory, socket, port, account };
         process.ready().await?;
         Ok(process)
     }
@@ -140,7 +146,7 @@ impl Process {
         loop {
             let Err(said) = self.connect().await else { return Ok(()) };
             if self.has_ended() || Instant::now() >= until {
-                let log = format!("{}\n{said}", tail(&self.directory.join("log"), 4 << 10).trim_end());
+                let log = format!("{}\n{said}", tail(&self.directory.join(ERRORS), 4 << 10).trim_end());
                 return Err(Error::Start { directory: self.directory.clone(), log });
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -149,7 +155,7 @@ impl Process {
 
     /// A connection of ours. What is done over it is not written to the server's log of changes.
     pub(super) async fn connect(&self) -> Result<Connection, wire::Error> {
-        let mut connection = Connection::open(&self.socket.join(SOCKET), ADMIN).await?;
+        let mut connection = Connection::open(&self.socket.join(SOCKET), &self.account).await?;
         connection.run(SESSION).await?;
         Ok(connection)
     }
@@ -178,7 +184,7 @@ impl Process {
     pub(super) async fn stop(mut self) -> Result<(), Error> {
         let clean = self.end(Signal::SIGTERM, limits::START).await;
         self.input = None;
-        let log = || tail(&self.directory.join("log"), 4 << 10);
+        let log = || tail(&self.directory.join(ERRORS), 4 << 10);
         if clean { Ok(()) } else { Err(Error::Stop { directory: self.directory.clone(), log: log() }) }
     }
 
@@ -224,6 +230,9 @@ const FILE: &str = "my.cnf";
 
 const SOCKET: &str = "socket";
 
+/// What the server has to say; it would give another ending to a name that has none.
+const ERRORS: &str = "log.err";
+
 /// Bytes of the log for recovery: as few as there may be without making large loads wait. It is copied with each private server.
 const LOG: u32 = 16 << 20;
 
@@ -242,7 +251,7 @@ fn configuration(directory: &Path, socket: &Path, port: u16) -> String {
     let (directory, socket) = (directory.display(), socket.display());
     format!(
         "[mysqld]\ndatadir={directory}/data\nsocket={socket}/{SOCKET}\npid-file={directory}/data/pid\ntmpdir={directory}/tmp\n\
-         log-error={directory}/log\nbind-address=127.0.0.1\nport={port}\nskip-name-resolve\nskip-symbolic-links\n\
+         log-error={directory}/{ERRORS}\nbind-address=127.0.0.1\nport={port}\nskip-name-resolve\nskip-symbolic-links\n\
          character-set-server=utf8mb4\ncollation-server=utf8mb4_general_ci\nmax_connections={SESSIONS}\n\
          max_connect_errors=4294967295\nmax_allowed_packet=64M\nperformance_schema=OFF\nuserstat=1\n\
          innodb_flush_log_at_trx_commit=0\ninnodb_flush_method=nosync\ninnodb_doublewrite=0\n\
