@@ -45,11 +45,11 @@ class Suite:
 
     def without_levels(self):
         """Its configuration, as if there were no databases to hand out. Tests wait for locks of others: not for ever."""
-        lines = []
+        lines = ["[profile.default]", 'timeout = "20s"']
         for name, suite in self.config["suite"].items():
             kept = {key: value for key, value in suite.items() if key != "database"} | {"root": str(self.folder)}
             # A JSON string, number, boolean or list of strings is the same in TOML.
-            lines += ["[profile.default]", 'timeout = "20s"', f"[suite.{name}]", *(f"{key} = {json.dumps(value)}" for key, value in kept.items())]
+            lines += [f"[suite.{name}]", *(f"{key} = {json.dumps(value)}" for key, value in kept.items())]
         return "\n".join(lines) + "\n"
 
 

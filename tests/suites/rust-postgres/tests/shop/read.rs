@@ -56,7 +56,12 @@ async fn a_cursor_is_read_in_parts() {
 async fn accounts_are_copied_out() {
     let mut db = connect().await;
     let parts = db.copy_out_raw("COPY account TO STDOUT").await.unwrap();
-    let lines: usize = parts.map(|part| part.unwrap().iter().filter(|&&byte| byte == b'\n').count()).collect::<Vec<_>>().await.iter().sum();
+    let lines: usize = parts
+        .map(|part| part.unwrap().iter().filter(|&&byte| byte == b'\n').count())
+        .collect::<Vec<_>>()
+        .await
+        .iter()
+        .sum();
     assert_eq!(lines, 50);
 }
 
