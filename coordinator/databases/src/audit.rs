@@ -8,6 +8,7 @@
 
 use std::fmt::{self, Write};
 use std::{collections::BTreeMap, iter};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 /// Differences that are told; a database that differs in more is a different one.
@@ -113,8 +114,17 @@ impl Picture {
     /// When something cannot be read.
     pub async fn of_server(client: &Client, role: &str, database: &str) -> Result<Self, Error> {
         let failed = |source| Error { what: "the server".to_owned(), source };
-        let sql = server_sql(role, database);
-        let said = client.simple_query(&sql).await.map_err(failed)?;
+        let quoted = |name: &str| format!("'{}'", name.replace('\'', "''"));
+        // Planned once in a session: planning takes longer than looking.
+        let ask = format!("EXECUTE {PREPARED}({}, {})", quoted(role), quoted(database));
+        let said = match client.simple_query(&ask).await {
+            Err(error) if error.code() == Some(&SqlState::INVALID_SQL_STATEMENT_NAME) => {
+                client.batch_execute(&server_sql()).await.map_err(failed)?;
+                client.simple_query(&ask).await
+            }
+            said => said,
+        };
+        let said = said.map_err(failed)?;
         let mut picture = Self::default();
         for row in said {
             let SimpleQueryMessage::Row(row) = row else { continue };
@@ -356,14 +366,16 @@ const SERVER: [(&str, &str, &str, &str); 16] = [
     ),
 ];
 
-/// One question for all of it.
-fn server_sql(role: &str, database: &str) -> String {
-    let mut sql = String::new();
+/// The name of the question for all of it, in the session that asks.
+const PREPARED: &str = "regatta_server";
+
+/// Prepares the question, of the names that `$role` and `$own` stand for.
+fn server_sql() -> String {
+    let mut sql = format!("PREPARE {PREPARED}(name, name) AS ");
     for ((noun, name, value, place), union) in SERVER.iter().zip(iter::once("").chain(iter::repeat(" UNION ALL "))) {
         let _ = write!(sql, "{union}SELECT '{noun}', ({name})::text, ({value})::text FROM {place}");
     }
-    let quoted = |name: &str| format!("'{}'", name.replace('\'', "''"));
-    sql.replace("$role", &quoted(role)).replace("$own", &quoted(database))
+    sql.replace("$role", "$1").replace("$own", "$2")
 }
 
 #[cfg(test)]
