@@ -139,6 +139,11 @@ impl Desk {
         self.lease / 3
     }
 
+    /// How long a lease lasts without a word.
+    pub(crate) const fn lease(&self) -> Duration {
+        self.lease
+    }
+
     pub(crate) const fn is_full(&self) -> bool {
         self.outbox.is_full()
     }

@@ -77,8 +77,13 @@ impl Session {
         let seed = self.desk.seed();
         let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT, seed);
         let mut ever = false;
+        let mut away = Instant::now();
         loop {
             let ended = self.stream(&mut backoff, &mut ever).await;
+            // There was a stream, and it ended just now.
+            if backoff.tries() == 0 {
+                away = Instant::now();
+            }
             match ended {
                 Ok(Next::Stop) => return Ok(()),
                 Ok(Next::Again) => tracing::warn!("the coordinator closed the stream; dialling again"),
@@ -90,28 +95,40 @@ impl Session {
                     tracing::warn!(status = %status.message(), "lost the coordinator; dialling again");
                 }
             }
-            // Whoever stops hard does not wait for a coordinator that may be gone for good.
-            if self.shutdown.borrow().urgency == Urgency::Hard || !self.wait(backoff.wait()).await {
+            if !self.wait(backoff.wait(), away).await {
                 return Ok(());
             }
         }
     }
 
-    /// Waits before the next try, while the slots work on. `false` when the worker is to stop and holds nothing.
-    async fn wait(&mut self, wait: Duration) -> bool {
+    /// Waits before the next try, while the slots work on. `false` when the worker is to leave.
+    async fn wait(&mut self, wait: Duration, away: Instant) -> bool {
         let until = Instant::now() + wait;
         loop {
+            if self.may_leave(away) {
+                return false;
+            }
             tokio::select! {
                 () = sleep_until(until) => return true,
                 Some((slot, told)) = self.from_slots.recv(), if !self.desk.is_full() => self.desk.told(slot, told),
                 changed = self.shutdown.changed() => {
-                    let urgency = self.shutdown.borrow().urgency;
-                    self.desk.drain(urgency);
-                    if changed.is_err() || urgency == Urgency::Hard || self.desk.is_idle() {
+                    if changed.is_err() {
                         return false;
                     }
                 }
             }
+        }
+    }
+
+    /// Whether a worker that was asked to leave does, without a coordinator since then. It may be gone for good, and what a worker
+    /// holds is worth nothing once its leases have run out: it runs again elsewhere.
+    fn may_leave(&mut self, away: Instant) -> bool {
+        let urgency = self.shutdown.borrow().urgency;
+        self.desk.drain(urgency);
+        match urgency {
+            Urgency::None => false,
+            Urgency::Gentle => self.desk.is_idle() || away.elapsed() >= self.desk.lease(),
+            Urgency::Hard => true,
         }
     }
 

@@ -82,12 +82,17 @@ impl Cluster {
         Client::start(&self.dir, ["run", "--on", &self.url].iter().chain(args))
     }
 
+    /// `kill -9` of the coordinator.
+    pub fn kill_coordinator(&mut self) {
+        kill(&mut self.coordinator.child);
+    }
+
     /// `kill -9` of the coordinator, and a new one on the same address and data.
     ///
     /// # Panics
     /// When it does not come back.
     pub fn restart_coordinator(&mut self) {
-        kill(&mut self.coordinator.child);
+        self.kill_coordinator();
         let address = self.url.trim_start_matches("http://").to_owned();
         let (coordinator, url) = Coordinator::start(&self.dir, coordinator(self.data.path(), &address));
         assert_eq!(url, self.url);

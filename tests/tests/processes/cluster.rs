@@ -90,3 +90,13 @@ fn a_worker_that_is_asked_to_leave_hands_its_work_back() {
     assert_all_passed(&client.end(), 120);
     assert!(project.executions().into_iter().all(|(_, times)| times == 1));
 }
+
+#[test]
+fn a_worker_that_is_asked_to_leave_does_not_wait_for_a_coordinator_that_is_gone() {
+    let project = noting(20, 50);
+    let mut cluster = Cluster::start(project.path(), 1, 2);
+    let mut client = cluster.run(&[]);
+    client.wait_for("test_finished", 10);
+    cluster.kill_coordinator();
+    assert_eq!(cluster.drain_worker(0), 0);
+}
