@@ -92,9 +92,12 @@ mod tests {
         Traffic { sessions: 3, peak: 2, errors, statements, is_whole: true, ..Traffic::default() }
     }
 
+    /// The level it was declared for, its statements, its errors; the level that was seen, and whether it was denied something.
+    type Case<'a> = (Level, &'a [&'a str], &'a [&'a str], Level, bool);
+
     #[test]
     fn what_the_server_cannot_tell_is_seen_on_the_way_and_is_never_sure() {
-        let cases: [(Level, &[&str], &[&str], Level, bool); 8] = [
+        let cases: [Case<'_>; 8] = [
             (Level::Isolated, &["SELECT 1"], &[], Level::Read, false),
             (Level::Read, &["INSERT INTO t VALUES (1)"], &[], Level::Transaction, false),
             (Level::Read, &[], &["23505"], Level::Transaction, false),
