@@ -27,7 +27,7 @@ async fn main() {
     println!("template built and served in {:.0?}; {:?}", begun.elapsed(), postgres.status().templates[0].bytes);
     clones().await;
     private(&postgres).await;
-    for (rate, count) in [(20.0, 600), (100.0, 2_500)] {
+    for (rate, count) in [(20.0, 600), (50.0, 1_250), (100.0, 2_500)] {
         load(&postgres, rate, count).await;
     }
     let status = postgres.status();

@@ -124,6 +124,10 @@ impl Pool {
         names: Arc<Names>,
         settings: Arc<Settings>,
     ) -> Result<Arc<Self>, Error> {
+        // Others may be copying from one that is there already.
+        if server.is_ours() {
+            crate::template::finish::describe(&server.admin, server.quick(), &database).await?;
+        }
         let reading = make::reading(&server, &database, &reader, names.next(digest)).await?;
         let inside = crate::server::lane::connect(&server.inside(&reading.0)).await?;
         let template = crate::template::finish::read(server.quick(), &inside, &database, (owner, reader)).await?;

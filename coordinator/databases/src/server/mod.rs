@@ -177,6 +177,11 @@ impl Server {
         &self.releases[self.turn.fetch_add(1, Ordering::Relaxed) % self.releases.len()]
     }
 
+    /// Whether it was started here.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     /// How we connect to `database`.
     pub(crate) fn inside(&self, database: &str) -> tokio_postgres::Config {
         let mut config = self.admin.clone();

@@ -38,6 +38,9 @@ const WINDOWS: u32 = 4_096;
 /// Doublings of a window for a record that does not fit: 4 MB to 1 GB.
 const DOUBLINGS: u32 = 8;
 
+/// Leases after which the statements of roles that are gone are forgotten: each leaves a handful, and every look reads all.
+const SWEEP: u64 = 64;
+
 /// What is asked of the task.
 #[derive(Debug)]
 pub(super) enum Request {
@@ -76,6 +79,8 @@ pub(super) struct Follower {
     ledger: Ledger,
     leased: HashMap<u32, Leased>,
     marks: u64,
+    /// How many marks there were when statements were last swept.
+    swept: u64,
 }
 
 /// What a turn learned from the server.
@@ -108,6 +113,7 @@ impl Follower {
             ledger: Ledger::default(),
             leased: HashMap::new(),
             marks: 0,
+            swept: 0,
         })
     }
 
@@ -196,7 +202,14 @@ impl Follower {
         let watched: Vec<u32> =
             self.ledger.watched().chain(marked.iter().copied()).collect::<HashSet<_>>().into_iter().collect();
 
-        let (target, first, counters, whole, ran, _, counts, peaks) = tokio::join!(
+        // Those of the leases that came since the last time, and their roles are gone by now.
+        let sweeps = self.marks >= self.swept + SWEEP;
+        if sweeps {
+            self.swept = self.marks;
+        }
+        let swept = if sweeps { watched.as_slice() } else { &[] };
+
+        let (target, first, counters, whole, ran, _, counts, peaks, _) = tokio::join!(
             biased;
             reader.flush(),
             reader.stretch(self.position, 0),
@@ -206,6 +219,7 @@ impl Follower {
             reader.reset(&reset),
             reader.counts(&counted),
             reader.peaks(),
+            reader.sweep(swept),
         );
         let (target, whole) = (target?, whole?);
         if whole.started != self.started {

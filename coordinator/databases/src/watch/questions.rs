@@ -51,6 +51,12 @@ pub(super) const CALLS: &str = "
 
 pub(super) const RESET: &str = "SELECT pg_stat_statements_reset(0, d, 0) IS NULL FROM unnest($1::oid[]) d";
 
+/// Of our databases: whoever reads on the shared clone has a role of its own, and would be remembered long after.
+pub(super) const SWEEP: &str = "
+    SELECT pg_stat_statements_reset(userid, dbid, 0) IS NULL
+    FROM (SELECT DISTINCT userid, dbid FROM pg_stat_statements(false) s
+          WHERE dbid = ANY($1::oid[]) AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = s.userid)) gone";
+
 pub(super) const COMMITTED: &str = "
     SELECT coalesce(bool_or(pg_xact_status(x::text::xid8) IS DISTINCT FROM 'aborted'), false)
     FROM generate_series($1::int8, $2::int8) x";
@@ -98,16 +104,18 @@ pub(super) const LEAKS: &str = "
     WITH lease AS (SELECT $1::oid AS db, $2::text AS role, starts.with AS prefix,
                           (SELECT oid FROM pg_roles WHERE rolname = $2::text) AS owner,
                           (SELECT datname FROM pg_database WHERE oid = $1::oid) AS name
-                   FROM (SELECT $2::text || '_' AS with) starts)
+                   FROM (SELECT $2::text || '_' AS with) starts),
+         locks AS MATERIALIZED (
+            SELECT locktype, mode, pid, count(*) FROM lease, pg_lock_status() l WHERE l.database = db GROUP BY 1, 2, 3)
     SELECT 'session', coalesce(a.state, 'starting') || ', process ' || a.pid || coalesce(', ' || nullif(a.application_name, ''), ''), 1::int8
-      FROM lease, pg_stat_activity a
+      FROM lease, pg_stat_get_activity(NULL) a
      WHERE (a.datid = db OR a.usesysid = owner) AND a.pid <> pg_backend_pid() AND a.backend_type = 'client backend'
     UNION ALL
-    SELECT 'lock', l.mode || ' on ' || l.locktype, count(*) FROM lease, pg_locks l
-     WHERE l.database = db AND l.locktype <> 'advisory' AND l.pid IS NOT NULL GROUP BY l.mode, l.locktype
+    SELECT 'lock', l.mode || ' on ' || l.locktype, sum(l.count)::int8 FROM locks l
+     WHERE l.locktype <> 'advisory' AND l.pid IS NOT NULL GROUP BY l.mode, l.locktype
     UNION ALL
-    SELECT 'advisory lock', 'process ' || coalesce(l.pid::text, 'of a prepared transaction'), count(*) FROM lease, pg_locks l
-     WHERE l.database = db AND l.locktype = 'advisory' GROUP BY l.pid
+    SELECT 'advisory lock', 'process ' || coalesce(l.pid::text, 'of a prepared transaction'), sum(l.count)::int8 FROM locks l
+     WHERE l.locktype = 'advisory' GROUP BY l.pid
     UNION ALL
     SELECT 'prepared transaction', p.gid, 1 FROM lease, pg_prepared_xacts p WHERE p.database = name OR p.owner = role
     UNION ALL
@@ -123,5 +131,5 @@ pub(super) const LEAKS: &str = "
 
 pub(super) const TEMPORARY: &str = "
     UNION ALL
-    SELECT 'temporary file', f.name, 1 FROM lease, pg_ls_tmpdir() f, pg_stat_activity a
+    SELECT 'temporary file', f.name, 1 FROM lease, pg_ls_tmpdir() f, pg_stat_get_activity(NULL) a
      WHERE a.datid = db AND starts_with(f.name, 'pgsql_tmp' || a.pid || '.')";

@@ -30,6 +30,7 @@ pub(super) struct Reader {
     server: Statement,
     statements: Option<Statement>,
     reset: Option<Statement>,
+    sweep: Option<Statement>,
     calls: Option<Statement>,
     leaks: Statement,
     /// Whether the server is leased whole, so that whatever ran in it is of interest.
@@ -126,6 +127,7 @@ impl Reader {
             server: client.prepare(&questions::whole(&abilities, whole)).await?,
             statements: if statements { Some(client.prepare(questions::STATEMENTS).await?) } else { None },
             reset: if reset { Some(client.prepare(questions::RESET).await?) } else { None },
+            sweep: if reset && !whole { Some(client.prepare(questions::SWEEP).await?) } else { None },
             calls: if statements { Some(client.prepare(questions::CALLS).await?) } else { None },
             leaks: client
                 .prepare(
@@ -234,6 +236,14 @@ impl Reader {
     pub(super) async fn reset(&self, databases: &[u32]) -> Result<(), Error> {
         if let Some(reset) = self.reset.as_ref().filter(|_| !databases.is_empty()) {
             self.client.query(reset, &[&databases]).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets the server forget the statements in these databases of roles that are gone.
+    pub(super) async fn sweep(&self, databases: &[u32]) -> Result<(), Error> {
+        if let Some(sweep) = self.sweep.as_ref().filter(|_| !databases.is_empty()) {
+            self.client.query(sweep, &[&databases]).await?;
         }
         Ok(())
     }

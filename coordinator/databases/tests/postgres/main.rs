@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says all there is to say")]
 
 mod external;
+mod lean;
 mod levels;
 mod outside;
 mod release;
