@@ -42,6 +42,12 @@ impl Agenda {
         self.order.insert((at, deadline));
     }
 
+    /// Sets a deadline, unless it passes sooner already.
+    pub fn hasten(&mut self, deadline: Deadline, at: Time) {
+        let sooner = self.times.get(&deadline).copied().filter(|&before| before < at);
+        self.set(deadline, sooner.unwrap_or(at));
+    }
+
     /// Takes a deadline away.
     pub fn clear(&mut self, deadline: Deadline) {
         if let Some(before) = self.times.remove(&deadline) {

@@ -68,14 +68,15 @@ impl Turn<'_> {
         }
     }
 
-    /// The connection broke: the worker has a short while to come back before it loses its leases.
+    /// The connection broke: the worker has a short while to come back before it loses its leases. That is no sign of life: one
+    /// that was silent before has no longer than it had.
     pub(super) fn detach(&mut self, worker: WorkerId, session: SessionId) {
         if !self.core.presence.is_current(worker, session) {
             return;
         }
         self.core.presence.close(worker);
         let wait = if mutant::is(Mutant::NoReconnect) { Micros::ZERO } else { self.core.setup.tuning.reconnect };
-        self.core.agenda.set(Deadline::WorkerSilent(worker), self.now + wait);
+        self.core.agenda.hasten(Deadline::WorkerSilent(worker), self.now + wait);
     }
 
     /// Any word of a worker is a sign of life.

@@ -23,6 +23,16 @@ fn a_worker_that_comes_back_in_time_goes_on() {
 }
 
 #[test]
+fn a_connection_that_breaks_is_no_sign_of_life() {
+    let mut scene = scene();
+    assert!(scene.pass(Micros::from_secs(12)).is_empty());
+    let detach = scene.detach(A);
+    scene.check(detach, &[]);
+    assert!(scene.pass(Micros(2_999_999)).is_empty());
+    assert_eq!(scene.pass(Micros(1)), ["lease 1 ended: WorkerLost"]);
+}
+
+#[test]
 fn a_grant_that_never_arrived_is_free_again() {
     let mut scene = scene();
     let attach = scene.attach(A, &[]);
