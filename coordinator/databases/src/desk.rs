@@ -109,8 +109,6 @@ pub(crate) struct Desk<C: Craft> {
     craft: C,
     registry: Mutex<Templates<C>>,
     leases: Mutex<Leases<C>>,
-    /// Templates that are kept, and bytes that they may take.
-    keep: (usize, u64),
     next: AtomicU64,
     timings: Mutex<(Timings, Timings)>,
     closing: watch::Sender<bool>,
@@ -161,24 +159,19 @@ impl<S> Drop for Using<S> {
 }
 
 impl<C: Craft> Desk<C> {
-    pub(crate) fn new(craft: C, keep: (usize, u64)) -> Arc<Self> {
+    pub(crate) fn new(craft: C) -> Arc<Self> {
         let begun = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let leases = Leases { held: BTreeMap::new(), ended: BTreeMap::new(), fenced: BTreeSet::new() };
         Arc::new(Self {
             craft,
             registry: Mutex::new(Registry::new()),
             leases: Mutex::new(leases),
-            keep,
             // The second of the start, and a count of four billion leases: later engines give greater numbers.
             next: AtomicU64::new((begun << 32) | 1),
             timings: Mutex::default(),
             closing: watch::channel(false).0,
             tasks: Mutex::new(JoinSet::new()),
         })
-    }
-
-    pub(crate) fn craft(&self) -> &C {
-        &self.craft
     }
 
     fn registry(&self) -> MutexGuard<'_, Templates<C>> {
@@ -289,7 +282,7 @@ impl<C: Craft> Desk<C> {
         loop {
             let stocks = self.registry().stocks();
             let bytes: u64 = stocks.iter().map(|(_, served)| self.craft.figures(&served.stock).bytes).sum();
-            if stocks.len() <= self.keep.0 && bytes <= self.keep.1 {
+            if stocks.len() <= limits::TEMPLATES && bytes <= limits::TEMPLATE_BYTES {
                 return;
             }
             let is_idle = |served: &Served<C::Stock>| served.leases.load(Ordering::Acquire) == 0;

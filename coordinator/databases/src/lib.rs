@@ -21,28 +21,15 @@ pub mod sqlite;
 mod status;
 mod stock;
 mod template;
+mod throwaway;
 pub mod watch;
 
 pub use broker::{Adopted, Postgres, Shelf};
 pub use lease::{Ask, DatabaseLease, Fate, Leased, Refused, Released, Unknown};
-pub use mysql::Mysql;
-pub use redis::Redis;
 pub use server::Error;
 pub use server::breaker::Health;
 pub use settings::{Choice, Settings};
-pub use sqlite::Sqlite;
 pub use status::{Status, TemplateStatus};
 pub use template::{BuildId, BuildOrder, Building, Place, Prepared, Wanted};
+pub use throwaway::Throwaway;
 pub use watch::Account;
-
-/// The name of a level as tests see it.
-pub(crate) const fn level_name(level: regatta_domain::Level) -> &'static str {
-    use regatta_domain::Level;
-    match level {
-        Level::None => "none",
-        Level::Read => "read",
-        Level::Transaction => "transaction",
-        Level::Isolated => "isolated",
-        Level::Exclusive => "exclusive",
-    }
-}

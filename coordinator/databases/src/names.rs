@@ -11,6 +11,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// The begin of every name of ours.
 pub const PREFIX: &str = "rg_";
 
+/// How many engines of one millisecond are told apart: eight digits of base 36.
+const CHANCE: u128 = 36u128.pow(8);
+
 /// Gives names.
 #[derive(Debug)]
 pub struct Names {
@@ -34,9 +37,9 @@ impl Names {
     #[must_use]
     pub fn begin() -> Self {
         let millis = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
-        // Two engines may start in one millisecond: three digits of chance keep them apart.
-        let chance = u128::from(u16::from_le_bytes(random())) % (36 * 36 * 36);
-        Self { epoch: base36(millis * 36 * 36 * 36 + chance), counter: AtomicU64::new(1) }
+        // Many engines may start in one millisecond; among three digits of chance, a hundred of them met one time in ten.
+        let chance = u128::from(u64::from_le_bytes(random())) % CHANCE;
+        Self { epoch: base36(millis * CHANCE + chance), counter: AtomicU64::new(1) }
     }
 
     /// The start of this engine, in digits and lower-case letters.
@@ -114,7 +117,7 @@ mod tests {
     fn names_never_repeat_and_fit_what_postgresql_keeps_of_a_name() {
         let digest = Digest([0xab; 32]);
         let mut seen = BTreeSet::new();
-        for _ in 0..100 {
+        for _ in 0..1_000 {
             let names = Names::begin();
             for _ in 0..10 {
                 let name = names.next(digest);

@@ -1,6 +1,7 @@
 //! What whoever runs the engine chooses: which server, how much of it, and where.
 
 use crate::limits;
+use crate::server::home;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -55,11 +56,10 @@ pub enum Choice {
 
 impl Default for Settings {
     fn default() -> Self {
-        let memory = PathBuf::from("/dev/shm");
         Self {
             server: Choice::Own,
             binaries: None,
-            memory: memory.is_dir().then_some(memory),
+            memory: home::memory(),
             directory: std::env::temp_dir(),
             images: None,
             locale: None,

@@ -90,7 +90,7 @@ impl Engine {
             return Err(Refused::Fenced);
         }
         if ask.level == Level::None {
-            let variables = vec![("REGATTA_LEVEL".to_owned(), crate::level_name(ask.level).to_owned())];
+            let variables = vec![("REGATTA_LEVEL".to_owned(), ask.level.name().to_owned())];
             let leased = (String::new(), variables, String::new());
             return self.register(ask, begun, None, Holding::Nothing, leased).map_err(|(refused, _)| refused);
         }

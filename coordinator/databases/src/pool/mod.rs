@@ -341,7 +341,7 @@ pub(crate) fn variables(
         ("PGSSLMODE", "disable".to_owned()),
         ("PGCONNECT_TIMEOUT", "10".to_owned()),
         ("PGAPPNAME", application),
-        ("REGATTA_LEVEL", crate::level_name(ask.level).to_owned()),
+        ("REGATTA_LEVEL", ask.level.name().to_owned()),
         ("REGATTA_MAX_CONNECTIONS", connections.to_string()),
     ];
     (url, said.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())

@@ -13,19 +13,17 @@ mod server;
 mod stock;
 mod verdict;
 
-use crate::desk::{Craft, Desk, Figures, Given, Opened};
-use crate::lease::{Ask, DatabaseLease, Fate, Leased, Refused, Released, Unknown};
-use crate::limits;
+use crate::desk::{Craft, Figures, Given, Opened};
+use crate::lease::{Ask, Fate, Refused, Released};
 use crate::names::{self, Names};
 use crate::server::account::Account;
 use crate::server::home::{self, Home, Tenant};
-use crate::status::Status;
-use crate::template::{BuildId, Prepared, Wanted};
+use crate::throwaway::Throwaway;
 use admin::Admin;
 use binaries::{Missing, Program};
 use nix::sys::signal::Signal;
 use process::Process;
-use regatta_domain::{Digest, Level, Token};
+use regatta_domain::{Digest, Level};
 use server::Holding;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -46,11 +44,6 @@ const ADMIN: &str = "regatta";
 /// How homes of Redis servers are known.
 const TENANT: Tenant =
     Tenant { prefix: "regatta-redis-", programs: &binaries::NAMES, running: "s*/redis.conf", signal: Signal::SIGKILL };
-
-/// Redis servers for tests. Cheap to clone. [`Self::shutdown`] ends all of them; so does the end of the process, in whatever
-/// way it ends.
-#[derive(Clone, Debug)]
-pub struct Redis(Arc<Desk<Workshop>>);
 
 /// What whoever runs the engine chooses.
 #[derive(Clone, Debug)]
@@ -100,91 +93,25 @@ struct Workshop(Arc<Maker>);
 
 impl Default for Settings {
     fn default() -> Self {
-        let memory = PathBuf::from("/dev/shm");
-        Self { program: None, memory: memory.is_dir().then_some(memory), directory: std::env::temp_dir() }
+        Self { program: None, memory: home::memory(), directory: std::env::temp_dir() }
     }
 }
 
-impl Redis {
-    /// Begins: looks for the program, and removes what earlier engines left.
-    ///
-    /// # Errors
-    /// When no server can be started here.
-    pub async fn start(settings: Settings) -> Result<Self, Error> {
-        let made = tokio::task::spawn_blocking(move || {
-            let Settings { program, memory, directory } = settings;
-            let program = Program::find(program.as_deref()).map_err(Error::Missing)?;
-            let places: Vec<&Path> = memory.iter().map(PathBuf::as_path).chain([&*directory]).collect();
-            for removed in home::remove_orphans_of(TENANT, &places) {
-                tracing::info!(directory = %removed.display(), "removed what an earlier process left of its databases");
-            }
-            let names = Names::begin();
-            let home = Home::make_for(TENANT, Account::Ours, names.epoch(), memory.as_deref(), &directory)?;
-            let (room, secret) = (Arc::new(Semaphore::new(SERVERS)), names::password());
-            Ok::<_, Error>(Maker { program, home, names, secret, room, writes: OnceCell::new() })
-        });
-        let maker = made.await.map_err(|error| Error::Io(io::Error::other(error)))??;
-        Ok(Self(Desk::new(Workshop(Arc::new(maker)), (limits::TEMPLATES, limits::TEMPLATE_BYTES))))
-    }
-
-    /// The directory of all servers.
-    #[must_use]
-    pub fn directory(&self) -> PathBuf {
-        self.0.craft().0.home.path().to_owned()
-    }
-
-    /// Says what is to be done so that tests can have servers with a template's data. To be called before the first lease, and
-    /// again after waiting.
-    ///
-    /// # Errors
-    /// When no server to build on can be started; asking again later may help.
-    pub async fn prepare(&self, wanted: Wanted) -> Result<Prepared, Refused> {
-        self.0.prepare(wanted).await
-    }
-
-    /// The build that was ordered has ended: well, or with this log. Returns whether the template is ready now.
-    pub async fn built(&self, id: BuildId, outcome: Result<(), String>) -> bool {
-        self.0.built(id, outcome).await
-    }
-
-    /// Forgets that a template could not be built: the next who asks builds it again.
-    pub fn retry(&self, template: Digest) {
-        self.0.retry(template);
-    }
-
-    /// Gives a server for a test; of one that only reads, the right to read where others read, too.
-    ///
-    /// # Errors
-    /// Why there is none.
-    pub async fn lease(&self, ask: Ask) -> Result<Leased, Refused> {
-        self.0.lease(&ask).await
-    }
-
-    /// Ends a lease: nobody gets in any more by what it was told, and what was done is found out. Asked again, it tells the same.
-    ///
-    /// # Errors
-    /// When the lease is not known, or its outcome is forgotten.
-    pub async fn release(&self, id: DatabaseLease) -> Result<Released, Unknown> {
-        self.0.release(id).await
-    }
-
-    /// Ends every lease and every build under a token; what asks under it from now on is refused.
-    pub fn fence(&self, token: Token) {
-        self.0.fence(token);
-    }
-
-    /// How the engine is.
-    #[must_use]
-    pub fn status(&self) -> Status {
-        self.0.status()
-    }
-
-    /// Ends: nothing new is given, all leases end, and all servers go.
-    pub async fn shutdown(&self) {
-        self.0.shutdown().await;
-        let home = self.directory();
-        let _ = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(home)).await;
-    }
+/// Begins: looks for the program, and removes what earlier engines left.
+///
+/// # Errors
+/// When no server can be started here.
+pub async fn start(settings: Settings) -> Result<Throwaway, Error> {
+    let made = tokio::task::spawn_blocking(move || {
+        let Settings { program, memory, directory } = settings;
+        let program = Program::find(program.as_deref()).map_err(Error::Missing)?;
+        let names = Names::begin();
+        let home = Home::make(TENANT, Account::Ours, names.epoch(), memory.as_deref(), &directory)?;
+        let (room, secret) = (Arc::new(Semaphore::new(SERVERS)), names::password());
+        Ok::<_, Error>(Maker { program, home, names, secret, room, writes: OnceCell::new() })
+    });
+    let maker = Arc::new(made.await.map_err(|error| Error::Io(io::Error::other(error)))??);
+    Ok(Throwaway::open(Workshop(maker.clone()), &maker.home))
 }
 
 impl Maker {

@@ -41,7 +41,8 @@ pub(crate) struct Tenant {
     pub(crate) signal: Signal,
 }
 
-const POSTGRES: Tenant = Tenant {
+/// How homes of PostgreSQL servers are known.
+pub(crate) const POSTGRES: Tenant = Tenant {
     prefix: "regatta-pg-",
     programs: &["postgres"],
     running: "s*/data/postmaster.pid",
@@ -57,19 +58,19 @@ while [ -n "$(ls -d "$1"/$2 2>/dev/null)" ] && [ $n -lt 100 ]; do n=$((n+1)); sl
 exec rm -rf "$1""#;
 
 impl Home {
-    /// Makes a directory for the engine `epoch`: on a memory file system if it has the room, else under `directory`.
-    pub(crate) fn make(epoch: &str, memory: Option<&Path>, directory: &Path) -> io::Result<Self> {
-        Self::make_for(POSTGRES, Account::find()?, epoch, memory, directory)
-    }
-
-    /// The same for another engine, whose servers run as `account`.
-    pub(crate) fn make_for(
+    /// Makes a directory for the engine `epoch`, whose servers run as `account`: on a memory file system if it has the room, else
+    /// under `directory`. What earlier engines of its kind left in either is removed first, and their servers ended.
+    pub(crate) fn make(
         tenant: Tenant,
         account: Account,
         epoch: &str,
         memory: Option<&Path>,
         directory: &Path,
     ) -> io::Result<Self> {
+        let places: Vec<&Path> = memory.into_iter().chain([directory]).collect();
+        for removed in remove_orphans(tenant, &places) {
+            tracing::info!(directory = %removed.display(), "removed what an earlier process left of its databases");
+        }
         let parent = memory.filter(|place| free(place) >= limits::MEMORY_FREE).unwrap_or(directory);
         fs::create_dir_all(parent)?;
         let path = fs::canonicalize(parent)?.join(format!("{}{epoch}", tenant.prefix));
@@ -126,12 +127,7 @@ impl Drop for Home {
 }
 
 /// Removes what engines left behind that are gone, and ends their servers. Returns what was removed.
-pub(crate) fn remove_orphans(places: &[&Path]) -> Vec<PathBuf> {
-    remove_orphans_of(POSTGRES, places)
-}
-
-/// The same for another engine.
-pub(crate) fn remove_orphans_of(tenant: Tenant, places: &[&Path]) -> Vec<PathBuf> {
+fn remove_orphans(tenant: Tenant, places: &[&Path]) -> Vec<PathBuf> {
     let mut removed = Vec::new();
     for entry in places.iter().filter_map(|place| fs::read_dir(place).ok()).flatten().flatten() {
         let path = entry.path();
@@ -190,6 +186,11 @@ fn end(tenant: Tenant, pid: Pid) {
         std::thread::sleep(Duration::from_millis(5));
     }
     let _ = kill(pid, Signal::SIGKILL);
+}
+
+/// Where data is in memory, on systems that have such a place.
+pub(crate) fn memory() -> Option<PathBuf> {
+    Some(PathBuf::from("/dev/shm")).filter(|memory| memory.is_dir())
 }
 
 /// Bytes free for us on the file system of `path`; none where it cannot be told.

@@ -1,5 +1,6 @@
 //! Servers of our own: a builder from the base, an image from the builder, shared and private servers from the image.
 
+use super::account::Account;
 use super::copy::Listing;
 use super::home::{self, Home};
 use super::kept::Kept;
@@ -43,11 +44,7 @@ impl Local {
         images: Option<(&Path, usize)>,
     ) -> Result<Self, Error> {
         let binaries = Binaries::find(binaries).map_err(Error::Binaries)?;
-        let places: Vec<&Path> = memory.into_iter().chain([directory]).collect();
-        for removed in home::remove_orphans(&places) {
-            tracing::info!(directory = %removed.display(), "removed what an earlier process left of its databases");
-        }
-        let home = Home::make(epoch, memory, directory)?;
+        let home = Home::make(home::POSTGRES, Account::find()?, epoch, memory, directory)?;
         let statements = binaries.has_module("pg_stat_statements");
         let kept = images.map(|(place, most)| Kept::new(place.to_owned(), binaries.major, locale.as_deref(), most));
         Ok(Self { binaries, statements, home, locale, kept, base: OnceCell::new() })

@@ -8,17 +8,15 @@ mod files;
 mod judge;
 mod stock;
 
-use crate::desk::{Craft, Desk, Figures, Given, Opened};
-use crate::lease::{Ask, DatabaseLease, Fate, Leased, Refused, Released, Unknown};
-use crate::limits;
+use crate::desk::{Craft, Figures, Given, Opened};
+use crate::lease::{Ask, Fate, Refused, Released};
 use crate::names::Names;
 use crate::server::account::Account;
 use crate::server::home::{self, Home, Tenant};
-use crate::status::Status;
-use crate::template::{BuildId, Prepared, Wanted};
+use crate::throwaway::Throwaway;
 use files::DATABASE;
 use nix::sys::signal::Signal;
-use regatta_domain::{Digest, Level, Token};
+use regatta_domain::{Digest, Level};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fmt, fs, io};
@@ -30,11 +28,6 @@ const TENANT: Tenant =
 
 /// Leases at once: as many as there are copies that may be ready.
 const LEASES: u32 = 256;
-
-/// SQLite databases for tests. Cheap to clone. [`Self::shutdown`] removes all of them; so does the end of the process, in
-/// whatever way it ends.
-#[derive(Clone, Debug)]
-pub struct Sqlite(Arc<Desk<Workshop>>);
 
 /// What whoever runs the engine chooses.
 #[derive(Clone, Debug)]
@@ -73,87 +66,21 @@ struct Workshop(Arc<Maker>);
 
 impl Default for Settings {
     fn default() -> Self {
-        let memory = PathBuf::from("/dev/shm");
-        Self { memory: memory.is_dir().then_some(memory), directory: std::env::temp_dir() }
+        Self { memory: home::memory(), directory: std::env::temp_dir() }
     }
 }
 
-impl Sqlite {
-    /// Begins: removes what earlier engines left.
-    ///
-    /// # Errors
-    /// When there is no directory to keep files in.
-    pub async fn start(settings: Settings) -> Result<Self, Error> {
-        let home = tokio::task::spawn_blocking(move || {
-            let Settings { memory, directory } = settings;
-            let places: Vec<&Path> = memory.iter().map(PathBuf::as_path).chain([&*directory]).collect();
-            for removed in home::remove_orphans_of(TENANT, &places) {
-                tracing::info!(directory = %removed.display(), "removed what an earlier process left of its databases");
-            }
-            Home::make_for(TENANT, Account::Ours, Names::begin().epoch(), memory.as_deref(), &directory)
-        });
-        let home = home.await.map_err(io::Error::other)??;
-        Ok(Self(Desk::new(Workshop(Arc::new(Maker { home })), (limits::TEMPLATES, limits::TEMPLATE_BYTES))))
-    }
-
-    /// The directory of all files.
-    #[must_use]
-    pub fn directory(&self) -> PathBuf {
-        self.0.craft().0.home.path().to_owned()
-    }
-
-    /// Says what is to be done so that tests can have copies of a template. To be called before the first lease, and again after
-    /// waiting.
-    ///
-    /// # Errors
-    /// When there is no room for a build.
-    pub async fn prepare(&self, wanted: Wanted) -> Result<Prepared, Refused> {
-        self.0.prepare(wanted).await
-    }
-
-    /// The build that was ordered has ended: well, or with this log. Returns whether the template is ready now.
-    pub async fn built(&self, id: BuildId, outcome: Result<(), String>) -> bool {
-        self.0.built(id, outcome).await
-    }
-
-    /// Forgets that a template could not be built: the next who asks builds it again.
-    pub fn retry(&self, template: Digest) {
-        self.0.retry(template);
-    }
-
-    /// Gives a copy for a test; one that only reads gets the file that all readers share.
-    ///
-    /// # Errors
-    /// Why there is none.
-    pub async fn lease(&self, ask: Ask) -> Result<Leased, Refused> {
-        self.0.lease(&ask).await
-    }
-
-    /// Ends a lease: its path leads nowhere any more, and what was done is found out. Asked again, it tells the same.
-    ///
-    /// # Errors
-    /// When the lease is not known, or its outcome is forgotten.
-    pub async fn release(&self, id: DatabaseLease) -> Result<Released, Unknown> {
-        self.0.release(id).await
-    }
-
-    /// Ends every lease and every build under a token; what asks under it from now on is refused.
-    pub fn fence(&self, token: Token) {
-        self.0.fence(token);
-    }
-
-    /// How the engine is.
-    #[must_use]
-    pub fn status(&self) -> Status {
-        self.0.status()
-    }
-
-    /// Ends: nothing new is given, all leases end, and all files go.
-    pub async fn shutdown(&self) {
-        self.0.shutdown().await;
-        let home = self.directory();
-        let _ = tokio::task::spawn_blocking(move || fs::remove_dir_all(home)).await;
-    }
+/// Begins: removes what earlier engines left.
+///
+/// # Errors
+/// When there is no directory to keep files in.
+pub async fn start(settings: Settings) -> Result<Throwaway, Error> {
+    let home = tokio::task::spawn_blocking(move || {
+        let Settings { memory, directory } = settings;
+        Home::make(TENANT, Account::Ours, Names::begin().epoch(), memory.as_deref(), &directory)
+    });
+    let maker = Arc::new(Maker { home: home.await.map_err(io::Error::other)?? });
+    Ok(Throwaway::open(Workshop(maker.clone()), &maker.home))
 }
 
 impl Craft for Workshop {

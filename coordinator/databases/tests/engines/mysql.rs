@@ -2,8 +2,8 @@
 
 use crate::world::{HOLD, RUN, TEMPLATE, ask, directory, holder, processes, until, wanted};
 use nix::sys::signal::{Signal, kill};
-use regatta_databases::mysql::Settings;
-use regatta_databases::{BuildOrder, Fate, Leased, Mysql, Prepared, Refused, Released};
+use regatta_databases::mysql::{self, Settings};
+use regatta_databases::{BuildOrder, Fate, Leased, Prepared, Refused, Released, Throwaway};
 use regatta_domain::evidence::{Confidence, Fact};
 use regatta_domain::{Level, RunId, Token};
 use std::collections::BTreeSet;
@@ -79,7 +79,7 @@ const MORE: &str = "
 ";
 
 struct World {
-    mysql: Mysql,
+    mysql: Throwaway,
     _directory: TempDir,
 }
 
@@ -87,7 +87,7 @@ fn settings(directory: &Path) -> Settings {
     Settings { memory: None, directory: directory.to_owned(), ..Settings::default() }
 }
 
-async fn order(mysql: &Mysql) -> BuildOrder {
+async fn order(mysql: &Throwaway) -> BuildOrder {
     match mysql.prepare(wanted(1, RUN)).await.unwrap() {
         Prepared::Build(order) => order,
         other => panic!("{other:?}"),
@@ -97,7 +97,7 @@ async fn order(mysql: &Mysql) -> BuildOrder {
 impl World {
     async fn empty() -> Self {
         let directory = directory();
-        let mysql = Mysql::start(settings(directory.path())).await.unwrap();
+        let mysql = mysql::start(settings(directory.path())).await.unwrap();
         Self { mysql, _directory: directory }
     }
 
@@ -448,7 +448,7 @@ async fn a_shutdown_leaves_no_process_and_no_file() {
 #[tokio::test(flavor = "multi_thread")]
 async fn hold() {
     let Some(directory) = std::env::var_os(HOLD) else { return };
-    let mysql = Mysql::start(settings(Path::new(&directory))).await.unwrap();
+    let mysql = mysql::start(settings(Path::new(&directory))).await.unwrap();
     let order = order(&mysql).await;
     assert!(mysql.built(order.id, Ok(())).await);
     mysql.lease(ask(Level::Exclusive, 1)).await.unwrap();
@@ -480,7 +480,7 @@ async fn what_survives_owner_and_guards_is_removed_at_the_next_start() {
     owner.kill().unwrap();
     owner.wait().unwrap();
     assert!(home.exists() && !processes(&home).is_empty(), "servers run on without anybody");
-    let next = Mysql::start(settings(directory.path())).await.unwrap();
+    let next = mysql::start(settings(directory.path())).await.unwrap();
     assert!(!home.exists());
     until("its servers are gone", async || processes(&home).is_empty()).await;
     next.shutdown().await;
@@ -490,6 +490,6 @@ async fn what_survives_owner_and_guards_is_removed_at_the_next_start() {
 async fn a_machine_without_mariadb_is_told_where_was_looked_and_what_to_do() {
     let directory = directory();
     let programs = Some(directory.path().join("nowhere"));
-    let error = Mysql::start(Settings { programs, ..settings(directory.path()) }).await.unwrap_err().to_string();
+    let error = mysql::start(Settings { programs, ..settings(directory.path()) }).await.unwrap_err().to_string();
     assert!(error.contains("nowhere") && error.contains("Install"), "{error}");
 }

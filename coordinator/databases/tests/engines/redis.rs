@@ -2,8 +2,8 @@
 
 use crate::world::{HOLD, RUN, TEMPLATE, ask, directory, holder, processes, until, wanted};
 use nix::sys::signal::{Signal, kill};
-use regatta_databases::redis::Settings;
-use regatta_databases::{BuildOrder, Fate, Leased, Prepared, Redis, Refused, Released};
+use regatta_databases::redis::{self, Settings};
+use regatta_databases::{BuildOrder, Fate, Leased, Prepared, Refused, Released, Throwaway};
 use regatta_domain::evidence::{Confidence, Fact};
 use regatta_domain::{Level, RunId, Token};
 use std::collections::BTreeSet;
@@ -59,7 +59,7 @@ impl Client {
 }
 
 struct World {
-    redis: Redis,
+    redis: Throwaway,
     _directory: TempDir,
 }
 
@@ -70,7 +70,7 @@ fn settings(directory: &Path) -> Settings {
 impl World {
     async fn empty() -> Self {
         let directory = directory();
-        let redis = Redis::start(settings(directory.path())).await.unwrap();
+        let redis = redis::start(settings(directory.path())).await.unwrap();
         Self { redis, _directory: directory }
     }
 
@@ -107,7 +107,7 @@ impl World {
     }
 }
 
-async fn order(redis: &Redis) -> BuildOrder {
+async fn order(redis: &Throwaway) -> BuildOrder {
     match redis.prepare(wanted(1, RUN)).await.unwrap() {
         Prepared::Build(order) => order,
         other => panic!("{other:?}"),
@@ -363,7 +363,7 @@ async fn a_shutdown_leaves_no_process_and_no_file() {
 #[tokio::test(flavor = "multi_thread")]
 async fn hold() {
     let Some(directory) = std::env::var_os(HOLD) else { return };
-    let redis = Redis::start(settings(Path::new(&directory))).await.unwrap();
+    let redis = redis::start(settings(Path::new(&directory))).await.unwrap();
     let order = order(&redis).await;
     assert!(redis.built(order.id, Ok(())).await);
     redis.lease(ask(Level::Exclusive, 1)).await.unwrap();
@@ -395,7 +395,7 @@ async fn what_survives_owner_and_guards_is_removed_at_the_next_start() {
     owner.kill().unwrap();
     owner.wait().unwrap();
     assert!(home.exists() && !processes(&home).is_empty(), "servers run on without anybody");
-    let next = Redis::start(settings(directory.path())).await.unwrap();
+    let next = redis::start(settings(directory.path())).await.unwrap();
     assert!(!home.exists());
     until("its servers are gone", async || processes(&home).is_empty()).await;
     next.shutdown().await;
@@ -405,6 +405,6 @@ async fn what_survives_owner_and_guards_is_removed_at_the_next_start() {
 async fn a_machine_without_redis_is_told_where_was_looked_and_what_to_do() {
     let directory = directory();
     let program = Some(directory.path().join("nowhere"));
-    let error = Redis::start(Settings { program, ..settings(directory.path()) }).await.unwrap_err().to_string();
+    let error = redis::start(Settings { program, ..settings(directory.path()) }).await.unwrap_err().to_string();
     assert!(error.contains("nowhere") && error.contains("Install"), "{error}");
 }

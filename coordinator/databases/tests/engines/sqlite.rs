@@ -1,8 +1,8 @@
 //! SQLite: a file for each lease, proven untouched or gone.
 
 use crate::world::{HOLD, RUN, ask, directory, holder, until, wanted};
-use regatta_databases::sqlite::Settings;
-use regatta_databases::{BuildOrder, Fate, Leased, Prepared, Refused, Released, Sqlite};
+use regatta_databases::sqlite::{self, Settings};
+use regatta_databases::{BuildOrder, Fate, Leased, Prepared, Refused, Released, Throwaway};
 use regatta_domain::evidence::{Confidence, Fact};
 use regatta_domain::{Level, Token};
 use rusqlite::{Connection, OpenFlags};
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 struct World {
-    sqlite: Sqlite,
+    sqlite: Throwaway,
     _directory: TempDir,
 }
 
@@ -42,7 +42,7 @@ fn settings(directory: &Path) -> Settings {
 impl World {
     async fn empty() -> Self {
         let directory = directory();
-        let sqlite = Sqlite::start(settings(directory.path())).await.unwrap();
+        let sqlite = sqlite::start(settings(directory.path())).await.unwrap();
         Self { sqlite, _directory: directory }
     }
 
@@ -71,7 +71,7 @@ impl World {
     }
 }
 
-async fn order(sqlite: &Sqlite) -> BuildOrder {
+async fn order(sqlite: &Throwaway) -> BuildOrder {
     match sqlite.prepare(wanted(1, RUN)).await.unwrap() {
         Prepared::Build(order) => order,
         other => panic!("{other:?}"),
@@ -300,7 +300,7 @@ async fn a_test_that_removes_or_replaces_its_file_harms_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn hold() {
     let Some(directory) = std::env::var_os(HOLD) else { return };
-    let sqlite = Sqlite::start(settings(Path::new(&directory))).await.unwrap();
+    let sqlite = sqlite::start(settings(Path::new(&directory))).await.unwrap();
     let order = order(&sqlite).await;
     assert!(sqlite.built(order.id, Ok(())).await);
     sqlite.lease(ask(Level::Exclusive, 1)).await.unwrap();

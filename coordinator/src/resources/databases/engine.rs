@@ -2,8 +2,8 @@
 
 use super::told;
 use regatta_databases::{
-    Ask, BuildId, Choice, DatabaseLease, Leased, Mysql, Postgres, Prepared, Redis, Refused, Released, Settings, Sqlite,
-    Status, Wanted, mysql, redis, sqlite,
+    Ask, BuildId, Choice, DatabaseLease, Leased, Postgres, Prepared, Refused, Released, Settings, Status, Throwaway,
+    Wanted, mysql, redis, sqlite,
 };
 use regatta_domain::Token;
 use regatta_domain::database::{DatabaseServer, Engine as Kind};
@@ -14,9 +14,7 @@ use tokio::sync::OnceCell;
 #[derive(Clone, Debug)]
 pub(super) enum Engine {
     Postgres(Postgres),
-    Mysql(Mysql),
-    Redis(Redis),
-    Sqlite(Sqlite),
+    Throwaway(Kind, Throwaway),
 }
 
 /// An engine that is started once.
@@ -57,12 +55,14 @@ impl Starting {
     }
 
     async fn start(&self) -> Result<Engine, Failed> {
-        match self.server.engine {
-            Kind::Postgres => self.postgres().await.map(Engine::Postgres),
-            Kind::Mysql => self.mysql().await.map(Engine::Mysql),
-            Kind::Redis => self.redis().await.map(Engine::Redis),
-            Kind::Sqlite => self.sqlite().await.map(Engine::Sqlite),
-        }
+        let kind = self.server.engine;
+        let throwaway = match kind {
+            Kind::Postgres => return self.postgres().await.map(Engine::Postgres),
+            Kind::Mysql => self.mysql().await,
+            Kind::Redis => self.redis().await,
+            Kind::Sqlite => self.sqlite().await,
+        };
+        Ok(Engine::Throwaway(kind, throwaway?))
     }
 
     async fn postgres(&self) -> Result<Postgres, Failed> {
@@ -80,7 +80,7 @@ impl Starting {
         Postgres::start(settings).await.map_err(failed)
     }
 
-    async fn mysql(&self) -> Result<Mysql, Failed> {
+    async fn mysql(&self) -> Result<Throwaway, Failed> {
         if self.server.url.is_some() {
             let why = "a MySQL or MariaDB server that is there already is not served: what a test did to it could not be told from \
                        what others do; leave out `url`, and a MariaDB is started for the tests";
@@ -91,10 +91,10 @@ impl Starting {
             directory: self.directory.clone(),
             ..mysql::Settings::default()
         };
-        Mysql::start(settings).await.map_err(|error| for_good(error.to_string()))
+        mysql::start(settings).await.map_err(|error| for_good(error.to_string()))
     }
 
-    async fn redis(&self) -> Result<Redis, Failed> {
+    async fn redis(&self) -> Result<Throwaway, Failed> {
         if self.server.url.is_some() {
             let why = "a Redis that is there already is not served: what a test did to it could not be told from what others \
                        do; leave out `url`, and each test gets a server that is started for it";
@@ -105,16 +105,16 @@ impl Starting {
             directory: self.directory.clone(),
             ..redis::Settings::default()
         };
-        Redis::start(settings).await.map_err(|error| for_good(error.to_string()))
+        redis::start(settings).await.map_err(|error| for_good(error.to_string()))
     }
 
-    async fn sqlite(&self) -> Result<Sqlite, Failed> {
+    async fn sqlite(&self) -> Result<Throwaway, Failed> {
         if self.server.url.is_some() {
             let why = "a SQLite database has no server to name by `url`; leave it out, and let `build` make the file";
             return Err(for_good(why.to_owned()));
         }
         let settings = sqlite::Settings { directory: self.directory.clone(), ..sqlite::Settings::default() };
-        Sqlite::start(settings).await.map_err(|error| for_good(error.to_string()))
+        sqlite::start(settings).await.map_err(|error| for_good(error.to_string()))
     }
 }
 
@@ -127,34 +127,29 @@ impl Engine {
     pub(super) async fn prepare(&self, wanted: Wanted) -> Result<Prepared, Refused> {
         match self {
             Self::Postgres(postgres) => postgres.prepare(wanted).await,
-            Self::Mysql(mysql) => mysql.prepare(wanted).await,
-            Self::Redis(redis) => redis.prepare(wanted).await,
-            Self::Sqlite(sqlite) => sqlite.prepare(wanted).await,
+            Self::Throwaway(_, throwaway) => throwaway.prepare(wanted).await,
         }
     }
 
     pub(super) async fn built(&self, id: BuildId, outcome: Result<(), String>) -> bool {
         match self {
             Self::Postgres(postgres) => postgres.built(id, outcome).await,
-            Self::Mysql(mysql) => mysql.built(id, outcome).await,
-            Self::Redis(redis) => redis.built(id, outcome).await,
-            Self::Sqlite(sqlite) => sqlite.built(id, outcome).await,
+            Self::Throwaway(_, throwaway) => throwaway.built(id, outcome).await,
         }
     }
 
     pub(super) async fn lease(&self, ask: Ask) -> Result<Leased, Refused> {
         match self {
             Self::Postgres(postgres) => postgres.lease(ask).await,
-            Self::Mysql(mysql) => mysql.lease(ask).await,
-            Self::Redis(redis) => redis.lease(ask).await,
-            Self::Sqlite(sqlite) => sqlite.lease(ask).await,
+            Self::Throwaway(_, throwaway) => throwaway.lease(ask).await,
         }
     }
 
     /// What names a database under this resource: its URL; of a file, its path as well.
     pub(super) fn named(&self, resource: &str, leased: &Leased) -> Vec<(String, String)> {
         let url = (told::variable(resource, "URL"), leased.url.clone());
-        let path = matches!(self, Self::Sqlite(_)).then(|| (told::variable(resource, "PATH"), leased.database.clone()));
+        let path = matches!(self, Self::Throwaway(Kind::Sqlite, _))
+            .then(|| (told::variable(resource, "PATH"), leased.database.clone()));
         std::iter::once(url).chain(path).collect()
     }
 
@@ -162,36 +157,28 @@ impl Engine {
     pub(super) async fn release(&self, id: DatabaseLease) -> Option<Released> {
         match self {
             Self::Postgres(postgres) => postgres.release(id).await.ok(),
-            Self::Mysql(mysql) => mysql.release(id).await.ok(),
-            Self::Redis(redis) => redis.release(id).await.ok(),
-            Self::Sqlite(sqlite) => sqlite.release(id).await.ok(),
+            Self::Throwaway(_, throwaway) => throwaway.release(id).await.ok(),
         }
     }
 
     pub(super) fn fence(&self, token: Token) {
         match self {
             Self::Postgres(postgres) => postgres.fence(token),
-            Self::Mysql(mysql) => mysql.fence(token),
-            Self::Redis(redis) => redis.fence(token),
-            Self::Sqlite(sqlite) => sqlite.fence(token),
+            Self::Throwaway(_, throwaway) => throwaway.fence(token),
         }
     }
 
     pub(super) fn status(&self) -> Status {
         match self {
             Self::Postgres(postgres) => postgres.status(),
-            Self::Mysql(mysql) => mysql.status(),
-            Self::Redis(redis) => redis.status(),
-            Self::Sqlite(sqlite) => sqlite.status(),
+            Self::Throwaway(_, throwaway) => throwaway.status(),
         }
     }
 
     pub(super) async fn shutdown(&self) {
         match self {
             Self::Postgres(postgres) => postgres.shutdown().await,
-            Self::Mysql(mysql) => mysql.shutdown().await,
-            Self::Redis(redis) => redis.shutdown().await,
-            Self::Sqlite(sqlite) => sqlite.shutdown().await,
+            Self::Throwaway(_, throwaway) => throwaway.shutdown().await,
         }
     }
 }
