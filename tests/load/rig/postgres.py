@@ -1,4 +1,5 @@
-"""A throw-away PostgreSQL server, tuned as people tune one for tests: what the peers get that have no Regatta."""
+"""A throw-away PostgreSQL server: tuned as people tune one for tests, which is what the peers get that have no Regatta; or durable, to
+keep what a coordinator must not forget."""
 
 import ctypes
 import glob
@@ -11,6 +12,9 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+
+
+_QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": "/"}
 
 
 def _programs():
@@ -44,40 +48,38 @@ def _port():
 class Server:
     """Started by `with`, and gone after it."""
 
-    def __init__(self, connections=300):
-        self.connections = connections
+    def __init__(self, connections=300, durable=False):
+        self.connections, self.durable = connections, durable
 
     def __enter__(self):
-        memory = "/dev/shm" if os.path.isdir("/dev/shm") else None
+        memory = "/dev/shm" if os.path.isdir("/dev/shm") and not self.durable else None
         self.folder = Path(tempfile.mkdtemp(prefix="peer-pg-", dir=memory))
         user = _user()
         if user:
             os.chown(self.folder, user["user"], user["group"])
-        programs, data = _programs(), self.folder / "data"
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": "/"}
-        subprocess.run(
-            [programs / "initdb", "-D", data, "-A", "trust", "-U", "postgres", "-N"], check=True, **quiet, **user
-        )
+        words = [_programs() / "initdb", "-D", self.folder / "data", "-A", "trust", "-U", "postgres", "-N"]
+        subprocess.run(words, check=True, **_QUIET, **user)
         self.port = _port()
+        return self.start()
+
+    def start(self):
+        """Starts it, also once more after `kill` or `stop`; returns when it takes connections."""
         settings = {
-            "fsync": "off",
-            "full_page_writes": "off",
-            "synchronous_commit": "off",
-            "autovacuum": "off",
             "max_connections": self.connections,
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",
             "port": self.port,
         }
+        if not self.durable:
+            settings |= dict.fromkeys(("fsync", "full_page_writes", "synchronous_commit", "autovacuum"), "off")
         flags = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-        self.process = subprocess.Popen(
-            [programs / "postgres", "-D", data, *flags], preexec_fn=_die_with_parent, **quiet, **user
-        )
+        words = [_programs() / "postgres", "-D", self.folder / "data", *flags]
+        self.process = subprocess.Popen(words, preexec_fn=_die_with_parent, **_QUIET, **_user())
         deadline = time.monotonic() + 30
         while True:
             try:
-                ready = [programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
-                subprocess.run(ready, check=True, **quiet)
+                ready = [_programs() / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+                subprocess.run(ready, check=True, **_QUIET)
                 return self
             except subprocess.CalledProcessError:
                 if time.monotonic() > deadline or self.process.poll() is not None:
@@ -85,13 +87,18 @@ class Server:
                     raise
                 time.sleep(0.01)
 
-    def url(self, database="postgres"):
-        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
-
-    def __exit__(self, *_):
-        self.process.send_signal(signal.SIGQUIT)
+    def stop(self, how=signal.SIGINT):
+        """Ends it: by SIGINT as a planned restart does, by SIGQUIT as a crash would, but without orphans."""
+        self.process.send_signal(how)
         try:
             self.process.wait(10)
         except subprocess.TimeoutExpired:
             self.process.kill()
+            self.process.wait()
+
+    def url(self, database="postgres"):
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
+
+    def __exit__(self, *_):
+        self.stop(signal.SIGQUIT)
         shutil.rmtree(self.folder, ignore_errors=True)
