@@ -98,6 +98,12 @@ impl From<store::Error> for Error {
     }
 }
 
+impl From<Arc<store::Error>> for Error {
+    fn from(error: Arc<store::Error>) -> Self {
+        Self::Store(error)
+    }
+}
+
 impl From<NotStarted> for Error {
     fn from(error: NotStarted) -> Self {
         match error {

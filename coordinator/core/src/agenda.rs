@@ -48,6 +48,13 @@ impl Agenda {
         self.set(deadline, sooner.unwrap_or(at));
     }
 
+    /// Moves the deadlines that are `meant` to `at`, unless they pass later already.
+    pub fn postpone(&mut self, meant: impl Fn(Deadline) -> bool, at: Time) {
+        let early = self.order.iter().take_while(|(before, _)| *before < at);
+        let meant: Vec<Deadline> = early.map(|(_, deadline)| *deadline).filter(|deadline| meant(*deadline)).collect();
+        meant.into_iter().for_each(|deadline| self.set(deadline, at));
+    }
+
     /// Takes a deadline away.
     pub fn clear(&mut self, deadline: Deadline) {
         if let Some(before) = self.times.remove(&deadline) {

@@ -107,6 +107,9 @@ pub enum Command {
         /// Who waits for the answer.
         reply: ReplyTo,
     },
+    /// The coordinator could hear nobody for a while (its disk was slow, its process was stopped): that somebody was silent says
+    /// nothing. As after a restart, everybody gets time to be heard.
+    HeldUp,
     /// A deadline may have passed.
     Tick,
 }

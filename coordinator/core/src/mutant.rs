@@ -65,6 +65,8 @@ mutants! {
     NoReconnect,
     /// The silence of a worker is not noticed.
     SilenceUnnoticed,
+    /// A coordinator that could hear nobody for a while gives nobody time to be heard.
+    HeldUpUnnoticed,
     /// Files that discovery finds are forgotten.
     FilesForgotten,
     /// New tests of a file that was remembered are forgotten.

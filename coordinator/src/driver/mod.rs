@@ -1,8 +1,8 @@
 //! The driver: the one thread that owns the core.
 //!
-//! It drains what is waiting, steps each, appends the events of all in one commit, performs the effects, and sleeps until
-//! the next deadline. If the store refuses, it stops, and the coordinator comes back by replay: nothing is said or done
-//! ahead of disk.
+//! It drains what is waiting, steps each, appends the events of all in one commit, and sleeps until the next deadline. While
+//! that commit becomes durable it goes on with what came meanwhile; what follows from a commit is done in order once it is.
+//! If the store refuses, it stops, and the coordinator comes back by replay: nothing is said or done ahead of disk.
 
 mod grant;
 mod handle;
@@ -17,12 +17,15 @@ pub(crate) use handle::{Newcomer, Request, WeakDriver};
 pub(crate) use sessions::{Session, Sessions};
 pub(crate) use start::{NotStarted, Started, start};
 
+use crate::error::Error;
 use crate::outage::Outage;
 use crate::projector::{Desk, News};
 use crate::resources::Custody;
-use crate::store::{Base, Batch, Commit, Error, Journal};
+use crate::store::{Base, Batch, Commit, Durable, Journal};
 use regatta_core::{Command, Core, Effect, Entropy, Entry, Event, Refusal, ReplyTo, SessionId};
-use regatta_domain::{RunId, TestIx, Time, Token};
+use regatta_domain::{RunId, TestIx, Time, Token, WorkerId};
+use regatta_runtime::clock::Steady;
+use regatta_wire::v1::to_worker::Message;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -35,6 +38,17 @@ const WAITING: usize = 1_024;
 /// Requests that share a commit. At some microseconds each, a commit is never held up for more than a few milliseconds.
 const BATCH: usize = 256;
 
+/// Turns whose effects may wait for the disk, before the driver waits as well: one that is being made durable, one that gathers
+/// behind it, and some for a disk that is slow for a moment. What is in them is as good as never heard until then.
+const IN_LINE: usize = 8;
+
+/// The driver comes round this often at least.
+const ROUND: Duration = Duration::from_secs(1);
+
+/// A driver that did not come round for so long was held up, by its disk or with its process: those who were to be heard meanwhile
+/// could not be.
+const HELD_UP: Duration = Duration::from_secs(2);
+
 /// Commits that are worth a trim while runs are live.
 const TRIMMED: u64 = 64;
 
@@ -45,11 +59,21 @@ pub(crate) type Look = Box<dyn FnOnce(&Core, &Sessions) + Send>;
 struct Driver {
     core: Core,
     entropy: Entropy,
-    now: Time,
+    clock: Steady,
+    /// When it last took in what had come.
+    round: Time,
     journal: Box<dyn Journal>,
     sessions: Sessions,
     replies: BTreeMap<ReplyTo, oneshot::Sender<Result<(), Refusal>>>,
     next_reply: u64,
+    /// What follows from turns that are not durable yet, in their order.
+    in_line: VecDeque<Consequences>,
+    /// The last commit that was appended.
+    last: u64,
+    durable: watch::Receiver<Durable>,
+    /// Those who want to see what is durable, and wait for the line to end.
+    looks: Vec<Look>,
+    stop: Vec<oneshot::Sender<()>>,
     /// What follows from a failed wish: taken before anything that waits.
     next: VecDeque<Command>,
     /// The commit with which each run in memory began.
@@ -69,8 +93,23 @@ struct Turn {
     events: Vec<Event>,
     effects: Vec<Effect>,
     requests: Vec<(RunId, Vec<u8>)>,
-    looks: Vec<Look>,
-    stop: Vec<oneshot::Sender<()>>,
+}
+
+/// What follows from a turn, once everything up to a commit is durable.
+struct Consequences {
+    /// That commit: its own, or, where it brought no event, the last before it, on which what it says may rest.
+    after: u64,
+    /// What is to be told of its own, if it has one.
+    commit: Option<Commit>,
+    wishes: Vec<Wish>,
+}
+
+/// An effect, as it was meant when it was decided: by the time it is performed, the core may be further.
+enum Wish {
+    Send(WorkerId, SessionId, Vec<Message>),
+    Hangup(SessionId),
+    Reset(Arc<str>, Vec<Arc<str>>, Token),
+    Reply(ReplyTo, Result<(), Refusal>),
 }
 
 impl Driver {
@@ -78,40 +117,59 @@ impl Driver {
     async fn drive(&mut self, waiting: &mut mpsc::Receiver<Request>) -> Result<Vec<oneshot::Sender<()>>, Error> {
         let mut batch = Vec::with_capacity(BATCH);
         loop {
-            let mut turn = Turn::default();
-            if self.next.is_empty() {
-                let due = self.core.next_deadline().map(|at| Duration::from(at.since(self.clock())));
+            let may_step = self.in_line.len() < IN_LINE && self.looks.is_empty() && self.stop.is_empty();
+            let due = self.core.next_deadline().map_or(ROUND, |at| Duration::from(at.since(self.now())).min(ROUND));
+            if self.next.is_empty() || !may_step {
                 tokio::select! {
                     biased;
                     _ = self.outage.wait() => return Ok(Vec::new()),
-                    taken = waiting.recv_many(&mut batch, BATCH) => if taken == 0 { return Ok(Vec::new()) },
-                    () = sleep(due) => {}
+                    changed = self.durable.changed() => changed.map_err(|_| Error::Failed { thread: "journal" })?,
+                    taken = waiting.recv_many(&mut batch, BATCH), if may_step => {
+                        if taken == 0 { return Ok(Vec::new()) }
+                    }
+                    () = tokio::time::sleep(due), if may_step => {}
                 }
             }
-            let now = self.clock();
-            while let Some(command) = self.next.pop_front() {
-                self.step(now, command, &mut turn);
+            self.follow_up()?;
+            if may_step {
+                self.turn(&mut batch);
+                self.follow_up()?;
             }
-            if self.core.next_deadline().is_some_and(|at| at <= now) {
-                self.step(now, Command::Tick, &mut turn);
+            if self.in_line.is_empty() {
+                let looks = std::mem::take(&mut self.looks);
+                looks.into_iter().for_each(|look| look(&self.core, &self.sessions));
+                if !self.stop.is_empty() {
+                    return Ok(std::mem::take(&mut self.stop));
+                }
             }
-            for request in batch.drain(..) {
-                self.take(now, request, &mut turn);
-            }
-            self.commit(now, &turn)?;
-            turn.effects.drain(..).for_each(|effect| self.perform(effect));
-            turn.looks.drain(..).for_each(|look| look(&self.core, &self.sessions));
-            self.trim()?;
-            if !turn.stop.is_empty() {
-                return Ok(turn.stop);
-            }
+            self.trim();
         }
     }
 
-    /// The moment, as the system tells it; but never before one that was told already.
-    fn clock(&mut self) -> Time {
-        self.now = self.now.max(Time(regatta_runtime::clock::now_us()));
-        self.now
+    /// Steps whatever is to be stepped, and appends what came of it.
+    fn turn(&mut self, batch: &mut Vec<Request>) {
+        let mut turn = Turn::default();
+        let now = self.now();
+        let away = Duration::from(now.since(self.round));
+        self.round = now;
+        if away > HELD_UP {
+            tracing::warn!(?away, "the coordinator was held up; workers get time to be heard again");
+            self.step(now, Command::HeldUp, &mut turn);
+        }
+        while let Some(command) = self.next.pop_front() {
+            self.step(now, command, &mut turn);
+        }
+        if self.core.next_deadline().is_some_and(|at| at <= now) {
+            self.step(now, Command::Tick, &mut turn);
+        }
+        for request in batch.drain(..) {
+            self.take(now, request, &mut turn);
+        }
+        self.append(now, turn);
+    }
+
+    fn now(&mut self) -> Time {
+        Time(self.clock.now_us())
     }
 
     fn take(&mut self, now: Time, request: Request, turn: &mut Turn) {
@@ -138,8 +196,8 @@ impl Driver {
                 Command::Detach { worker, session }
             }
             Request::Command(command) => command,
-            Request::Look(look) => return turn.looks.push(look),
-            Request::Stop(done) => return turn.stop.push(done),
+            Request::Look(look) => return self.looks.push(look),
+            Request::Stop(done) => return self.stop.push(done),
         };
         self.step(now, command, turn);
     }
@@ -158,47 +216,83 @@ impl Driver {
         reply
     }
 
-    /// Makes the events of a turn durable, and tells the projector.
-    fn commit(&mut self, at: Time, turn: &Turn) -> Result<(), Error> {
-        if turn.events.is_empty() {
-            return Ok(());
-        }
-        // A repeated submission brings no event; what was kept of the first one stands.
-        let begins = |run: RunId| {
-            turn.events.iter().any(|event| matches!(event, Event::RunSubmitted { .. }) && event.run() == run)
-        };
-        let requests: Vec<_> = turn.requests.iter().filter(|(run, _)| begins(*run)).cloned().collect();
-        let events: Arc<[Event]> = turn.events.as_slice().into();
-        let seq = self.journal.append(Batch { at, events: &events, requests: &requests })?;
-        for event in events.iter() {
-            self.custody.note(event, self.core.state());
-            tracing::debug!(seq, run = %event.run(), "{}", line::Line(event));
-            match event {
-                Event::RunSubmitted { .. } => drop(self.beginnings.insert(event.run(), seq)),
-                Event::RunForgotten { run } => drop(self.beginnings.remove(run)),
-                _ => {}
+    /// Hands the events of a turn to the journal, and puts what follows from it in line.
+    fn append(&mut self, at: Time, turn: Turn) {
+        let Turn { events, effects, mut requests } = turn;
+        let mut commit = None;
+        if !events.is_empty() {
+            // A repeated submission brings no event; what was kept of the first one stands.
+            let begins = |run: RunId| {
+                events.iter().any(|event| matches!(event, Event::RunSubmitted { .. }) && event.run() == run)
+            };
+            requests.retain(|(run, _)| begins(*run));
+            let events: Arc<[Event]> = events.into();
+            let seq = self.journal.append(Batch { at, events: events.clone(), requests });
+            self.last = seq;
+            for event in events.iter() {
+                match event {
+                    Event::RunSubmitted { .. } => drop(self.beginnings.insert(event.run(), seq)),
+                    Event::RunForgotten { run } => drop(self.beginnings.remove(run)),
+                    _ => {}
+                }
             }
+            commit = Some(Commit { seq, at, events });
+        }
+        let wishes: Vec<Wish> = effects.into_iter().map(|effect| self.wish(effect)).collect();
+        if commit.is_some() || !wishes.is_empty() {
+            self.in_line.push_back(Consequences { after: self.last, commit, wishes });
+        }
+    }
+
+    /// Does what follows from the turns that are durable by now.
+    fn follow_up(&mut self) -> Result<(), Error> {
+        let Durable { seq, refused } = self.durable.borrow_and_update().clone();
+        while self.in_line.front().is_some_and(|next| next.after <= seq) {
+            let Some(Consequences { commit, wishes, .. }) = self.in_line.pop_front() else { break };
+            if let Some(commit) = commit {
+                self.tell(commit);
+            }
+            wishes.into_iter().for_each(|wish| self.perform(wish));
+        }
+        refused.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// Tells whoever has to know of a commit.
+    fn tell(&mut self, commit: Commit) {
+        for event in commit.events.iter() {
+            self.custody.note(event, self.core.state());
+            tracing::debug!(seq = commit.seq, run = %event.run(), "{}", line::Line(event));
         }
         // First the number, then the news: news that finds no room is found by its number.
-        self.committed.send_replace(seq);
-        self.projector.tell(News::Commit(Commit { seq, at, events }));
-        Ok(())
+        self.committed.send_replace(commit.seq);
+        self.projector.tell(News::Commit(commit));
+    }
+
+    fn wish(&mut self, effect: Effect) -> Wish {
+        match effect {
+            Effect::Send { worker, session, message } => {
+                Wish::Send(worker, session, self.sessions.words(&self.core, session, message))
+            }
+            Effect::Hangup { session, .. } => Wish::Hangup(session),
+            Effect::Reset { resource, items, token } => Wish::Reset(resource, items, token),
+            Effect::Reply { reply, answer } => Wish::Reply(reply, answer),
+        }
     }
 
     /// Performs a wish. One that cannot be performed is as good as lost, which the core expects of any.
-    fn perform(&mut self, effect: Effect) {
-        match effect {
-            Effect::Send { worker, session, message } => {
-                if !self.sessions.send(&self.core, session, message) {
+    fn perform(&mut self, wish: Wish) {
+        match wish {
+            Wish::Send(worker, session, words) => {
+                if !self.sessions.send(session, words) {
                     self.next.push_back(Command::Detach { worker, session });
                 }
             }
-            Effect::Hangup { session, .. } => {
+            Wish::Hangup(session) => {
                 let why = "this connection does not count any more; dial again".to_owned();
                 self.sessions.close(session, Some(regatta_wire::Failure::Unavailable(why)));
             }
-            Effect::Reset { resource, items, token } => self.custody.reset(resource, items, token),
-            Effect::Reply { reply, answer } => {
+            Wish::Reset(resource, items, token) => self.custody.reset(resource, items, token),
+            Wish::Reply(reply, answer) => {
                 if let Some(waiting) = self.replies.remove(&reply) {
                     // Whoever asked may have gone away.
                     let _gone = waiting.send(answer);
@@ -227,18 +321,20 @@ impl Driver {
     }
 
     /// Drops the commits that no run in memory needs any more, once the projection has passed them.
-    fn trim(&mut self) -> Result<(), Error> {
+    fn trim(&mut self) {
         let written = self.projector.progress().written;
         let needed = self.beginnings.values().min().map_or(written, |first| first - 1);
         let seq = needed.min(written);
         // A live run holds little back; a journal of nothing but ended runs is emptied at once.
         let enough = self.beginnings.is_empty() || seq - self.base.seq.min(seq) >= TRIMMED;
-        if seq > self.base.seq && enough { self.trim_to(seq) } else { Ok(()) }
+        if seq > self.base.seq && enough {
+            self.trim_to(seq);
+        }
     }
 
-    fn trim_to(&mut self, seq: u64) -> Result<(), Error> {
+    fn trim_to(&mut self, seq: u64) {
         self.base = Base { seq, token: self.core.state().last_token };
-        self.journal.trim(self.base)
+        self.journal.trim(self.base);
     }
 
     /// The orderly end: the projection catches up, and a journal of nothing but ended runs is not read again.
@@ -250,16 +346,9 @@ impl Driver {
         let written = self.projector.progress().written;
         let is_over = self.core.state().runs.values().all(regatta_core::Run::has_ended) && self.outage.get().is_none();
         if is_over && written == *self.committed.borrow() && written > self.base.seq {
-            self.trim_to(written)?;
+            self.trim_to(written);
         }
-        Ok(())
-    }
-}
-
-async fn sleep(time: Option<Duration>) {
-    match time {
-        Some(time) => tokio::time::sleep(time).await,
-        None => std::future::pending().await,
+        Ok(self.journal.settle()?)
     }
 }
 

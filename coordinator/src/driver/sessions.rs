@@ -71,12 +71,18 @@ impl Sessions {
         }
     }
 
+    /// A message of the core in words of the wire: names are added, and a run is introduced before its first grant. To be sent,
+    /// in this order, once it may be.
+    pub(super) fn words(&mut self, core: &Core, id: SessionId, message: ToWorker) -> Vec<Message> {
+        let lease = self.lease;
+        self.open.get_mut(&id).map(|session| session.words(core, message, lease)).unwrap_or_default()
+    }
+
     /// Tells a worker something. `false` when the connection is gone by that, and the core should know.
-    pub(super) fn send(&mut self, core: &Core, id: SessionId, message: ToWorker) -> bool {
+    pub(super) fn send(&mut self, id: SessionId, words: Vec<Message>) -> bool {
         let Some(session) = self.open.get_mut(&id) else { return true };
-        for message in session.words(core, message, self.lease) {
-            let message = v1::ToWorker { message: Some(message) };
-            match session.outgoing.try_send(Ok(message)) {
+        for message in words {
+            match session.outgoing.try_send(Ok(v1::ToWorker { message: Some(message) })) {
                 Ok(()) => {}
                 Err(mpsc::error::TrySendError::Closed(_)) => {
                     self.close(id, None);
@@ -94,7 +100,6 @@ impl Sessions {
 }
 
 impl Session {
-    /// A message of the core in words of the wire: names are added, and a run is introduced before its first grant.
     fn words(&mut self, core: &Core, message: ToWorker, lease: Micros) -> Vec<Message> {
         let state = core.state();
         vec![match message {

@@ -11,6 +11,7 @@ use crate::store::projection::Writer;
 use crate::store::{Error, Journal};
 use regatta_core::{Core, Entropy, Setup};
 use regatta_domain::Time;
+use regatta_runtime::clock::Steady;
 use regatta_wire::Failure;
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
@@ -47,7 +48,7 @@ pub(crate) struct Started {
 
 /// Replays the journal, and starts the driver and the projector on threads of their own.
 pub(crate) fn start(
-    mut journal: Box<dyn Journal>,
+    journal: Box<dyn Journal>,
     writer: Writer,
     blobs: Blobs,
     setup: Setup,
@@ -55,10 +56,11 @@ pub(crate) fn start(
     outage: &Outage,
 ) -> Result<Started, NotStarted> {
     let lease = setup.tuning.lease;
-    let base = journal.base()?;
+    let base = journal.base();
     let projector = Projector::catch_up(journal.reader()?, base.seq, writer, blobs)?;
     let (last, at) = projector.end();
-    let now = at.max(Time(regatta_runtime::clock::now_us()));
+    let mut clock = Steady::not_before(at.0);
+    let now = Time(clock.now_us());
     let mut state = projector.state().clone();
     state.last_token = state.last_token.max(base.token);
     custody.resume(&state);
@@ -69,14 +71,21 @@ pub(crate) fn start(
     let (desk, projecting) = projector.start(committed.subscribe(), outage.clone())?;
     let (to, mut waiting) = mpsc::channel(WAITING);
     let handle = DriverHandle::new(to, committed.subscribe(), outage.clone());
+    let durable = journal.durable();
     let mut driver = Driver {
         core: Core::resume(state, setup, now),
         entropy: Entropy::from_seed(chance()),
-        now,
+        clock,
+        round: now,
         journal,
         sessions: Sessions::new(lease),
         replies: BTreeMap::new(),
         next_reply: 0,
+        in_line: VecDeque::new(),
+        last,
+        durable,
+        looks: Vec::new(),
+        stop: Vec::new(),
         next: VecDeque::new(),
         beginnings,
         base,

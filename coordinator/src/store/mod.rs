@@ -10,4 +10,4 @@ pub mod lock;
 pub mod projection;
 
 pub use error::Error;
-pub use journal::{Base, Batch, Commit, Journal, MemoryJournal, Reader, SqliteJournal};
+pub use journal::{Base, Batch, Commit, Durable, Journal, MemoryJournal, Reader, SqliteJournal};

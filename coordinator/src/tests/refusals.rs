@@ -1,12 +1,13 @@
 //! What a coordinator refuses, and how it stops when its store does.
 
 use super::harness::*;
-use crate::store::{self, Base, Batch, Journal, MemoryJournal, Reader};
+use crate::store::{self, Base, Batch, Durable, Journal, MemoryJournal, Reader};
 use crate::{Coordinator, Error};
 use regatta_wire::v1;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::watch;
 
 #[tokio::test]
 async fn a_worker_of_another_protocol_is_told_both_versions_and_what_to_do() {
@@ -115,21 +116,36 @@ async fn an_address_in_use_is_named() {
 struct Filling {
     journal: MemoryJournal,
     room: Arc<AtomicU64>,
+    durable: Arc<watch::Sender<Durable>>,
 }
 
 impl Journal for Filling {
-    fn append(&mut self, batch: Batch<'_>) -> Result<u64, store::Error> {
+    fn append(&mut self, batch: Batch) -> u64 {
         let taken = self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |room| room.checked_sub(1));
-        taken.map_err(|_| store::Error::Full { file: PathBuf::from("journal.db"), source: None })?;
-        self.journal.append(batch)
+        if taken.is_err() {
+            let full = store::Error::Full { file: PathBuf::from("journal.db"), source: None };
+            self.durable.send_modify(|durable| durable.refused = Some(Arc::new(full)));
+            return self.durable.borrow().seq + 1;
+        }
+        let seq = self.journal.append(batch);
+        self.durable.send_modify(|durable| durable.seq = seq);
+        seq
     }
 
-    fn base(&mut self) -> Result<Base, store::Error> {
+    fn durable(&self) -> watch::Receiver<Durable> {
+        self.durable.subscribe()
+    }
+
+    fn base(&self) -> Base {
         self.journal.base()
     }
 
-    fn trim(&mut self, base: Base) -> Result<(), store::Error> {
-        self.journal.trim(base)
+    fn trim(&mut self, base: Base) {
+        self.journal.trim(base);
+    }
+
+    fn settle(&mut self) -> Result<(), Arc<store::Error>> {
+        self.durable.borrow().refused.clone().map_or(Ok(()), Err)
     }
 
     fn reader(&self) -> Result<Box<dyn Reader>, store::Error> {
@@ -139,7 +155,8 @@ impl Journal for Filling {
 
 #[tokio::test]
 async fn when_the_store_refuses_everything_stops_and_nothing_is_said_ahead_of_disk() {
-    let journal = Filling { journal: MemoryJournal::default(), room: Arc::new(AtomicU64::new(1)) };
+    let durable = Arc::default();
+    let journal = Filling { journal: MemoryJournal::default(), room: Arc::new(AtomicU64::new(1)), durable };
     let coordinator = start_with(Box::new(journal.clone())).await.unwrap();
     let mut caller = client(&coordinator).await;
     caller.submit(request(RUN, &["a.py"])).await.unwrap();
@@ -170,6 +187,7 @@ async fn when_the_store_refuses_everything_stops_and_nothing_is_said_ahead_of_di
 
     // With room again, it goes on from what was durable.
     journal.room.store(u64::MAX, Ordering::Relaxed);
+    journal.durable.send_modify(|durable| durable.refused = None);
     let coordinator = start_with(Box::new(journal)).await.unwrap();
     let grant = Worker::attach(&coordinator, Vec::new()).await.granted().await;
     assert_eq!(grant.run, RUN);

@@ -1,5 +1,5 @@
-//! The driver of the simulation, with the real core: a batch of commands, one commit, then the effects. A crash loses what
-//! was not committed, and every effect that was not performed.
+//! The driver of the simulation, with the real core: a batch of commands, one commit, then the effects. Some commits may be under
+//! way at once; they become durable in order. A crash loses what was not committed, and every effect that was not performed.
 //!
 //! After each command the invariants are checked, and after each commit what a replay of the journal would give.
 
@@ -8,21 +8,36 @@ use regatta_core::{
     Command, Core, Effect, Entropy, Event, GrantedTest, GrantedWork, Refusal, ReplyTo, SessionId, Setup, State, Step,
     ToWorker as Message, invariant,
 };
-use regatta_domain::{RunId, Time, Token};
+use regatta_domain::{Micros, RunId, Time, Token};
 use std::collections::VecDeque;
 use std::sync::Arc;
+
+/// Batches that may wait to become durable, before nothing more is stepped.
+const IN_LINE: usize = 3;
+
+/// A driver that could step nothing for so long was held up.
+const HELD_UP: Micros = Micros::from_secs(2);
 
 /// A coordinator: what of it survives, and what does not.
 pub struct Coordinator {
     core: Option<Core>,
     inbox: VecDeque<Command>,
-    batch: Option<Step>,
+    /// The batches that are not durable yet.
+    line: VecDeque<Batch>,
+    /// Since when it can step nothing.
+    full_since: Option<Time>,
     chance: Entropy,
     setup: Setup,
     /// What a replay of the journal gives.
     pub durable: State,
     /// Commands stepped.
     pub steps: u64,
+}
+
+/// What came of the commands that were stepped together.
+struct Batch {
+    events: Vec<Event>,
+    wishes: Vec<Wish>,
 }
 
 /// What is to be done once a batch is durable.
@@ -43,7 +58,8 @@ impl Coordinator {
     pub fn new(setup: Setup, seed: u64) -> Self {
         let chance = Entropy::from_seed(seed);
         let core = Some(Core::new(setup.clone()));
-        Self { core, inbox: VecDeque::new(), batch: None, chance, setup, durable: State::default(), steps: 0 }
+        let (inbox, line) = (VecDeque::new(), VecDeque::new());
+        Self { core, inbox, line, full_since: None, chance, setup, durable: State::default(), steps: 0 }
     }
 
     /// Whether it runs.
@@ -52,27 +68,39 @@ impl Coordinator {
         self.core.is_some()
     }
 
-    /// When it wants to be told of the time; while it commits, it does not look.
+    /// When it wants to be told of the time; while its line is full, it does not look.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
-        self.core.as_ref().filter(|_| self.batch.is_none()).and_then(Core::next_deadline)
+        self.core.as_ref().filter(|_| self.line.len() < IN_LINE).and_then(Core::next_deadline)
     }
 
-    /// Takes a command in, to be stepped when the batch before it is durable.
+    /// Takes a command in, to be stepped when there is room in the line.
     pub fn take(&mut self, command: Command) {
         if self.is_up() {
             self.inbox.push_back(command);
         }
     }
 
-    /// Steps everything that waits, if nothing is being committed. `true` where a batch is to be committed now.
+    /// Steps everything that waits, if there is room in the line. `true` where there is a new batch at its end.
     ///
     /// # Errors
     /// The invariant that broke.
     pub fn step(&mut self, now: Time) -> Result<bool, String> {
-        let Some(core) = self.core.as_mut().filter(|_| self.batch.is_none() && !self.inbox.is_empty()) else {
+        let Some(core) = &mut self.core else { return Ok(false) };
+        if self.line.len() >= IN_LINE {
+            self.full_since.get_or_insert(now);
             return Ok(false);
-        };
+        }
+        if self.inbox.is_empty() {
+            return Ok(false);
+        }
+        // As the driver does: the time first, and before that what it means that nobody could be heard.
+        if core.next_deadline().is_some_and(|at| at <= now) {
+            self.inbox.push_front(Command::Tick);
+        }
+        if self.full_since.take().is_some_and(|since| now.since(since) > HELD_UP) {
+            self.inbox.push_front(Command::HeldUp);
+        }
         let mut batch = Step::default();
         for command in self.inbox.drain(..) {
             let step = core.step(now, &mut self.chance, command);
@@ -83,46 +111,53 @@ impl Coordinator {
             batch.effects.extend(step.effects);
             self.steps += 1;
         }
-        self.batch = Some(batch);
+        let Step { events, effects } = batch;
+        let wishes = effects.into_iter().map(|effect| wish(core.state(), effect)).collect();
+        self.line.push_back(Batch { events, wishes });
         Ok(true)
     }
 
-    /// Whether the batch that waits has anything to commit.
+    /// Whether what is last in line has to wait: it has something to commit, or rests on what is not durable yet.
     #[must_use]
-    pub fn has_events(&self) -> bool {
-        self.batch.as_ref().is_some_and(|batch| !batch.events.is_empty())
+    pub fn has_to_wait(&self) -> bool {
+        self.line.len() > 1 || self.line.front().is_some_and(|batch| !batch.events.is_empty())
     }
 
-    /// The batch is durable.
+    /// The first batch in line is durable.
     ///
     /// # Errors
     /// When a replay would give another state than the step did.
     pub fn committed(&mut self) -> Result<(Vec<Event>, Vec<Wish>), String> {
-        let Some(Step { events, effects }) = self.batch.take() else { return Ok((Vec::new(), Vec::new())) };
+        let Some(Batch { events, wishes }) = self.line.pop_front() else { return Ok((Vec::new(), Vec::new())) };
         events.iter().for_each(|event| self.durable.fold(event));
         let core = self.core.as_ref().expect("a coordinator that is down commits nothing");
-        if !events.is_empty() && core.state() != &self.durable {
+        if !events.is_empty() && self.line.is_empty() && core.state() != &self.durable {
             return Err("replay differs from the step".to_owned());
         }
-        let wishes = effects.into_iter().map(|effect| wish(core.state(), effect)).collect();
         Ok((events, wishes))
     }
 
-    /// What the batch that waits wishes, before it is durable: for the mutant that does not wait.
+    /// What the batch that is last in line wishes, before it is durable: for the mutant that does not wait.
     #[must_use]
     pub fn wishes_too_early(&mut self) -> Vec<Wish> {
-        let core = self.core.as_ref().expect("it runs");
-        let effects = self.batch.as_mut().map(|batch| std::mem::take(&mut batch.effects)).unwrap_or_default();
-        effects.into_iter().map(|effect| wish(core.state(), effect)).collect()
+        self.line.back_mut().map(|batch| std::mem::take(&mut batch.wishes)).unwrap_or_default()
     }
 
-    /// It is killed. Where a commit was under way it may have become durable, without anybody being told.
-    pub fn crash(&mut self, durable: bool) -> Vec<Event> {
+    /// It is killed. Of the commits that were under way, so many as `durable` says may have become so, without anybody being told.
+    pub fn crash(&mut self, durable: usize) -> Vec<Event> {
         self.core = None;
         self.inbox.clear();
-        let events = self.batch.take().filter(|_| durable).map(|batch| batch.events).unwrap_or_default();
+        self.full_since = None;
+        let kept = self.line.drain(..).take(durable);
+        let events: Vec<Event> = kept.flat_map(|batch| batch.events).collect();
         events.iter().for_each(|event| self.durable.fold(event));
         events
+    }
+
+    /// How many commits are under way.
+    #[must_use]
+    pub fn in_line(&self) -> usize {
+        self.line.len()
     }
 
     /// It starts again, by replay.

@@ -25,6 +25,8 @@ pub struct Swarm {
     pub coordinator_crash: bool,
     /// Commits take long.
     pub slow_commit: bool,
+    /// The store is stuck now and then, for longer than leases last.
+    pub stuck_store: bool,
     /// Tests fail, crash, hang, flake and skip; with it, limits and retries differ.
     pub bad_tests: bool,
     /// Tests and files take their worker down.
@@ -57,6 +59,7 @@ impl Swarm {
             1 => Self {
                 coordinator_crash: true,
                 slow_commit: chance.below(2) == 0,
+                stuck_store: chance.below(2) == 0,
                 bad_tests: chance.below(2) == 0,
                 changed: chance.below(2) == 0,
                 ..Self::default()
@@ -75,6 +78,7 @@ impl Swarm {
                     drain: on(),
                     coordinator_crash: on(),
                     slow_commit: on(),
+                    stuck_store: on(),
                     bad_tests: on() || on(),
                     poison: on(),
                     bad_files: on(),
@@ -93,7 +97,7 @@ impl Swarm {
     /// come back in time.
     #[must_use]
     pub const fn runs_nothing_twice(&self) -> bool {
-        let hasty = self.drop && (self.slow_network || self.slow_commit || self.coordinator_crash);
+        let hasty = self.drop && (self.slow_network || self.slow_commit || self.stuck_store || self.coordinator_crash);
         !(hasty
             || self.speculate
             || self.meddle

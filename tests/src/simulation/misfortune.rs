@@ -74,15 +74,17 @@ impl Simulation {
         }
     }
 
-    /// The coordinator dies with what was under way; whether the commit under way was made is anybody's guess.
+    /// The coordinator dies with what was under way; how many of the commits under way were made is anybody's guess.
     pub(super) fn crash_coordinator(&mut self, wait: Micros) -> Checked {
         if !self.coordinator.is_up() {
             return Ok(());
         }
-        let durable = self.chance.below(2) == 0;
-        self.tell(|| format!("  the coordinator dies; what it was committing is durable: {durable}"));
+        let (line, chance) = (self.coordinator.in_line(), &mut self.chance);
+        let durable = pick(chance, line + 1);
+        self.tell(|| format!("  the coordinator dies; of {line} commits under way, {durable} are durable"));
         let events = self.coordinator.crash(durable);
-        self.batch += 1;
+        self.life += 1;
+        self.durable_at = self.world.now;
         self.checkers.committed(&events, &self.truth)?;
         let sessions: Vec<SessionId> = self.world.connections.keys().copied().collect();
         for session in sessions {

@@ -69,7 +69,10 @@ pub struct Simulation {
     keeper: resources::Keeper,
     offers: BTreeMap<Arc<str>, Offer>,
     tick_at: Option<Time>,
-    batch: u64,
+    /// The life of the coordinator in which commits were begun.
+    life: u64,
+    /// When the last commit under way becomes durable.
+    durable_at: Time,
     calm_at: Time,
     /// Effects do not wait for their commit: a fault in the driver, to show that it is noticed.
     hasty: bool,
@@ -121,7 +124,8 @@ impl Simulation {
             clients,
             truth,
             tick_at: None,
-            batch: 0,
+            life: 0,
+            durable_at: DAWN,
             hasty: false,
             told: None,
         }
@@ -214,8 +218,8 @@ impl Simulation {
                 }
                 Ok(())
             }
-            Happening::Commit(batch) => {
-                if batch == self.batch && self.coordinator.is_up() {
+            Happening::Commit(life) => {
+                if life == self.life && self.coordinator.is_up() {
                     self.commit()?;
                     self.pump()?;
                 }
@@ -297,21 +301,26 @@ impl Simulation {
         self.pump()
     }
 
-    /// Steps what waits, and commits it: at once where there is nothing to commit.
+    /// Steps what waits, and commits it: at once where there is nothing to commit or to wait for.
     fn pump(&mut self) -> Checked {
         while self.coordinator.step(self.world.now)? {
-            self.batch += 1;
             if self.hasty {
                 let wishes = self.coordinator.wishes_too_early();
                 self.perform(wishes)?;
             }
-            if self.coordinator.has_events() {
-                let slow = self.swarm.slow_commit && !self.is_calm() && self.chance.below(6) == 0;
-                let wait = Micros::from_ms(if slow { self.chance.below(2_500) } else { self.chance.below(4) });
-                self.world.after(wait, Happening::Commit(self.batch));
-                return Ok(());
+            if self.coordinator.has_to_wait() {
+                let (slow, stuck) = (self.swarm.slow_commit, self.swarm.stuck_store);
+                let wait = match self.chance.below(if self.is_calm() { 1 } else { 60 }) {
+                    1..=10 if slow => self.chance.below(2_500),
+                    11 if stuck => self.chance.below(60_000),
+                    _ => self.chance.below(4),
+                };
+                // They become durable in order.
+                self.durable_at = self.durable_at.max(self.world.now + Micros::from_ms(wait));
+                self.world.at(self.durable_at, Happening::Commit(self.life));
+            } else {
+                self.commit()?;
             }
-            self.commit()?;
         }
         Ok(())
     }

@@ -42,7 +42,7 @@ pub enum Happening {
     Tick,
     /// A thing is back in order (or not): the errand of that number.
     Restored(Thing, u64),
-    /// The batch is durable.
+    /// The next batch of that life of the coordinator is durable.
     Commit(u64),
     /// The coordinator starts again.
     Start,

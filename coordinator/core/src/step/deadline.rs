@@ -2,8 +2,10 @@
 
 use super::Turn;
 use crate::agenda::Deadline;
+use crate::command::Tuning;
 use crate::effect::ToWorker;
 use crate::event::{Event, LeaseEnd};
+use crate::mutant::{self, Mutant};
 use crate::state::Phase;
 use regatta_domain::report::CancelCause;
 
@@ -12,6 +14,18 @@ impl Turn<'_> {
         while let Some(deadline) = self.core.agenda.passed(self.now) {
             self.pass(deadline);
         }
+    }
+
+    /// Nobody could be heard: neither is a worker silent, nor a test overdue, nor the end of a run.
+    pub(super) fn held_up(&mut self) {
+        if mutant::is(Mutant::HeldUpUnnoticed) {
+            return;
+        }
+        let Tuning { lease, overdue, close, .. } = self.core.setup.tuning;
+        let agenda = &mut self.core.agenda;
+        agenda.postpone(|deadline| matches!(deadline, Deadline::WorkerSilent(_)), self.now + lease);
+        agenda.postpone(|deadline| matches!(deadline, Deadline::TestOverdue(_)), self.now + overdue);
+        agenda.postpone(|deadline| matches!(deadline, Deadline::CloseOverdue(_)), self.now + close);
     }
 
     fn pass(&mut self, deadline: Deadline) {

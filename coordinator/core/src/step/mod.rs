@@ -165,6 +165,7 @@ impl Turn<'_> {
             Command::Offer { resources } => self.offer(resources),
             Command::Examined { resource, item, health, after } => self.examined(&resource, item, health, after),
             Command::Revoke { resource, item, reply } => self.revoke(&resource, item.as_ref(), reply),
+            Command::HeldUp => self.held_up(),
             Command::Tick => self.tick(),
         }
     }

@@ -88,3 +88,21 @@ fn an_ended_run_is_forgotten_after_a_while() {
     assert!(scene.core.state().runs.is_empty());
     assert_eq!(scene.core.next_deadline(), None);
 }
+
+#[test]
+fn a_coordinator_that_could_hear_nobody_takes_nobody_for_silent() {
+    let mut scene = Scene::new();
+    let _step = scene.submit(run(vec![file("a", &[("x", 10), ("y", 10)])]));
+    scene.join(A, 1);
+    scene.join(B, 1);
+    let detach = scene.detach(B);
+    scene.check(detach, &[]);
+    // Its disk was stuck for a minute: the deadlines have passed, and nobody looked.
+    scene.wait(Micros::from_secs(60));
+    scene.check(Command::HeldUp, &[]);
+    scene.check(Command::Tick, &[]);
+    // From here on everybody has as long as ever, those who are away as after a restart.
+    assert!(scene.pass(Micros(14_999_999)).is_empty());
+    let shown = scene.pass(Micros(1));
+    assert_eq!(shown[0], "lease 1 ended: WorkerLost");
+}

@@ -1,14 +1,18 @@
 //! A journal in memory: for tests, and for a coordinator that is not given a directory. It outlives nothing.
 
-use super::{Base, Batch, Commit, Journal, Reader};
+use super::{Base, Batch, Commit, Durable, Journal, Reader};
 use crate::store::Error;
 use regatta_domain::RunId;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::watch;
 
 /// A journal in memory. Clones are views of the same one.
 #[derive(Clone, Debug, Default)]
-pub struct MemoryJournal(Arc<Mutex<Kept>>);
+pub struct MemoryJournal {
+    kept: Arc<Mutex<Kept>>,
+    durable: Arc<watch::Sender<Durable>>,
+}
 
 #[derive(Debug, Default)]
 struct Kept {
@@ -20,30 +24,40 @@ struct Kept {
 impl MemoryJournal {
     fn with<T>(&self, work: impl FnOnce(&mut Kept) -> T) -> T {
         // Each use leaves it whole, even if the thread that made it came to grief later.
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut self.kept.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl Journal for MemoryJournal {
-    fn append(&mut self, batch: Batch<'_>) -> Result<u64, Error> {
-        Ok(self.with(|kept| {
+    fn append(&mut self, batch: Batch) -> u64 {
+        let Batch { at, events, requests } = batch;
+        let seq = self.with(|kept| {
             let seq = kept.commits.last().map_or(kept.base.seq, |last| last.seq) + 1;
-            kept.commits.push(Commit { seq, at: batch.at, events: batch.events.into() });
-            kept.requests.extend(batch.requests.iter().map(|(run, body)| (*run, (seq, body.clone()))));
+            kept.commits.push(Commit { seq, at, events });
+            kept.requests.extend(requests.into_iter().map(|(run, body)| (run, (seq, body))));
             seq
-        }))
+        });
+        self.durable.send_replace(Durable { seq, refused: None });
+        seq
     }
 
-    fn base(&mut self) -> Result<Base, Error> {
-        Ok(self.with(|kept| kept.base))
+    fn durable(&self) -> watch::Receiver<Durable> {
+        self.durable.subscribe()
     }
 
-    fn trim(&mut self, base: Base) -> Result<(), Error> {
+    fn base(&self) -> Base {
+        self.with(|kept| kept.base)
+    }
+
+    fn trim(&mut self, base: Base) {
         self.with(|kept| {
             kept.base = base;
             kept.commits.retain(|commit| commit.seq > base.seq);
             kept.requests.retain(|_, (seq, _)| *seq > base.seq);
         });
+    }
+
+    fn settle(&mut self) -> Result<(), Arc<Error>> {
         Ok(())
     }
 

@@ -14,16 +14,17 @@ use super::Error;
 use regatta_core::Event;
 use regatta_domain::{RunId, Time, Token};
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// What is appended at once.
-#[derive(Clone, Copy, Debug)]
-pub struct Batch<'a> {
+#[derive(Clone, Debug)]
+pub struct Batch {
     /// When.
     pub at: Time,
     /// The events, in order.
-    pub events: &'a [Event],
+    pub events: Arc<[Event]>,
     /// What clients handed in for the runs that begin here, word for word: a coordinator that comes back plans by it.
-    pub requests: &'a [(RunId, Vec<u8>)],
+    pub requests: Vec<(RunId, Vec<u8>)>,
 }
 
 /// A batch, as it is read again.
@@ -46,32 +47,45 @@ pub struct Base {
     pub token: Token,
 }
 
+/// How far a journal is durable.
+#[derive(Clone, Debug, Default)]
+pub struct Durable {
+    /// The last commit that is.
+    pub seq: u64,
+    /// Why no later one will be: the store refuses.
+    pub refused: Option<Arc<Error>>,
+}
+
 /// What the driver appends.
 ///
 /// The promise, which every store keeps and one contract suite checks:
-/// - When `append` returns, the whole batch is durable: it outlives the process, the system and the power.
-/// - When it fails, nothing of the batch is there, now or after a restart, and nothing before it is lost. After a failure
-///   the journal is not appended to again: whoever appends stops, and comes back by replay.
+/// - Batches become durable in the order in which they were appended, and each as a whole: once [`Durable::seq`] says so, it
+///   outlives the process, the system and the power.
+/// - When the store refuses one, nothing of it is there, now or after a restart, nor of any after it, and nothing before it is
+///   lost. From then on nothing is appended any more: whoever appends stops, and comes back by replay.
 /// - Commits are numbered from 1 without gaps, and read in that order, with the bytes that were written or not at all.
 /// - `trim` drops commits from the beginning, and is remembered together with its base.
+///
+/// Nothing here waits for a disk but [`Journal::settle`]: a store does its work beside whoever appends.
 pub trait Journal: Send {
-    /// Makes a batch durable, and numbers it.
-    ///
-    /// # Errors
-    /// When the store refuses; nothing of the batch is there then.
-    fn append(&mut self, batch: Batch<'_>) -> Result<u64, Error>;
+    /// Takes a batch into line behind all that were appended before, and numbers it.
+    fn append(&mut self, batch: Batch) -> u64;
+
+    /// How far it is durable: changes with every commit that is, and once more when the store refuses.
+    fn durable(&self) -> watch::Receiver<Durable>;
 
     /// Where it begins.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    fn base(&mut self) -> Result<Base, Error>;
+    fn base(&self) -> Base;
 
-    /// Drops the commits up to and including `base.seq`, and the requests that came with them.
+    /// Drops the commits up to and including `base.seq`, all of which are durable, and the requests that came with them; behind
+    /// all that stands in line.
+    fn trim(&mut self, base: Base);
+
+    /// Waits until everything that stood in line is done.
     ///
     /// # Errors
-    /// When the store refuses; nothing was dropped then.
-    fn trim(&mut self, base: Base) -> Result<(), Error>;
+    /// When the store has refused.
+    fn settle(&mut self) -> Result<(), Arc<Error>>;
 
     /// Another view of the same journal, for another thread.
     ///

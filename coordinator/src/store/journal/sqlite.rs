@@ -1,11 +1,18 @@
-//! The journal as an SQLite file: one row a commit, in a write-ahead log that is synced before `append` returns.
+//! The journal as an SQLite file: one row a commit, in a write-ahead log that is synced before a commit is called durable.
+//!
+//! A thread of its own writes. What gathered while it waited for the disk goes into one transaction, so that the disk is
+//! waited for once.
 
-use super::{Base, Batch, Commit, Journal, Reader, encode};
+use super::{Base, Batch, Commit, Durable, Journal, Reader, encode};
 use crate::store::Error;
 use crate::store::database::{Database, Schema};
 use regatta_domain::{RunId, Token};
-use rusqlite::{OptionalExtension as _, params};
-use std::path::Path;
+use rusqlite::{OptionalExtension as _, Transaction, params};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use tokio::sync::watch;
 
 const SCHEMA: Schema = Schema {
     version: 1,
@@ -18,10 +25,29 @@ const SCHEMA: Schema = Schema {
     ",
 };
 
+/// Orders that may stand in line; beyond that whoever appends waits. The driver keeps far below it.
+const LINE: usize = 64;
+
+/// What one transaction takes at most beyond its first commit: it keeps a commit short, and the log small.
+const TOGETHER_BYTES: usize = 4 * 1024 * 1024;
+
 /// The journal as an SQLite file.
 pub struct SqliteJournal {
-    pub(super) database: Database,
+    file: PathBuf,
     last: u64,
+    base: Base,
+    line: Option<SyncSender<Order>>,
+    durable: watch::Receiver<Durable>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the thread is to do.
+enum Order {
+    Append(u64, Batch),
+    Trim(Base),
+    Settle(SyncSender<()>),
+    #[cfg(test)]
+    Work(Box<dyn FnOnce(&mut Database) + Send>),
 }
 
 impl SqliteJournal {
@@ -31,40 +57,138 @@ impl SqliteJournal {
     /// When the file cannot be opened, is damaged, or was written by a newer version.
     pub fn open(file: &Path) -> Result<Self, Error> {
         let mut database = Database::open(Some(file), &SCHEMA)?;
-        let last = database.run(|connection| {
+        let (last, base) = database.run(|connection| {
             let last = "SELECT max(coalesce((SELECT max(seq) FROM commits), 0), (SELECT seq FROM base))";
-            connection.query_row(last, [], |row| row.get(0).map(i64::cast_unsigned))
+            let last = connection.query_row(last, [], |row| row.get(0).map(i64::cast_unsigned))?;
+            let base = connection.query_row("SELECT seq, token FROM base", [], |row| {
+                let (seq, token): (i64, i64) = (row.get(0)?, row.get(1)?);
+                Ok(Base { seq: seq.cast_unsigned(), token: Token(token.cast_unsigned()) })
+            })?;
+            Ok((last, base))
         })?;
-        Ok(Self { database, last })
+        let (line, orders) = sync_channel(LINE);
+        let (tell, durable) = watch::channel(Durable { seq: last, refused: None });
+        let writer = Writer { database, durable: tell };
+        let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.follow(&orders));
+        let thread = Some(thread.map_err(|source| Error::io(file, source))?);
+        Ok(Self { file: file.to_owned(), last, base, line: Some(line), durable, thread })
+    }
+
+    /// A thread that is gone has refused before, and whoever asks hears of that.
+    fn order(&self, order: Order) {
+        if let Some(line) = &self.line {
+            let _gone = line.send(order);
+        }
+    }
+
+    /// Does something with the thread's connection.
+    #[cfg(test)]
+    pub(super) fn work(&mut self, work: impl FnOnce(&mut Database) + Send + 'static) {
+        self.order(Order::Work(Box::new(work)));
+        self.settle().unwrap();
+    }
+}
+
+impl Drop for SqliteJournal {
+    fn drop(&mut self) {
+        // The line ends, and the thread with it: the file is free from here on.
+        self.line = None;
+        if let Some(thread) = self.thread.take() {
+            let _panicked = thread.join();
+        }
     }
 }
 
 impl Journal for SqliteJournal {
-    fn append(&mut self, batch: Batch<'_>) -> Result<u64, Error> {
-        let seq = self.last + 1;
-        let body = encode::encode(batch.at, batch.events);
-        let sum = encode::sum(seq, &body);
+    fn append(&mut self, batch: Batch) -> u64 {
+        self.last += 1;
+        self.order(Order::Append(self.last, batch));
+        self.last
+    }
+
+    fn durable(&self) -> watch::Receiver<Durable> {
+        self.durable.clone()
+    }
+
+    fn base(&self) -> Base {
+        self.base
+    }
+
+    fn trim(&mut self, base: Base) {
+        self.base = base;
+        self.order(Order::Trim(base));
+    }
+
+    fn settle(&mut self) -> Result<(), Arc<Error>> {
+        let (done, settled) = sync_channel(1);
+        self.order(Order::Settle(done));
+        // An end without an answer is a refusal, which is told.
+        let _refused = settled.recv();
+        self.durable.borrow().refused.clone().map_or(Ok(()), Err)
+    }
+
+    fn reader(&self) -> Result<Box<dyn Reader>, Error> {
+        Database::open_to_read(&self.file).map(|database| Box::new(View { database }) as Box<dyn Reader>)
+    }
+}
+
+/// The thread that writes.
+struct Writer {
+    database: Database,
+    durable: watch::Sender<Durable>,
+}
+
+impl Writer {
+    /// Does what stands in line, until the line ends or the store refuses.
+    fn follow(mut self, orders: &Receiver<Order>) {
+        while let Ok(order) = orders.recv() {
+            if let Err(error) = self.take(order, orders) {
+                self.durable.send_modify(|durable| durable.refused = Some(Arc::new(error)));
+                return;
+            }
+        }
+    }
+
+    fn take(&mut self, order: Order, orders: &Receiver<Order>) -> Result<(), Error> {
+        let mut next = Some(order);
+        while let Some(order) = next.take() {
+            match order {
+                Order::Append(seq, batch) => next = self.append(Row::of(seq, batch), orders)?,
+                Order::Trim(base) => self.trim(base)?,
+                Order::Settle(done) => {
+                    // Whoever asked may have gone away.
+                    let _gone = done.send(());
+                }
+                #[cfg(test)]
+                Order::Work(work) => work(&mut self.database),
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a commit durable, and whatever else waits to be. Gives back what came after that.
+    fn append(&mut self, first: Row, orders: &Receiver<Order>) -> Result<Option<Order>, Error> {
+        let (mut seq, mut next, mut bytes) = (first.seq, None, 0);
         self.database.run(|connection| {
             let transaction = connection.transaction()?;
-            let add = "INSERT INTO commits (seq, body, sum) VALUES (?, ?, ?)";
-            transaction.prepare_cached(add)?.execute(params![seq.cast_signed(), body, sum])?;
-            for (run, body) in batch.requests {
-                let keep = "INSERT OR REPLACE INTO requests (run, seq, body) VALUES (?, ?, ?)";
-                transaction.prepare_cached(keep)?.execute(params![run.0.as_bytes(), seq.cast_signed(), body])?;
+            first.write(&transaction)?;
+            while bytes < TOGETHER_BYTES {
+                match orders.try_recv() {
+                    Ok(Order::Append(number, batch)) => {
+                        let row = Row::of(number, batch);
+                        row.write(&transaction)?;
+                        (seq, bytes) = (number, bytes + row.bytes());
+                    }
+                    other => {
+                        next = other.ok();
+                        break;
+                    }
+                }
             }
             transaction.commit()
         })?;
-        self.last = seq;
-        Ok(seq)
-    }
-
-    fn base(&mut self) -> Result<Base, Error> {
-        self.database.run(|connection| {
-            connection.query_row("SELECT seq, token FROM base", [], |row| {
-                let (seq, token): (i64, i64) = (row.get(0)?, row.get(1)?);
-                Ok(Base { seq: seq.cast_unsigned(), token: Token(token.cast_unsigned()) })
-            })
-        })
+        self.durable.send_modify(|durable| durable.seq = seq);
+        Ok(next)
     }
 
     fn trim(&mut self, base: Base) -> Result<(), Error> {
@@ -77,9 +201,36 @@ impl Journal for SqliteJournal {
             transaction.commit()
         })
     }
+}
 
-    fn reader(&self) -> Result<Box<dyn Reader>, Error> {
-        Database::open_to_read(&self.database.file).map(|database| Box::new(View { database }) as Box<dyn Reader>)
+/// A commit as it is written.
+struct Row {
+    seq: u64,
+    body: Vec<u8>,
+    sum: encode::Sum,
+    requests: Vec<(RunId, Vec<u8>)>,
+}
+
+impl Row {
+    fn of(seq: u64, batch: Batch) -> Self {
+        let body = encode::encode(batch.at, &batch.events);
+        let sum = encode::sum(seq, &body);
+        Self { seq, body, sum, requests: batch.requests }
+    }
+
+    fn bytes(&self) -> usize {
+        self.body.len() + self.requests.iter().map(|(_, body)| body.len()).sum::<usize>()
+    }
+
+    fn write(&self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+        let seq = self.seq.cast_signed();
+        let add = "INSERT INTO commits (seq, body, sum) VALUES (?, ?, ?)";
+        transaction.prepare_cached(add)?.execute(params![seq, self.body, self.sum])?;
+        for (run, body) in &self.requests {
+            let keep = "INSERT OR REPLACE INTO requests (run, seq, body) VALUES (?, ?, ?)";
+            transaction.prepare_cached(keep)?.execute(params![run.0.as_bytes(), seq, body])?;
+        }
+        Ok(())
     }
 }
 
