@@ -33,8 +33,9 @@ class Check:
         self.violations.append(what)
 
 
-def check(known, record, executions, nonsense, killed, away=(), wall_of=None):
-    """`killed`: when (by uptime) each worker was killed, by id. `away`: while no coordinator served, as pairs of uptimes.
+def check(known, record, executions, nonsense, killed, away=(), wall_of=None, given_up=frozenset()):
+    """`killed`: when (by uptime) each worker was killed, by id. `away`: while no coordinator served, as pairs of uptimes. `given_up`: the
+    tokens of leases whose worker was cut off or stopped until the coordinator gave it up.
 
     `wall_of` turns an uptime into seconds since the epoch; without it, times are not compared (somebody stepped a clock).
     """
@@ -55,7 +56,7 @@ def check(known, record, executions, nonsense, killed, away=(), wall_of=None):
     for test in record.tests:
         _rests_on_what_ran(found, test, by_id[test.id], accepted, wall_of)
     for id_, several in by_id.items():
-        _ran_again(found, id_, several, accepted.get(id_), killed, away)
+        _ran_again(found, id_, several, accepted.get(id_), killed, away, given_up)
     return found
 
 
@@ -92,11 +93,18 @@ def _rests_on_what_ran(found, test, executions, accepted, wall_of):
             accepted.setdefault(test.id, ended[0])
 
 
-def _ran_again(found, id_, executions, accepted, killed, away):
-    """Each execution but the first has a reason, and it is the one before it."""
+def _ran_again(found, id_, executions, accepted, killed, away, given_up):
+    """Each execution but the first has a reason, and it is the one before it, in the order in which leases were granted.
+
+    Under a lease that was given up a test may begin late, at a worker that was stopped or cut off and has not heard of it.
+    """
+    executions = sorted(executions, key=lambda one: (one.token, one.began))
     for before, after in zip(executions, executions[1:]):
         if before is accepted:
             found.wrong(f"{id_} was begun again (token {after.token}) after its result under {before.token} was accepted")
+        if before.token in given_up:
+            found.again["its worker was given up"] += 1
+            continue
         kills = [at for at in killed.get(before.worker, ()) if before.began <= at + 0.02 and at <= after.began + 0.02]
         if not kills:
             found.again["for no reason"] += 1

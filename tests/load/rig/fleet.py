@@ -146,25 +146,32 @@ class Worker(Process):
 class Fleet:
     """Coordinators that share a store, and workers."""
 
-    def __init__(self, folder, env, store=None, coordinators=1, log="info", more=(), binary=None):
-        """`store` is an address for `--store`; without one it is the directory `data`. `more` are further words for coordinators."""
+    def __init__(self, folder, env, store=None, coordinators=1, log="info", more=(), binary=None, prefix=(), data=None, own=()):
+        """`store` is an address for `--store`; without one it is the directory `data`. `more` are further words for coordinators, and
+        `prefix` puts them into a network of their own, where they listen to everybody. `own` are variables for them alone.
+        """
         self.folder, self.env = Path(folder), env
         self.binary = binary or binary_in(folder)
-        self.data = self.folder / "data"
+        self.data = data or self.folder / "data"
         self.spools = knows(self.binary, "worker", "--spool")
         self.addresses = [f"127.0.0.1:{free_port()}" for _ in range(coordinators)]
         self.url = ",".join(f"http://{address}" for address in self.addresses)
         self.workers, self.coordinators, self.coordinator_kills = [], [], []
-        env = {**env, "REGATTA_LOG": log}
+        env = {**env, "REGATTA_LOG": log, **dict(own)}
         for at, address in enumerate(self.addresses):
             where = ["--store", store, "--advertise", f"http://{address}"] if store else []
             data = self.data if at == 0 else self.folder / f"data-{at}"
-            words = [self.binary, "coordinator", "--listen", address, "--data", data, *where, *more]
-            self.coordinators.append(Process(words, env, self.folder, f"coordinator-{at}"))
+            listen = address.replace("127.0.0.1", "0.0.0.0") if prefix else address
+            words = [self.binary, "coordinator", "--listen", listen, "--data", data, *where, *more]
+            self.coordinators.append(Process(words, env, self.folder, f"coordinator-{at}", prefix=prefix))
+        self.prefix = prefix
         self.wait()
 
     def wait(self):
         """Until each coordinator listens."""
+        if self.prefix:
+            # Nobody gets at them from here.
+            return [process.wait_for("the coordinator is ready") for process in self.coordinators]
         for process, address in zip(self.coordinators, self.addresses):
             host, port = address.split(":")
             deadline = time.monotonic() + READY_S
@@ -176,11 +183,11 @@ class Fleet:
                     raise RuntimeError(f"no coordinator on {address}: {process.said()[-2000:]}")
                 time.sleep(0.05)
 
-    def add_worker(self, slots, url=None, prefix=(), more=()):
+    def add_worker(self, slots, url=None, prefix=(), more=(), env=()):
         at = len(self.workers)
         spool = ["--spool", self.folder / f"spool-{at}"] if self.spools else []
         words = [self.binary, "worker", "--on", url or self.url, "--slots", slots, "--name", f"w{at}", *spool, *more]
-        self.workers.append(Worker(words, self.env, self.folder, f"worker-{at}", prefix=prefix))
+        self.workers.append(Worker(words, {**self.env, **dict(env)}, self.folder, f"worker-{at}", prefix=prefix))
         return self.workers[-1]
 
     def kill_worker(self, at):

@@ -25,10 +25,10 @@ class Execution:
     outcome: str | None = None
 
 
-def read(folder):
-    """All executions, in the order in which they began; and lines that make no sense."""
+def read(folder, run=""):
+    """All executions, in the order in which they began; and lines that make no sense. Of one run, where files begin with its id."""
     found, nonsense = [], []
-    for file in sorted(Path(folder).glob("*.side")):
+    for file in sorted(Path(folder).glob(f"{run}*.side")):
         running = {}
         for line in file.read_text(errors="replace").splitlines():
             words = line.split(" ")

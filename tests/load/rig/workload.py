@@ -68,6 +68,7 @@ EXEC = """
 runner = "exec"
 command = ["sh", "{folder}/test.sh", "{{id}}"]
 list = ["cat", "{folder}/ids.txt"]
+env = {{ LD_PRELOAD = "" }}
 """
 
 PYTEST = """
@@ -75,6 +76,7 @@ PYTEST = """
 runner = "pytest"
 python = {python}
 args = ["-p", "no:cacheprovider"]
+env = {{ LD_PRELOAD = "" }}
 """
 
 
