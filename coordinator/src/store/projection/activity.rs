@@ -4,7 +4,6 @@
 //! back is no time at all, so that nothing is kept for ever. A project that rests does not age either.
 
 use regatta_domain::{Micros, Time};
-use rusqlite::{Connection, Row, params};
 
 /// A day.
 const DAY: Micros = Micros::from_secs(24 * 3600);
@@ -19,17 +18,14 @@ pub(super) struct Activity {
 }
 
 impl Activity {
-    pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
-        let number = |row: &Row<'_>, at| row.get(at).map(i64::cast_unsigned);
-        connection.query_row("SELECT at, active, pruned FROM activity", [], |row| {
-            Ok(Self { at: Time(number(row, 0)?), active: Micros(number(row, 1)?), pruned: number(row, 2)? })
-        })
+    /// As the columns `at`, `active` and `pruned` say.
+    pub(super) const fn of([at, active, pruned]: [i64; 3]) -> Self {
+        Self { at: Time(at.cast_unsigned()), active: Micros(active.cast_unsigned()), pruned: pruned.cast_unsigned() }
     }
 
-    pub(super) fn write(&self, connection: &Connection) -> rusqlite::Result<()> {
-        let Self { at, active, pruned } = *self;
-        let numbers = params![at.0.cast_signed(), active.0.cast_signed(), pruned.cast_signed()];
-        connection.execute("UPDATE activity SET at = ?, active = ?, pruned = ?", numbers).map(drop)
+    /// The columns.
+    pub(super) const fn columns(&self) -> [i64; 3] {
+        [self.at.0.cast_signed(), self.active.0.cast_signed(), self.pruned.cast_signed()]
     }
 
     /// Something ran, and the system says that it is `now`.

@@ -1,9 +1,6 @@
 //! What suites cost a slot beside their tests, as it was measured run by run.
 
-use super::write::Ids;
 use regatta_domain::{Costs, Micros};
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
-use std::sync::Arc;
 
 /// The weight of the newest run.
 const ALPHA: f64 = 0.3;
@@ -43,52 +40,28 @@ impl Learnt {
         }
     }
 
-    fn parts(&mut self) -> [&mut Option<Micros>; 4] {
+    /// As the columns `start`, `batch`, `file` and `test` say, in microseconds.
+    pub(super) fn of(columns: [Option<f64>; 4]) -> Self {
+        let [start, batch, file, test] = columns.map(|part| part.map(micros));
+        Self { start, batch, file, test }
+    }
+
+    /// The columns.
+    pub(super) fn columns(mut self) -> [Option<f64>; 4] {
+        self.parts().map(|part| part.map(real))
+    }
+
+    /// Takes in what another run measured.
+    pub(super) fn blend(&mut self, mut measured: Self) {
+        for (known, measured) in self.parts().into_iter().zip(measured.parts()) {
+            let Some(measured) = measured.map(|measured| measured.min(LONGEST)) else { continue };
+            *known = Some(known.map_or(measured, |known| micros(real(known) + ALPHA * (real(measured) - real(known)))));
+        }
+    }
+
+    const fn parts(&mut self) -> [&mut Option<Micros>; 4] {
         [&mut self.start, &mut self.batch, &mut self.file, &mut self.test]
     }
-}
-
-/// What is known of a suite: on this class, else on the one that comes first.
-pub(super) fn read(connection: &Connection, suite: Option<i64>, class: &str) -> rusqlite::Result<Learnt> {
-    let find = "SELECT start, batch, file, test FROM costs WHERE suite = ? ORDER BY class = ? DESC, class LIMIT 1";
-    let learnt = |row: &Row<'_>| {
-        let mut learnt = Learnt::default();
-        for (at, part) in learnt.parts().into_iter().enumerate() {
-            *part = row.get::<_, Option<f64>>(at)?.map(micros);
-        }
-        Ok(learnt)
-    };
-    let found = connection.prepare_cached(find)?.query_row(params![suite, class], learnt).optional()?;
-    Ok(found.unwrap_or_default())
-}
-
-impl Ids<'_> {
-    /// What a run measured.
-    pub(super) fn costs(
-        &self,
-        project: &Arc<str>,
-        suite: &Arc<str>,
-        class: &str,
-        mut measured: Learnt,
-    ) -> rusqlite::Result<()> {
-        let suite = self.suite(project, suite)?;
-        let find = "SELECT 1 FROM costs WHERE suite = ? AND class = ?";
-        let is_known = self.transaction.prepare_cached(find)?.exists(params![suite, class])?;
-        let mut known = if is_known { read(self.transaction, Some(suite), class)? } else { Learnt::default() };
-        for (known, measured) in known.parts().into_iter().zip(measured.parts()) {
-            let Some(measured) = measured.map(|measured| measured.min(LONGEST)) else { continue };
-            *known = Some(known.map_or(measured, |known| blend(known, measured)));
-        }
-        let [start, batch, file, test] = known.parts().map(|part| part.map(real));
-        self.execute(
-            "INSERT OR REPLACE INTO costs (suite, class, start, batch, file, test) VALUES (?, ?, ?, ?, ?, ?)",
-            params![suite, class, start, batch, file, test],
-        )
-    }
-}
-
-fn blend(known: Micros, measured: Micros) -> Micros {
-    micros(real(known) + ALPHA * (real(measured) - real(known)))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "costs are far below 2^52 microseconds")]

@@ -1,13 +1,12 @@
 //! The rows of what is known of tests, for a branch and a class of machines.
 //!
 //! A branch reads the rows of the main line, and its own over them; it writes its own. Of a file that neither has run it reads
-//! what other branches know. A class without a row reads that of
-//! another, scaled by what both took of the tests that they have in common. What the rows mean is `regatta_domain`'s to say.
+//! what other branches know. A class without a row reads that of another, scaled by what both took of the tests that they have
+//! in common. What the rows mean is `regatta_domain`'s to say, and finding them is left to the kinds of stores.
 
-use super::read::{time, verdict};
 use regatta_domain::TestKey;
-use regatta_domain::history::{Levels, Queries, Recent, TestHistory};
-use rusqlite::Row;
+use regatta_domain::history::TestHistory;
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -34,30 +33,6 @@ pub struct Remembered {
     pub history: TestHistory,
 }
 
-/// The columns of a history, in the order in which [`history`] reads them.
-pub(super) const COLUMNS: &str = "runs, mean, variance, odd, passes, flakes, failures, skips, failing, recent, last, seen, imported, levels, queries";
-
-/// The history in a row, from its column `at` on.
-pub(super) fn history(row: &Row<'_>, at: usize) -> rusqlite::Result<TestHistory> {
-    Ok(TestHistory {
-        runs: row.get(at)?,
-        mean: row.get(at + 1)?,
-        variance: row.get(at + 2)?,
-        odd: row.get(at + 3)?,
-        passes: row.get(at + 4)?,
-        flakes: row.get(at + 5)?,
-        failures: row.get(at + 6)?,
-        skips: row.get(at + 7)?,
-        failing: row.get(at + 8)?,
-        recent: Recent(row.get(at + 9)?),
-        last: verdict(row, at + 10)?,
-        seen: time(row, at + 11)?,
-        imported: row.get(at + 12)?,
-        levels: Levels(row.get(at + 13)?),
-        queries: row.get_ref(at + 14)?.as_blob_or_null()?.map(Queries::from_bytes).unwrap_or_default(),
-    })
-}
-
 /// A row as it was found: of the branch or the main line, of this class or another.
 pub(super) struct Found {
     /// The how manieth of the files that were asked for.
@@ -70,14 +45,20 @@ pub(super) struct Found {
 }
 
 impl Found {
+    /// A row of `class`, found where `wanted` was looked for.
+    pub(super) fn new(file: usize, remembered: Remembered, of_branch: bool, class: &str, wanted: &str) -> Self {
+        Self { file, remembered, of_branch, other: (class != wanted).then(|| class.into()) }
+    }
+
     /// Of the rows of one test, the one with the greatest rank counts.
     fn rank(&self) -> (bool, bool) {
         (self.other.is_none(), self.of_branch)
     }
 }
 
-/// One history for each test, of all rows that were found. Rows of a test follow one another.
-pub(super) fn overlay(rows: Vec<Found>) -> Vec<Found> {
+/// One history for each test, of all rows that were found, in whatever order. Of rows of the same rank the newest counts.
+pub(super) fn overlay(mut rows: Vec<Found>) -> Vec<Found> {
+    rows.sort_by_key(|row| (row.file, row.remembered.key, Reverse(row.remembered.history.seen)));
     let factors = factors(&rows);
     let mut chosen: Vec<Found> = Vec::with_capacity(rows.len());
     for row in rows {

@@ -1,22 +1,62 @@
-//! Reading: what queries and the planner ask.
+//! Reading: what queries and the planner ask, and the face of the kinds of stores.
 
-use super::Shared;
-use super::write::CACHE_VERSION;
+use super::cache::uncached;
+use super::costs::Learnt;
+use super::history::{self, Found, Remembered, Scope};
 use crate::store::Error;
 use regatta_domain::listing::{ListedFile, ListedTest};
 use regatta_domain::report::Counts;
 use regatta_domain::{FileKey, RunId, TestKey, Time, Verdict};
 use regatta_wire::v1;
 use regatta_wire::verdict::Closed as _;
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use std::collections::HashMap;
-use uuid::Uuid;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
-/// The one that reads. Clones share a connection, and take turns.
+/// Where a reader reads from. See the methods of [`Reader`] for what each is asked.
+pub(super) trait Source: Send + Sync {
+    /// The files of a suite, as the cache keeps them, and whether they are of this very tree; else the newest.
+    fn file_list(&self, project: &str, suite: &str, tree_key: &str) -> Result<Option<(bool, Vec<u8>)>, Error>;
+
+    /// Listings as the cache keeps them, each with when it was last used.
+    fn listings(&self, keys: &[FileKey]) -> Result<Vec<(FileKey, Time, Vec<u8>)>, Error>;
+
+    /// The keys of the tests of a run with the codes of their verdicts; `None` when the run is not known.
+    fn verdicts(&self, run: RunId) -> Result<Option<Vec<(TestKey, i32)>>, Error>;
+
+    fn has_ended(&self, run: RunId) -> Result<Option<bool>, Error>;
+
+    fn events(&self, run: RunId, after: u64, most: usize) -> Result<Vec<Vec<u8>>, Error>;
+
+    fn runs(&self, most: u32) -> Result<Vec<Told>, Error>;
+
+    /// The rows of the branch and the main line for each of the files, by their places among `paths`; of a file that has
+    /// none, those of all branches.
+    fn histories(&self, project: &str, suite: &str, scope: &Scope, paths: &[&str]) -> Result<Vec<Found>, Error>;
+
+    fn measured(&self, project: &str, suite: &str, scope: &Scope, paths: &[&str]) -> Result<HashSet<TestKey>, Error>;
+
+    fn suites(&self, project: &str) -> Result<Vec<String>, Error>;
+
+    fn paths(&self, project: &str, suite: &str) -> Result<Vec<String>, Error>;
+
+    fn costs(&self, project: &str, suite: &str, class: &str) -> Result<Learnt, Error>;
+}
+
+/// A run as its row tells it, for a list of runs.
+pub(super) struct Told {
+    pub(super) run: RunId,
+    pub(super) project: String,
+    pub(super) submitted: Time,
+    pub(super) ended: Option<Time>,
+    /// The code of its outcome.
+    pub(super) outcome: i32,
+    pub(super) counts: Counts,
+    pub(super) errors: u32,
+}
+
+/// The one that reads. Clones read from the same store. Waits for it: not for the threads of async tasks.
 #[derive(Clone)]
-pub struct Reader(Shared);
+pub struct Reader(Arc<dyn Source>);
 
 /// A list of files that is remembered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,12 +68,8 @@ pub struct Recalled {
 }
 
 impl Reader {
-    pub(super) const fn new(database: Shared) -> Self {
-        Self(database)
-    }
-
-    pub(super) fn run<T>(&self, work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> Result<T, Error> {
-        self.0.lock().run(work)
+    pub(super) fn new(source: impl Source + 'static) -> Self {
+        Self(Arc::new(source))
     }
 
     /// The files of a suite: of this tree, else of the newest that is remembered.
@@ -41,13 +77,7 @@ impl Reader {
     /// # Errors
     /// When the store cannot be read.
     pub fn file_list(&self, project: &str, suite: &str, tree_key: &str) -> Result<Recalled, Error> {
-        let found: Option<(bool, Vec<u8>)> = self.run(|connection| {
-            let find = "SELECT tree = ?3, files FROM file_lists
-                WHERE suite = (SELECT id FROM suites WHERE project = ?1 AND name = ?2)
-                ORDER BY tree = ?3 DESC, seen DESC LIMIT 1";
-            let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
-            connection.prepare_cached(find)?.query_row([project, suite, tree_key], row).optional()
-        })?;
+        let found = self.0.file_list(project, suite, tree_key)?;
         let recalled = found.and_then(|(exact, files)| Some(Recalled { exact, files: uncached(&files)? }));
         Ok(recalled.unwrap_or_default())
     }
@@ -60,17 +90,9 @@ impl Reader {
         &self,
         keys: impl Iterator<Item = FileKey>,
     ) -> Result<HashMap<FileKey, (Time, Vec<ListedTest>)>, Error> {
-        self.run(|connection| {
-            let mut find = connection.prepare_cached("SELECT seen, tests FROM listings WHERE key = ?")?;
-            let mut found = HashMap::new();
-            for key in keys {
-                let row = |row: &Row<'_>| Ok((time(row, 0)?, uncached(row.get_ref(1)?.as_blob()?)));
-                if let Some((seen, Some(tests))) = find.query_row([key.0], row).optional()? {
-                    found.insert(key, (seen, tests));
-                }
-            }
-            Ok(found)
-        })
+        let found = self.0.listings(&keys.collect::<Vec<_>>())?;
+        let listed = found.into_iter().filter_map(|(key, seen, tests)| Some((key, (seen, uncached(&tests)?))));
+        Ok(listed.collect())
     }
 
     /// The verdicts of a run, by what the tests' histories hang on; `None` when the run is not known.
@@ -78,16 +100,8 @@ impl Reader {
     /// # Errors
     /// When the store cannot be read.
     pub fn verdicts(&self, run: RunId) -> Result<Option<HashMap<TestKey, Verdict>>, Error> {
-        let Some((id, _)) = self.find(run)? else { return Ok(None) };
-        let verdicts: HashMap<TestKey, Verdict> = self.run(|connection| {
-            let mut find = connection.prepare_cached("SELECT key, verdict FROM verdicts WHERE run = ?")?;
-            let row = |row: &Row<'_>| Ok((TestKey(row.get(0)?), verdict(row, 1)?));
-            let rows = find
-                .query_map([id], row)?
-                .filter_map(|row| row.map(|(key, verdict)| verdict.map(|verdict| (key, verdict))).transpose());
-            rows.collect()
-        })?;
-        Ok(Some(verdicts))
+        let Some(found) = self.0.verdicts(run)? else { return Ok(None) };
+        Ok(Some(found.into_iter().filter_map(|(key, verdict)| Some((key, Verdict::read(verdict)?))).collect()))
     }
 
     /// Whether the run is known, and if so, whether it has ended.
@@ -95,7 +109,7 @@ impl Reader {
     /// # Errors
     /// When the store cannot be read.
     pub fn has_ended(&self, run: RunId) -> Result<Option<bool>, Error> {
-        Ok(self.find(run)?.map(|(_, ended)| ended))
+        self.0.has_ended(run)
     }
 
     /// Events of a run's record after `after`, in order, at most `most` of them.
@@ -103,14 +117,7 @@ impl Reader {
     /// # Errors
     /// When the store cannot be read.
     pub fn events(&self, run: RunId, after: u64, most: usize) -> Result<Vec<Vec<u8>>, Error> {
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
-        self.run(|connection| {
-            let find = "SELECT body FROM events WHERE run = (SELECT id FROM runs WHERE run = ?) AND seq > ?
-                ORDER BY seq LIMIT ?";
-            let mut find = connection.prepare_cached(find)?;
-            let rows = find.query_map(params![run.0.as_bytes(), after.cast_signed(), most], |row| row.get(0))?;
-            rows.collect()
-        })
+        self.0.events(run, after, most)
     }
 
     /// Runs, newest first.
@@ -118,61 +125,80 @@ impl Reader {
     /// # Errors
     /// When the store cannot be read.
     pub fn runs(&self, most: u32) -> Result<Vec<v1::RunSummary>, Error> {
-        self.run(|connection| {
-            let find = "SELECT run, project, submitted, ended, outcome, passed, flaky, failed, timed_out, crashed,
-                not_run, skipped, errors FROM runs WHERE listing = 0 ORDER BY submitted DESC, id DESC LIMIT ?";
-            let mut find = connection.prepare_cached(find)?;
-            find.query_map([most], summary)?.collect()
-        })
+        Ok(self.0.runs(most)?.into_iter().map(summary).collect())
     }
 
-    fn find(&self, run: RunId) -> Result<Option<(i64, bool)>, Error> {
-        self.run(|connection| {
-            let mut find = connection.prepare_cached("SELECT id, ended IS NOT NULL FROM runs WHERE run = ?")?;
-            find.query_row([run.0.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?))).optional()
-        })
+    /// What is known of the tests of some files of a suite, by path; files of which nothing is known are left out.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn histories<'a>(
+        &self,
+        project: &str,
+        suite: &str,
+        scope: &Scope,
+        paths: impl Iterator<Item = &'a str>,
+    ) -> Result<HashMap<&'a str, Vec<Remembered>>, Error> {
+        let paths: Vec<&str> = paths.collect();
+        let rows = self.0.histories(project, suite, scope, &paths)?;
+        let mut histories: HashMap<&str, Vec<Remembered>> = HashMap::new();
+        for row in history::overlay(rows) {
+            histories.entry(paths[row.file]).or_default().push(row.remembered);
+        }
+        Ok(histories)
+    }
+
+    /// The tests of some files of a suite that were measured here, for this very scope.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn measured<'a>(
+        &self,
+        project: &str,
+        suite: &str,
+        scope: &Scope,
+        paths: impl Iterator<Item = &'a str>,
+    ) -> Result<HashSet<TestKey>, Error> {
+        self.0.measured(project, suite, scope, &paths.collect::<Vec<_>>())
+    }
+
+    /// The suites of a project of which anything is known, in order.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn suites(&self, project: &str) -> Result<Vec<String>, Error> {
+        self.0.suites(project)
+    }
+
+    /// The paths of the files of a suite of which anything is known, in order.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn paths(&self, project: &str, suite: &str) -> Result<Vec<String>, Error> {
+        self.0.paths(project, suite)
+    }
+
+    /// What a suite costs a slot beside its tests, on a class of machines, as far as it was measured; on any class, where
+    /// not on this one.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn costs(&self, project: &str, suite: &str, class: &str) -> Result<Learnt, Error> {
+        self.0.costs(project, suite, class)
     }
 }
 
-fn summary(row: &Row<'_>) -> rusqlite::Result<v1::RunSummary> {
-    let counts = Counts {
-        passed: row.get(5)?,
-        flaky: row.get(6)?,
-        failed: row.get(7)?,
-        timed_out: row.get(8)?,
-        crashed: row.get(9)?,
-        not_run: row.get(10)?,
-        skipped: row.get(11)?,
-    };
-    let ended: Option<i64> = row.get(3)?;
+fn summary(told: Told) -> v1::RunSummary {
+    let Told { run, project, submitted, ended, outcome, counts, errors } = told;
     let summary = v1::RunSummary {
-        run: RunId(Uuid::from_bytes(row.get(0)?)).to_string(),
-        project: row.get(1)?,
-        submitted: time(row, 2)?.0,
-        ended: ended.map(i64::cast_unsigned),
-        outcome: row.get(4)?,
+        run: run.to_string(),
+        project,
+        submitted: submitted.0,
+        ended: ended.map(|ended| ended.0),
+        outcome,
         tests: counts.total(),
-        errors: row.get(12)?,
+        errors,
         ..Default::default()
     };
-    Ok(summary.with_counts(counts))
-}
-
-pub(super) fn verdict(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<Verdict>> {
-    row.get(at).map(Verdict::read)
-}
-
-pub(super) fn time(row: &Row<'_>, at: usize) -> rusqlite::Result<Time> {
-    row.get(at).map(|time: i64| Time(time.cast_unsigned()))
-}
-
-/// A list as a cache keeps it.
-pub(super) fn cached<T: Serialize + ?Sized>(list: &T) -> Vec<u8> {
-    postcard::to_extend(list, vec![CACHE_VERSION]).expect("lists are plain values, and a vector takes any length")
-}
-
-/// A list as a cache kept it; what does not decode is as good as forgotten.
-fn uncached<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
-    let (&CACHE_VERSION, rest) = bytes.split_first()? else { return None };
-    postcard::from_bytes(rest).ok()
+    summary.with_counts(counts)
 }

@@ -4,6 +4,7 @@ use super::*;
 use regatta_domain::listing::{ListedFile, ListedTest};
 use regatta_domain::report::{Counts, RunOutcome};
 use regatta_domain::{FileKey, Micros, RunId, TestIx, TestKey, Time, Verdict};
+use rusqlite::Connection;
 
 fn run(n: u64) -> RunId {
     RunId::from_bits(n.into())
