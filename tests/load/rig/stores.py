@@ -1,7 +1,15 @@
 """What a coordinator has recorded, read from its store's own tables, past all of Regatta's code."""
 
+import importlib.util
+import os
 import sqlite3
+import sys
 from dataclasses import dataclass, field
+
+from .places import CACHE
+
+#: Has pytest for the workload, and psycopg for a look at PostgreSQL.
+PYTHON = CACHE / "venv" / "pytest-9" / "bin" / "python"
 
 # The numbers of proto/regatta/v1/run.proto.
 OUTCOMES = {1: "passed", 2: "failed", 3: "skipped", 4: "timed_out", 5: "crashed", 6: "missing"}
@@ -10,6 +18,14 @@ VERDICTS = {1: "passed", 2: "flaky", 3: "skipped", 4: "failed", 5: "timed_out", 
 VERDICT = "SELECT test, key, verdict, attempts FROM {at}verdicts WHERE run = {bound}"
 ATTEMPT = "SELECT test, attempt, outcome, started FROM {at}attempts WHERE run = {bound}"
 NAME = "SELECT DISTINCT h.key, f.path, h.name FROM {at}history h JOIN {at}files f ON f.id = h.file"
+
+
+def with_psycopg():
+    """Starts the script again in the environment that has psycopg, where this one has not."""
+    if importlib.util.find_spec("psycopg") is None:
+        if not PYTHON.exists():
+            raise SystemExit(f"no psycopg here, and no {PYTHON}: run tests/setup/venv pytest-9 tests/setup/pytest-9.txt")
+        os.execv(PYTHON, [str(PYTHON), *sys.argv])
 
 
 @dataclass
@@ -73,7 +89,7 @@ class Postgres:
     """The schema `regatta` of a database."""
 
     def __init__(self, url):
-        # Only there in the virtual environment that `survive` starts itself in.
+        # See `with_psycopg`.
         import psycopg
 
         self.connect = lambda: psycopg.connect(url, autocommit=True)
