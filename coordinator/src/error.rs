@@ -1,12 +1,12 @@
 //! Why a coordinator does not start, or stops.
 
+use crate::blobs;
 use crate::driver::NotStarted;
 use crate::resources::Broken;
 use crate::store;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Why a coordinator does not start, or stops.
@@ -23,13 +23,8 @@ pub enum Error {
         /// What it said.
         reason: String,
     },
-    /// Blobs cannot be kept.
-    Blobs {
-        /// Where.
-        directory: PathBuf,
-        /// Why.
-        source: Arc<io::Error>,
-    },
+    /// Outputs cannot be kept.
+    Blobs(Arc<blobs::Error>),
     /// The address cannot be listened on.
     Listen {
         /// The address.
@@ -57,7 +52,7 @@ impl fmt::Display for Error {
                 f,
                 "the pool `{resource}` has no items of its own, and the hook that is to make them failed: {reason}"
             ),
-            Self::Blobs { directory, .. } => write!(f, "outputs cannot be kept in {}", directory.display()),
+            Self::Blobs(error) => error.fmt(f),
             Self::Listen { address, source } if source.kind() == io::ErrorKind::AddrInUse => write!(
                 f,
                 "address {address} is in use by another process; stop it, or listen on another address (--listen)"
@@ -83,7 +78,9 @@ impl std::error::Error for Error {
         match self {
             // It speaks in the store's words already.
             Self::Store(error) => error.source(),
-            Self::Blobs { source, .. } | Self::Listen { source, .. } | Self::Thread(source) => Some(&**source),
+            // As do blobs.
+            Self::Blobs(error) => error.source(),
+            Self::Listen { source, .. } | Self::Thread(source) => Some(&**source),
             Self::Serve(source) => Some(&**source),
             // So does the catalogue.
             Self::Declared(error) => error.source(),
@@ -101,6 +98,12 @@ impl From<store::Error> for Error {
 impl From<Arc<store::Error>> for Error {
     fn from(error: Arc<store::Error>) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<blobs::Error> for Error {
+    fn from(error: blobs::Error) -> Self {
+        Self::Blobs(Arc::new(error))
     }
 }
 

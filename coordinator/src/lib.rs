@@ -28,7 +28,7 @@ pub use regatta_core::{Setup, Share, Tuning};
 pub use resources::Broken;
 pub use store::projection::Keep;
 
-use blobs::Blobs;
+use blobs::{Blobs, Place};
 use driver::DriverHandle;
 use grpc::Parts;
 use outage::Outage;
@@ -64,6 +64,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 pub struct Config {
     /// Where it keeps everything; `None` for memory, which outlives nothing.
     pub data: Option<PathBuf>,
+    /// Where it keeps outputs; in the directory where that is left out.
+    pub blobs: Option<Place>,
     /// What the core is told: numbers that it decides by, resources, shares of projects.
     pub setup: Setup,
     /// How much is kept of runs that ended.
@@ -75,17 +77,25 @@ pub struct Config {
 }
 
 impl Config {
+    /// The blobs: in the data directory, unless another place was said. What is to go to another place waits there.
+    async fn open_blobs(&self) -> Result<Blobs, Error> {
+        let Some(data) = &self.data else { return Ok(Blobs::in_memory()) };
+        let place = self.blobs.clone().unwrap_or_else(|| Place::Directory(data.join(blobs::DIRECTORY)));
+        Ok(Blobs::open(&place, &data.join(blobs::WAITING)).await?)
+    }
+
     /// Within a process that runs its own tests.
     #[must_use]
     pub fn local(data: PathBuf) -> Self {
         let setup = Tuning::LOCAL.into();
-        Self { data: Some(data), setup, keep: Keep::LOCAL, when_held: WhenHeld::Wait, abandon: true }
+        Self { data: Some(data), blobs: None, setup, keep: Keep::LOCAL, when_held: WhenHeld::Wait, abandon: true }
     }
 
     /// In memory: what it knows ends with it.
     #[must_use]
     pub fn in_memory(tuning: Tuning) -> Self {
-        Self { data: None, setup: tuning.into(), keep: Keep::LOCAL, when_held: WhenHeld::Refuse, abandon: false }
+        let (setup, keep) = (tuning.into(), Keep::LOCAL);
+        Self { data: None, blobs: None, setup, keep, when_held: WhenHeld::Refuse, abandon: false }
     }
 
     /// On a server.
@@ -93,6 +103,7 @@ impl Config {
     pub fn cluster(data: PathBuf) -> Self {
         Self {
             data: Some(data),
+            blobs: None,
             setup: Tuning::CLUSTER.into(),
             keep: Keep::CLUSTER,
             when_held: WhenHeld::Refuse,
@@ -121,8 +132,8 @@ impl Coordinator {
         if let Some(data) = &config.data {
             lock = Some(hold(data, config.when_held).await?);
         }
-        let opening = config.clone();
-        let opened = tokio::task::spawn_blocking(move || Opened::open(&opening, lock)).await;
+        let (opening, blobs) = (config.clone(), config.open_blobs().await?);
+        let opened = tokio::task::spawn_blocking(move || Opened::open(&opening, lock, blobs)).await;
         let opened = opened.map_err(|error| Error::Thread(Arc::new(error.into())))??;
         Self::with(opened, &config).await
     }
@@ -220,6 +231,7 @@ impl Coordinator {
         }
         self.parts.steward.stop().await;
         self.parts.databases.shutdown().await;
+        self.parts.blobs.close().await;
         // The directory is free from here on, however long this handle lives.
         drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.outage.get().map_or(Ok(()), Err)
@@ -253,16 +265,14 @@ struct Opened {
 }
 
 impl Opened {
-    fn open(config: &Config, lock: Option<Lock>) -> Result<Self, Error> {
+    fn open(config: &Config, lock: Option<Lock>, blobs: Blobs) -> Result<Self, Error> {
         let Some(data) = &config.data else {
             let (writer, projection) = projection::open(None, config.keep)?;
             let journal = Box::new(MemoryJournal::default());
-            return Ok(Self { lock, journal, writer, projection, blobs: Blobs::in_memory() });
+            return Ok(Self { lock, journal, writer, projection, blobs });
         };
         let journal = SqliteJournal::open(&data.join("journal.db"))?;
         let (writer, projection) = projection::open(Some(&data.join("projection.db")), config.keep)?;
-        let directory = data.join("blobs");
-        let blobs = Blobs::open(&directory).map_err(|source| Error::Blobs { directory, source: Arc::new(source) })?;
         Ok(Self { lock, journal: Box::new(journal), writer, projection, blobs })
     }
 }

@@ -4,6 +4,7 @@ use super::heading;
 use super::run::Display;
 use super::value::{ResourceArg, RunRef, ServerUrl, ShareArg, TableFormat, label};
 use clap::{Args, ValueHint};
+use regatta_coordinator::blobs::Place;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -76,6 +77,7 @@ same directory goes on where it was, and so do its workers.
 Examples:
   regatta coordinator
   regatta coordinator --listen 0.0.0.0:7420 --data /var/lib/regatta
+  regatta coordinator --blobs s3://build-outputs/regatta
   regatta coordinator --resources lab.toml
   regatta coordinator --resource db=1 --resource licence=4 --share shop=3 --share lab=1:16")]
 pub(crate) struct CoordinatorArgs {
@@ -86,6 +88,10 @@ pub(crate) struct CoordinatorArgs {
     #[arg(long, value_name = "DIR", env = "REGATTA_DATA", default_value = ".regatta/coordinator")]
     #[arg(value_hint = ValueHint::DirPath)]
     pub(crate) data: PathBuf,
+    /// Where the output of tests is kept: s3://BUCKET/PREFIX, reached as the AWS_* variables say, or file:///DIRECTORY
+    /// [default: in the data directory]
+    #[arg(long, value_name = "URL", env = "REGATTA_BLOBS")]
+    pub(crate) blobs: Option<Place>,
     /// A resource that the fleet shares, and how many seats it has; may be given several times
     #[arg(long, value_name = "NAME=SEATS", env = "REGATTA_RESOURCE", value_delimiter = ',')]
     pub(crate) resource: Vec<ResourceArg>,

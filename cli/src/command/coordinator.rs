@@ -26,6 +26,7 @@ async fn serve(args: CoordinatorArgs, context: &Context<'_>) -> Result<Exit, Err
     let address = listener.local_addr().map_err(|error| Error::infrastructure("no address").because(&error))?;
     let data = context.cwd.join(args.data);
     let mut config = Config::cluster(data.clone());
+    config.blobs = args.blobs;
     config.setup.resources = resources(args.resource, args.resources.as_deref(), context)?;
     let share = |share: ShareArg| (share.project.into(), Share { weight: share.weight, quota: share.quota });
     config.setup.shares = args.share.into_iter().map(share).collect();

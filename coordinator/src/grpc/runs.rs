@@ -123,10 +123,12 @@ impl Runs for Service {
 
     async fn output(&self, request: Request<v1::OutputRequest>) -> Result<Response<Self::OutputStream>, Status> {
         let digest = digest("digest", &request.into_inner().digest)?;
-        let blobs = self.parts.blobs.clone();
-        let read = move || blobs.get(digest).map_err(|error| Failure::Broken(format!("output {digest}: {error}")));
+        let content = self.parts.blobs.get(digest).await.map_err(|error| match error.may_pass() {
+            true => Failure::Unavailable(error.to_string()),
+            false => Failure::Broken(error.to_string()),
+        })?;
         let gone = || Failure::NotFound(format!("there is no output {digest} (any more)"));
-        let content = on_disk(read).await?.ok_or_else(gone)?;
+        let content = content.ok_or_else(gone)?;
         let (to, chunks) = mpsc::channel(2);
         tokio::spawn(async move {
             for data in content.chunks(CHUNK) {

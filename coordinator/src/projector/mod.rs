@@ -346,9 +346,7 @@ impl Projector {
 
     fn prune(&mut self) -> Result<(), Error> {
         let Some(kept_from) = self.writer.prune(self.at)? else { return Ok(()) };
-        if let Err(error) = self.blobs.drop_before(kept_from) {
-            tracing::warn!(%error, "old outputs could not be dropped");
-        }
+        self.blobs.drop_before(kept_from);
         Ok(())
     }
 

@@ -27,6 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) fn config(data: Option<&Path>) -> Config {
     Config {
         data: data.map(Path::to_owned),
+        blobs: None,
         setup: Tuning::LOCAL.into(),
         keep: Keep::LOCAL,
         when_held: WhenHeld::Refuse,

@@ -3,6 +3,7 @@
 
 use super::super::{Parts, on_disk};
 use super::outputs::Outputs;
+use crate::blobs::Unkept;
 use crate::planner::Context;
 use regatta_core::{Core, Entry};
 use regatta_domain::limits::{ERRORS_PER_RUN, FILES_PER_RUN, TESTS_PER_SHARD};
@@ -146,16 +147,15 @@ impl Reading {
     }
 
     /// The result with the address of its output. A result is worth more than its output: where that cannot be kept, the
-    /// result stands without.
+    /// result stands, and its address says that there was some.
     fn with_output(&self, mut result: TestResult, output: Option<Vec<u8>>) -> TestResult {
         let kept = output.filter(|output| !output.is_empty()).map(|output| self.parts.blobs.put(&output));
-        result.output = match kept.transpose() {
-            Ok(kept) => kept,
-            Err(error) => {
-                tracing::error!(%error, "the output of a test could not be kept");
-                None
-            }
-        };
+        result.output = kept.map(|kept| {
+            kept.unwrap_or_else(|Unkept { address, why }| {
+                tracing::error!(%why, "the output of a test could not be kept");
+                address
+            })
+        });
         result
     }
 }
