@@ -4,11 +4,12 @@ use super::observed::Observed;
 use crate::mutant::{self, Mutant};
 use regatta_domain::submission::FileDraft;
 use regatta_domain::{FileKey, GroupIx, Micros, NeedsIx, SuiteIx, TestIx, Time, Token, WorkerId};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A file of a run.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct File {
     /// The suite it belongs to.
     pub suite: SuiteIx,
@@ -37,7 +38,7 @@ pub struct File {
 }
 
 /// Whether the tests of a file are known, and from where.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Listed {
     /// Not known: the file waits to be listed.
     Waiting,

@@ -1,11 +1,12 @@
 //! What leases hold of what the fleet shares, and what of it waits in a run.
 
 use regatta_domain::{Held, Micros, Need, NeedsIx, SuiteIx, Token, WorkerId};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What leases hold of one resource.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Holding {
     /// How many seats (or items) together.
     pub seats: u32,
@@ -41,7 +42,7 @@ impl Holding {
 }
 
 /// A resource among those that a run needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ResourceIx(u16);
 
 impl ResourceIx {
@@ -62,7 +63,7 @@ impl ResourceIx {
 }
 
 /// What waits in a run for one resource.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Demand {
     /// The queues of all that needs it.
     pub queues: BTreeSet<(SuiteIx, NeedsIx)>,

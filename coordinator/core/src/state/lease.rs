@@ -2,11 +2,12 @@
 
 use crate::event::Work;
 use regatta_domain::{FileIx, Held, Micros, NeedsIx, RunId, SlotIx, TestIx, Token, WorkerId};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 
 /// A shard in the hands of a slot, under a fencing token.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Lease {
     /// The run.
     pub run: RunId,
@@ -35,7 +36,7 @@ pub struct Lease {
 }
 
 /// The live leases, and which of them has the most left to do.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Leases {
     of: BTreeMap<Token, Lease>,
     by_left: BTreeSet<(Micros, Token)>,

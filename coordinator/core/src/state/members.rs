@@ -1,9 +1,10 @@
 //! The tests of a group: nearly always one, and a million groups of one must not cost a million lists.
 
 use regatta_domain::TestIx;
+use serde::{Deserialize, Serialize};
 
 /// The tests of a group, in order; at least one.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Members {
     first: TestIx,
     #[expect(clippy::box_collection, reason = "absent nearly always: 8 bytes instead of 24")]

@@ -22,11 +22,12 @@ pub use test::{Place, Test};
 
 use crate::event::Event;
 use regatta_domain::{RunId, SlotIx, Token, WorkerId};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Everything the core must not forget. Plain ordered values, so that two of them can be compared.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct State {
     /// The live runs, and those that ended a short while ago.
     pub runs: BTreeMap<RunId, Run>,

@@ -1,9 +1,10 @@
 //! What tests without history took so far in a run: the best guess for those that are like them.
 
 use regatta_domain::Micros;
+use serde::{Deserialize, Serialize};
 
 /// How many were seen, and how long they took together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Observed {
     /// How many.
     pub tests: u32,

@@ -2,11 +2,12 @@
 
 use crate::entropy::mix;
 use regatta_domain::{FileIx, GroupIx, Micros, SuiteIx};
+use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Something that waits to be leased.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Entry {
     /// A suite whose files are to be found.
     Discover(SuiteIx),
@@ -17,7 +18,7 @@ pub enum Entry {
 }
 
 /// Where an entry stands in the queue: the greatest weight first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Rank(Reverse<u64>);
 
 impl Rank {
@@ -56,7 +57,7 @@ impl Rank {
 }
 
 /// Entries that wait, ordered; each stands in it once. Every operation is O(log n).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Queue {
     order: BTreeSet<(Rank, Entry)>,
     files: BTreeMap<FileIx, OfFile>,
@@ -65,7 +66,7 @@ pub struct Queue {
 }
 
 /// What waits of a file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 struct OfFile {
     groups: BTreeSet<(Rank, GroupIx)>,
     estimate: Micros,

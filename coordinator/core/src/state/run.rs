@@ -16,11 +16,12 @@ use regatta_domain::submission::Submission;
 use regatta_domain::{
     Costs, FileIx, GroupIx, Micros, Need, Needs, NeedsIx, RunId, SuiteIx, TestIx, Time, Token, WorkerId,
 };
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A run: its plan, and how far it is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Run {
     /// Its id.
     pub id: RunId,
@@ -83,7 +84,7 @@ pub struct Run {
 }
 
 /// A suite of a run.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Suite {
     /// The suite.
     pub suite: PlannedSuite,
@@ -104,7 +105,7 @@ pub struct Suite {
 }
 
 /// Whether the files of a suite are known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Discovery {
     /// A worker is to find them.
     Waiting,
@@ -115,7 +116,7 @@ pub enum Discovery {
 }
 
 /// Tests that stay together.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Group {
     /// The file it belongs to.
     pub file: FileIx,
@@ -136,7 +137,7 @@ pub struct Group {
 }
 
 /// How far a run is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Phase {
     /// Tests wait or run.
     Running,

@@ -2,10 +2,11 @@
 
 use regatta_domain::submission::TestDraft;
 use regatta_domain::{FileIx, GroupIx, Level, Micros, NeedsIx, PolicyIx, Source, TestKey, Time, Token, Verdict};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// A test of a run.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Test {
     /// The file it stands in.
     pub file: FileIx,
@@ -44,7 +45,7 @@ pub struct Test {
 }
 
 /// Where a test stands. It is in exactly one place at any time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Place {
     /// In the queue.
     Waiting,
