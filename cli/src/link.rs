@@ -1,47 +1,28 @@
-//! How a client or a worker reaches its coordinator: over the network, or within the process.
+//! How a client or a worker reaches its coordinator: over the network, or within the process; and how patiently it asks.
 
+use crate::args::ServerUrl;
 use hyper_util::rt::TokioIo;
+use regatta_runtime::backoff::Backoff;
+use regatta_runtime::dial::{self, awaits_a_leader};
+use regatta_wire::Failure;
 use std::time::Duration;
 use tokio::io::DuplexStream;
+use tokio::time::{Instant, sleep};
+use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
+use uuid::Uuid;
 
-/// How long a connection may take to come about.
-const CONNECT: Duration = Duration::from_secs(5);
+/// How long a coordinator may be away that is asked for something that may be asked twice: longer than another one takes to lead.
+const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Both sides look for a half-open connection this often, and give it this long to answer.
-const KEEP_ALIVE: Duration = Duration::from_secs(10);
-const KEEP_ALIVE_ANSWER: Duration = Duration::from_secs(10);
+/// Waits between two tries.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
-/// Why `--on` cannot be used.
-#[derive(Debug)]
-pub(crate) enum Error {
-    /// The text is no URL.
-    Malformed(String),
-    /// The URL asks for what this version does not do.
-    Unsupported(String),
-}
-
-/// A channel to the coordinator at `url`. Dials at the first call, and again whenever the connection breaks.
-///
-/// # Errors
-/// When `url` is not one that can be dialled.
-pub(crate) fn to(url: &str) -> Result<Channel, Error> {
-    let with_scheme = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
-    if with_scheme.starts_with("https://") {
-        return Err(Error::Unsupported(url.to_owned()));
-    }
-    let endpoint = Endpoint::from_shared(with_scheme).map_err(|_| Error::Malformed(url.to_owned()))?;
-    if endpoint.uri().scheme_str().is_none_or(|scheme| scheme != "http") || endpoint.uri().host().is_none() {
-        return Err(Error::Malformed(url.to_owned()));
-    }
-    Ok(endpoint
-        .connect_timeout(CONNECT)
-        .http2_keep_alive_interval(KEEP_ALIVE)
-        .keep_alive_timeout(KEEP_ALIVE_ANSWER)
-        .keep_alive_while_idle(true)
-        .tcp_nodelay(true)
-        .connect_lazy())
+/// A channel to the one of the coordinators at `url` that leads. Dials at the first call, and again whenever the connection breaks.
+pub(crate) fn to(url: &ServerUrl) -> Channel {
+    dial::channel(url.addresses().clone())
 }
 
 /// A channel to a coordinator in this process, which `dial` gives a connection to as long as there is one.
@@ -53,17 +34,79 @@ pub(crate) fn within(dial: impl Fn() -> Option<DuplexStream> + Send + Sync + 'st
     Endpoint::from_static("http://within").connect_with_connector_lazy(connector)
 }
 
+/// Asks what may be asked twice, again and again while the coordinator is away. `say` tells people so, once.
+///
+/// # Errors
+/// What the coordinator answers, or why there was no answer in a minute.
+pub(crate) async fn patiently<T>(
+    say: impl FnMut(&str),
+    ask: impl AsyncFnMut() -> Result<T, Status>,
+) -> Result<T, Status> {
+    again_while(|status| Failure::from(status.clone()).may_pass(), say, ask).await
+}
+
+/// Asks somebody who may not be there at all: again only while one coordinator takes over from another.
+///
+/// # Errors
+/// As [`patiently`].
+pub(crate) async fn through_a_change<T>(ask: impl AsyncFnMut() -> Result<T, Status>) -> Result<T, Status> {
+    again_while(awaits_a_leader, |line| eprintln!("{line}"), ask).await
+}
+
+async fn again_while<T>(
+    may_pass: impl Fn(&Status) -> bool,
+    mut say: impl FnMut(&str),
+    mut ask: impl AsyncFnMut() -> Result<T, Status>,
+) -> Result<T, Status> {
+    let until = Instant::now() + PATIENCE;
+    let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT, Uuid::new_v4().as_u64_pair().1);
+    loop {
+        match ask().await {
+            Err(status) if may_pass(&status) && Instant::now() < until => {
+                if backoff.tries() == 0 {
+                    say(&format!("no coordinator leads at the moment ({}); trying again", status.message()));
+                }
+            }
+            answer => return answer,
+        }
+        sleep(backoff.wait()).await;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    #[tokio::test(start_paused = true)]
+    async fn a_coordinator_that_is_away_is_asked_again_for_a_minute_and_people_are_told_once() {
+        let (mut said, mut asked) = (Vec::new(), 0);
+        let answer = patiently(
+            |line| said.push(line.to_owned()),
+            async || {
+                asked += 1;
+                if asked < 5 { Err(Status::unavailable("gone")) } else { Ok(asked) }
+            },
+        );
+        assert_eq!(answer.await.expect("it is back"), 5);
+        assert_eq!(said, ["no coordinator leads at the moment (gone); trying again"]);
+
+        let began = Instant::now();
+        let answer: Result<(), _> = patiently(|_| {}, async || Err(Status::unavailable("gone"))).await;
+        assert_eq!(answer.expect_err("nobody is there").message(), "gone");
+        assert!(began.elapsed() >= PATIENCE && began.elapsed() < PATIENCE + 2 * LONGEST_WAIT);
+    }
+
     #[tokio::test]
-    async fn only_urls_that_can_be_dialled_are_taken() {
-        assert!(to("http://127.0.0.1:7420").is_ok());
-        assert!(to("localhost:7420").is_ok());
-        assert!(matches!(to("https://ci.example.org"), Err(Error::Unsupported(_))));
-        assert!(matches!(to("ftp://ci"), Err(Error::Malformed(_))));
-        assert!(matches!(to("http://"), Err(Error::Malformed(_))));
-        assert!(matches!(to("not a url"), Err(Error::Malformed(_))));
+    async fn an_answer_is_an_answer() {
+        let mut asked = 0;
+        let answer: Result<(), _> = patiently(
+            |_| {},
+            async || {
+                asked += 1;
+                Err(Status::not_found("no such run"))
+            },
+        )
+        .await;
+        assert_eq!((answer.expect_err("refused").code(), asked), (tonic::Code::NotFound, 1));
     }
 }

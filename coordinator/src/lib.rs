@@ -19,6 +19,7 @@ mod planner;
 pub mod projector;
 mod resources;
 mod server;
+mod standing;
 pub mod store;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,8 @@ mod tests;
 pub use error::Error;
 pub use regatta_core::{Setup, Share, Tuning};
 pub use resources::Broken;
+pub use server::stand_by;
+pub use standing::Standing;
 pub use store::projection::Keep;
 
 use blobs::{Blobs, Place};
@@ -156,7 +159,8 @@ impl Coordinator {
         let planner = PlannerDesk::new(projection, asked, projector.clone(), steward.clone());
         // Ends with the driver, which holds the other end.
         drop(tokio::spawn(resources::attend(databases.clone(), handle.downgrade(), to_do.ended, errands)));
-        let parts = Parts { driver: handle, planner, projector, blobs, databases, steward };
+        let standing = Standing::alone();
+        let parts = Parts { driver: handle, planner, projector, blobs, databases, steward, standing };
         let coordinator = Self {
             parts,
             outage,

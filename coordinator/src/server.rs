@@ -1,16 +1,19 @@
 //! What serves connections: from a network, and from within the process. All of it ends with the coordinator.
 
 use crate::grpc;
+use crate::standing::Standing;
 use std::future::Future;
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::DuplexStream;
-use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tokio_stream::{Stream, StreamExt as _};
 use tonic::service::Routes;
 
 /// What may be under way in a connection within the process: a few of its messages.
@@ -105,5 +108,46 @@ impl Servers {
     async fn stopped_for_long(&self) {
         self.stopping().await;
         tokio::time::sleep(END).await;
+    }
+}
+
+/// Tells those who connect to `listener` who leads, and serves nothing else, until `standing` says that this coordinator does, or
+/// whoever decides that is gone. Nobody accepts connections any more then, and the listener is free for [`Coordinator::serve`];
+/// those that were accepted are asked to end.
+///
+/// # Errors
+/// When connections cannot be served.
+///
+/// [`Coordinator::serve`]: crate::Coordinator::serve
+pub async fn stand_by(listener: &Arc<TcpListener>, standing: watch::Receiver<Standing>) -> Result<(), crate::Error> {
+    let mut told = standing.clone();
+    let leads = async move {
+        let _gone = told.wait_for(|standing| matches!(standing, Standing::Leads { .. })).await;
+    };
+    let (accepting, over) = oneshot::channel();
+    let incoming = Accepted { listener: Arc::clone(listener), _accepting: accepting };
+    let serving = grpc::server().add_routes(grpc::coordination::standby(&standing));
+    let mut serving = tokio::spawn(serving.serve_with_incoming_shutdown(incoming, leads));
+    tokio::select! {
+        served = &mut serving => match served {
+            Ok(served) => served.map_err(|error| crate::Error::Serve(Arc::new(error))),
+            Err(_) => Err(crate::Error::Failed { thread: "standby" }),
+        },
+        // Nobody waits for those who were told where to go.
+        _ = over => Ok(()),
+    }
+}
+
+/// The connections that a listener accepts, which is free for others afterwards.
+struct Accepted {
+    listener: Arc<TcpListener>,
+    _accepting: oneshot::Sender<()>,
+}
+
+impl Stream for Accepted {
+    type Item = io::Result<TcpStream>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.listener.poll_accept(cx).map(|accepted| Some(accepted.map(|(connection, _)| connection)))
     }
 }

@@ -5,6 +5,7 @@ use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use regatta_domain::policy::{Order, Priority};
 use regatta_domain::{Micros, duration};
+use regatta_runtime::dial::{Addresses, Malformed};
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -34,23 +35,14 @@ impl FromStr for RunRef {
     }
 }
 
-/// The address of a coordinator.
+/// The address of a coordinator, or those of several of which one leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ServerUrl(String);
+pub(crate) struct ServerUrl(Addresses);
 
 impl ServerUrl {
-    /// The address, with its scheme.
-    pub(crate) fn as_str(&self) -> &str {
+    /// All of them.
+    pub(crate) const fn addresses(&self) -> &Addresses {
         &self.0
-    }
-
-    /// Host and port, for a connection.
-    pub(crate) fn authority(&self) -> (&str, u16) {
-        let (scheme, rest) = self.0.split_once("://").expect("the scheme was checked");
-        match rest.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?))) {
-            Some((host, port)) => (host.trim_start_matches('[').trim_end_matches(']'), port),
-            None => (rest, if scheme == "https" { 443 } else { 80 }),
-        }
     }
 }
 
@@ -58,25 +50,13 @@ impl FromStr for ServerUrl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || "a coordinator is http://HOST:PORT or https://HOST:PORT".to_owned();
-        let text = text.trim_end_matches('/');
-        let text = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-        let uri: tonic::transport::Uri = text.parse().map_err(|_| wrong())?;
-        let scheme_is_known = matches!(uri.scheme_str(), Some("http" | "https"));
-        let is_bare = uri.path_and_query().is_none_or(|path| path.as_str() == "/");
-        let has_host = uri.host().is_some_and(|host| !host.is_empty()) && !text.contains('@');
-        // A scheme alone (`http://:7420`) or a port that is none (`:99999`) parses as a host, too.
-        let port_is_fine = uri.authority().is_some_and(|authority| {
-            let after_host = &authority.as_str()[uri.host().map_or(0, str::len)..];
-            after_host.is_empty() || uri.port_u16().is_some()
-        });
-        if scheme_is_known && is_bare && has_host && port_is_fine { Ok(Self(text)) } else { Err(wrong()) }
+        text.parse().map(Self).map_err(|malformed: Malformed| malformed.to_string())
     }
 }
 
 impl fmt::Display for ServerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        self.0.fmt(f)
     }
 }
 

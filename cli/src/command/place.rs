@@ -1,10 +1,11 @@
 //! Where a command's questions go: to a coordinator elsewhere, or to what this machine remembers of the project.
 
-use super::run::{channel, reach, unreachable};
+use super::run::{reach, unreachable};
 use crate::args::{RunRef, ServerUrl};
 use crate::error::Error;
 use crate::here::Here;
 use crate::intent::Context;
+use crate::link;
 use crate::needs::Resources;
 use regatta_domain::RunId;
 use regatta_wire::limits::MESSAGE_BYTES;
@@ -24,8 +25,8 @@ impl Answering {
     /// The coordinator at `on`; without one, what is remembered here.
     pub(super) async fn at(on: Option<&ServerUrl>, context: &Context<'_>) -> Result<Self, Error> {
         if let Some(url) = on {
-            let channel = channel(url.as_str())?;
-            reach(&channel).await.map_err(|status| unreachable(url.as_str(), &status))?;
+            let channel = link::to(url);
+            reach(&channel).await.map_err(|status| unreachable(url, &status))?;
             return Ok(Self { channel, here: None });
         }
         let base = context.config().map_or_else(|_| context.cwd.clone(), |config| config.base);

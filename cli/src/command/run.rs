@@ -1,7 +1,7 @@
 //! Runs tests: in this process, or on a fleet.
 
 use super::block_on;
-use crate::args::{Display, Fallback, NoTests};
+use crate::args::{Display, Fallback, NoTests, ServerUrl};
 use crate::audience::{Audience, Setting};
 use crate::branch::branch;
 use crate::config::value::Shuffle;
@@ -48,39 +48,31 @@ pub(super) async fn perform(run: Run, rerun_of: Option<RunId>, context: &Context
     match place {
         Place::Here => mission.here(slots).await,
         Place::On { url, fallback } => {
-            let channel = channel(url.as_str())?;
+            let channel = link::to(&url);
             match reach(&channel).await {
-                Ok(()) => mission.on(channel, url.as_str()).await,
+                Ok(()) => mission.on(channel, &url).await,
                 Err(status) if fallback == Some(Fallback::Local) => {
                     eprintln!("warning: no answer from {url} ({}); running here", status.message());
                     mission.here(slots).await
                 }
-                Err(status) => Err(unreachable(url.as_str(), &status)),
+                Err(status) => Err(unreachable(&url, &status)),
             }
         }
     }
 }
 
-/// A channel to the coordinator at `url`.
-pub(super) fn channel(url: &str) -> Result<Channel, Error> {
-    link::to(url).map_err(|error| match error {
-        link::Error::Malformed(url) => {
-            Error::usage(format!("`{url}` is not the address of a coordinator")).help("write http://HOST:PORT")
-        }
-        link::Error::Unsupported(url) => Error::usage(format!("{url}: this version speaks plain HTTP/2 only"))
-            .help("write http://HOST:PORT, over a network that you trust"),
-    })
-}
-
 /// Asks for something small, to see whether anybody answers.
 pub(super) async fn reach(channel: &Channel) -> Result<(), tonic::Status> {
     let mut client = RunsClient::new(channel.clone());
-    let asked = tokio::time::timeout(FIRST_ANSWER, client.list(v1::ListRunsRequest { limit: 1 })).await;
-    asked.map_err(|_| tonic::Status::deadline_exceeded("no answer in 10 s"))?.map(|_| ())
+    let ask = async || {
+        let asked = tokio::time::timeout(FIRST_ANSWER, client.list(v1::ListRunsRequest { limit: 1 })).await;
+        asked.map_err(|_| tonic::Status::deadline_exceeded("no answer in 10 s"))?.map(|_| ())
+    };
+    link::through_a_change(ask).await
 }
 
 /// A coordinator that does not answer, as people are told.
-pub(super) fn unreachable(url: &str, status: &tonic::Status) -> Error {
+pub(super) fn unreachable(url: &ServerUrl, status: &tonic::Status) -> Error {
     Error::infrastructure(format!("cannot reach the coordinator at {url}")).because(status).help(
         "start one with `regatta coordinator --listen HOST:PORT`; `--fallback local` runs here instead of failing",
     )
@@ -116,8 +108,8 @@ impl Mission<'_> {
     }
 
     /// Runs on the workers of a coordinator.
-    async fn on(self, channel: Channel, url: &str) -> Result<Exit, Error> {
-        let mut setting = self.setting(0, Some(url.to_owned()));
+    async fn on(self, channel: Channel, url: &ServerUrl) -> Result<Exit, Error> {
+        let mut setting = self.setting(0, Some(url.to_string()));
         // Without it, nothing is predicted; the run goes on none the less.
         setting.fleet = super::plan::fleet(channel.clone()).await.ok().as_ref().and_then(Fleet::of);
         self.run(channel, setting).await
@@ -148,7 +140,10 @@ impl Mission<'_> {
         }
         let reports = &self.plan.rules.report.value;
         let mut audience = Audience::gather(&self.display, reports, &self.context.cwd, setting)?;
-        if let Err(status) = client.submit(v1::SubmitRequest::from(&request)).await {
+        let asked = v1::SubmitRequest::from(&request);
+        // A run that was taken and whose answer was lost is the same run when it is handed in again.
+        let submitted = link::patiently(|line| audience.say(line), async || client.submit(asked.clone()).await).await;
+        if let Err(status) = submitted {
             audience.leave();
             return Err(Error::infrastructure("the coordinator does not take the run").because(&status));
         }

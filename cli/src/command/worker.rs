@@ -1,12 +1,12 @@
 //! Offers slots to a coordinator.
 
 use super::block_on;
-use super::run::channel;
 use crate::args::WorkerArgs;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::here::{capacities, own_binary, slots_of_machine};
 use crate::intent::Context;
+use crate::link;
 use regatta_domain::WorkerId;
 use regatta_runtime::shutdown::on_signals;
 use uuid::Uuid;
@@ -19,7 +19,7 @@ pub(crate) fn worker(args: WorkerArgs, _: &Context<'_>) -> Result<Exit, Error> {
 
 async fn serve(args: WorkerArgs) -> Result<Exit, Error> {
     let asked = on_signals().map_err(|error| Error::infrastructure("cannot listen for signals").because(&error))?;
-    let channel = channel(args.on.as_str())?;
+    let channel = link::to(&args.on);
     let config = regatta_worker::Config {
         worker: WorkerId(Uuid::new_v4()),
         name: args.name.unwrap_or_else(name_of_machine),

@@ -1,5 +1,6 @@
 //! The services: what passes between clients or workers and the driver. They hold no state of their own.
 
+pub(crate) mod coordination;
 mod databases;
 mod fleet;
 mod history;
@@ -12,6 +13,8 @@ use crate::driver::DriverHandle;
 use crate::planner::PlannerDesk;
 use crate::projector::Desk;
 use crate::resources::{Databases, Steward};
+use crate::standing::Standing;
+use regatta_runtime::dial::{KEEP_ALIVE, KEEP_ALIVE_ANSWER};
 use regatta_wire::Failure;
 use regatta_wire::limits::MESSAGE_BYTES;
 use regatta_wire::v1::databases_server::DatabasesServer;
@@ -19,15 +22,9 @@ use regatta_wire::v1::fleet_server::FleetServer;
 use regatta_wire::v1::history_server::HistoryServer;
 use regatta_wire::v1::resources_server::ResourcesServer;
 use regatta_wire::v1::runs_server::RunsServer;
-use std::time::Duration;
+use tokio::sync::watch::Receiver;
 use tonic::service::Routes;
 use tonic::transport::Server;
-
-/// A connection that says nothing is asked whether it stands.
-const KEEPALIVE: Duration = Duration::from_secs(10);
-
-/// So long it may take to answer that.
-const KEEPALIVE_ANSWER: Duration = Duration::from_secs(10);
 
 /// What may be under way on one stream, and on one connection: a few messages of results, not a backlog.
 const STREAM_WINDOW: u32 = 2 * 1024 * 1024;
@@ -45,6 +42,7 @@ pub(crate) struct Parts {
     pub(crate) blobs: Blobs,
     pub(crate) databases: Databases,
     pub(crate) steward: Steward,
+    pub(crate) standing: Receiver<Standing>,
 }
 
 /// The services, to be served.
@@ -62,14 +60,16 @@ pub(crate) fn routes(parts: &Parts) -> Routes {
     let resources = ResourcesServer::new(resources::Service::new(parts.clone()))
         .max_decoding_message_size(MESSAGE_BYTES)
         .max_encoding_message_size(MESSAGE_BYTES);
-    Routes::new(runs).add_service(fleet).add_service(history).add_service(databases).add_service(resources)
+    let coordination = coordination::service(parts.standing.clone());
+    let routes = Routes::new(runs).add_service(fleet).add_service(history).add_service(databases);
+    routes.add_service(resources).add_service(coordination)
 }
 
 /// A server with the limits of this house.
 pub(crate) fn server() -> Server {
     Server::builder()
-        .http2_keepalive_interval(Some(KEEPALIVE))
-        .http2_keepalive_timeout(Some(KEEPALIVE_ANSWER))
+        .http2_keepalive_interval(Some(KEEP_ALIVE))
+        .http2_keepalive_timeout(Some(KEEP_ALIVE_ANSWER))
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(STREAMS)

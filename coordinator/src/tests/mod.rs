@@ -6,3 +6,4 @@ mod refusals;
 mod resources;
 mod restart;
 mod run;
+mod standing;

@@ -3,13 +3,14 @@
 use std::fs;
 use std::path::Path;
 
-const PROTOS: [&str; 6] = [
+const PROTOS: [&str; 7] = [
     "regatta/v1/run.proto",
     "regatta/v1/runs.proto",
     "regatta/v1/fleet.proto",
     "regatta/v1/history.proto",
     "regatta/v1/databases.proto",
     "regatta/v1/resources.proto",
+    "regatta/v1/coordination.proto",
 ];
 
 #[test]

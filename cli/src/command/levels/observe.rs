@@ -2,17 +2,19 @@
 
 use super::declared::{self, Declared};
 use super::seen::Seen;
-use crate::args::{Display, FailureOutput, Fallback, NoTests, Progress, ReportArg, StatusLevel, StreamFormat};
+use crate::args::{
+    Display, FailureOutput, Fallback, NoTests, Progress, ReportArg, ServerUrl, StatusLevel, StreamFormat,
+};
 use crate::audience::{Audience, Setting};
 use crate::command::plan;
-use crate::command::run::{channel, exit, finish, large, lost, reach, request, unreachable};
+use crate::command::run::{exit, finish, large, lost, reach, request, unreachable};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::follow::{Followed, follow};
 use crate::forecast::Fleet;
 use crate::here::{Here, slots_of_machine};
 use crate::intent::{Context, Place, Plan};
-use crate::needs;
+use crate::{link, needs};
 use regatta_domain::RunId;
 use regatta_domain::filter::Filter;
 use regatta_runtime::shutdown::{Asked, on_signals};
@@ -44,14 +46,14 @@ pub(super) async fn observe(
     match place {
         Place::Here => watching.here().await,
         Place::On { url, fallback } => {
-            let channel = channel(url.as_str())?;
+            let channel = link::to(&url);
             match reach(&channel).await {
-                Ok(()) => watching.on(channel, url.as_str()).await,
+                Ok(()) => watching.on(channel, &url).await,
                 Err(status) if fallback == Some(Fallback::Local) => {
                     eprintln!("warning: no answer from {url} ({}); running here", status.message());
                     watching.here().await
                 }
-                Err(status) => Err(unreachable(url.as_str(), &status)),
+                Err(status) => Err(unreachable(&url, &status)),
             }
         }
     }
@@ -84,10 +86,10 @@ impl Watching<'_> {
         finish(here, done).await
     }
 
-    async fn on(self, channel: Channel, url: &str) -> Result<Observed, Error> {
+    async fn on(self, channel: Channel, url: &ServerUrl) -> Result<Observed, Error> {
         // Without it, nothing is predicted; the run goes on none the less.
         let fleet = plan::fleet(channel.clone()).await.ok().as_ref().and_then(Fleet::of);
-        let setting = self.setting(0, Some(url.to_owned()), fleet);
+        let setting = self.setting(0, Some(url.to_string()), fleet);
         self.run(channel, setting).await
     }
 

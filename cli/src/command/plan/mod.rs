@@ -4,17 +4,17 @@ mod document;
 mod human;
 mod picture;
 
-use super::run::{channel, perform_listing, perform_listing_on, reach, unreachable};
+use super::run::{perform_listing, perform_listing_on, reach, unreachable};
 use super::{block_on, print};
-use crate::args::{NoTests, PlanArgs, Rules, TableFormat};
+use crate::args::{NoTests, PlanArgs, Rules, ServerUrl, TableFormat};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::forecast::{Fleet, Outlook, Prospect, Reach};
 use crate::here::slots_of_machine;
 use crate::intent::{Context, Plan};
-use crate::needs;
 use crate::render::{self, Paint};
 use crate::view::View;
+use crate::{link, needs};
 use regatta_domain::Micros;
 use regatta_wire::v1;
 use regatta_wire::v1::fleet_client::FleetClient;
@@ -40,7 +40,7 @@ pub(crate) fn plan(args: PlanArgs, context: &Context<'_>) -> Result<Exit, Error>
     let target = plan.rules.target.value;
     let (view, fleet) = match &args.on {
         None => here(plan, context)?,
-        Some(url) => block_on(there(plan, url.as_str(), context))??,
+        Some(url) => block_on(there(plan, url, context))??,
     };
     for at in &view.errors {
         eprintln!("error: {}: {}", at.error.place, at.error.message);
@@ -78,8 +78,8 @@ fn here(plan: Plan, context: &Context<'_>) -> Result<(View, Fleet), Error> {
 }
 
 /// The plan of a run on a coordinator's workers, which list what nobody remembers.
-async fn there(plan: Plan, url: &str, context: &Context<'_>) -> Result<(View, Fleet), Error> {
-    let channel = channel(url)?;
+async fn there(plan: Plan, url: &ServerUrl, context: &Context<'_>) -> Result<(View, Fleet), Error> {
+    let channel = link::to(url);
     reach(&channel).await.map_err(|status| unreachable(url, &status))?;
     let told = fleet(channel.clone()).await?;
     let none = || {

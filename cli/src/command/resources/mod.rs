@@ -39,7 +39,7 @@ pub(crate) fn resources(args: ResourcesArgs, context: &Context<'_>) -> Result<Ex
             ResourcesCommand::Withdraw(args) => withdraw(&mut client, args.name, &by).await,
             ResourcesCommand::Drain(args) => drain(&mut client, args.what, args.undo, &by).await,
             ResourcesCommand::Release(args) => release(&mut client, args.what, args.force, &by).await,
-            ResourcesCommand::Reserve(args) => reserve::reserve(&mut client, &args, &by, on.as_str()).await,
+            ResourcesCommand::Reserve(args) => reserve::reserve(&mut client, &args, &by, &on.to_string()).await,
         };
         answering.end().await?;
         done

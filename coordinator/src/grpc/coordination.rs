@@ -1,0 +1,91 @@
+//! Which coordinator leads: the one question that each answers, and the only one that a coordinator which stands by does.
+
+use crate::standing::Standing;
+use regatta_wire::v1::coordination_server::{Coordination, CoordinationServer};
+use regatta_wire::v1::databases_server::DatabasesServer;
+use regatta_wire::v1::fleet_server::FleetServer;
+use regatta_wire::v1::history_server::HistoryServer;
+use regatta_wire::v1::resources_server::ResourcesServer;
+use regatta_wire::v1::runs_server::RunsServer;
+use regatta_wire::{Failure, v1};
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::marker::PhantomData;
+use std::task::{Context, Poll};
+use std::time::Instant;
+use tokio::sync::watch;
+use tonic::body::Body;
+use tonic::codegen::{Service as Serves, http};
+use tonic::server::NamedService;
+use tonic::service::Routes;
+use tonic::{Request, Response, Status};
+
+/// The service.
+pub(super) struct Service {
+    standing: watch::Receiver<Standing>,
+}
+
+/// The service, to be served.
+pub(super) fn service(standing: watch::Receiver<Standing>) -> CoordinationServer<Service> {
+    CoordinationServer::new(Service { standing })
+}
+
+#[tonic::async_trait]
+impl Coordination for Service {
+    async fn leader(&self, _: Request<v1::LeaderRequest>) -> Result<Response<v1::LeaderResponse>, Status> {
+        let standing = self.standing.borrow();
+        let leader = match &*standing {
+            Standing::Standby { leader } => leader.as_deref().map(ToOwned::to_owned),
+            Standing::Leads { .. } => None,
+        };
+        Ok(Response::new(v1::LeaderResponse { leads: standing.leads_at(Instant::now()), leader }))
+    }
+}
+
+/// What a coordinator serves that stands by: who leads, and for everything else a word where to go, so that nobody takes it for a
+/// coordinator of another version.
+pub(crate) fn standby(standing: &watch::Receiver<Standing>) -> Routes {
+    Routes::new(service(standing.clone()))
+        .add_service(Elsewhere::<RunsServer<()>>::than(standing))
+        .add_service(Elsewhere::<FleetServer<()>>::than(standing))
+        .add_service(Elsewhere::<HistoryServer<()>>::than(standing))
+        .add_service(Elsewhere::<DatabasesServer<()>>::than(standing))
+        .add_service(Elsewhere::<ResourcesServer<()>>::than(standing))
+}
+
+/// A service `S` that is to be asked for elsewhere.
+struct Elsewhere<S> {
+    standing: watch::Receiver<Standing>,
+    service: PhantomData<fn() -> S>,
+}
+
+impl<S> Elsewhere<S> {
+    fn than(standing: &watch::Receiver<Standing>) -> Self {
+        Self { standing: standing.clone(), service: PhantomData }
+    }
+}
+
+impl<S> Clone for Elsewhere<S> {
+    fn clone(&self) -> Self {
+        Self::than(&self.standing)
+    }
+}
+
+impl<S: NamedService> NamedService for Elsewhere<S> {
+    const NAME: &'static str = S::NAME;
+}
+
+impl<S> Serves<http::Request<Body>> for Elsewhere<S> {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: http::Request<Body>) -> Self::Future {
+        let refusal = Failure::Unavailable(self.standing.borrow().refusal());
+        ready(Ok(Status::from(refusal).into_http()))
+    }
+}

@@ -1,0 +1,60 @@
+//! One question to one address: does its coordinator lead?
+
+use super::LIMIT;
+use hyper_util::rt::TokioIo;
+use regatta_wire::v1::LeaderRequest;
+use regatta_wire::v1::coordination_client::CoordinationClient;
+use std::io;
+use std::net::SocketAddr;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tonic::Code;
+use tonic::transport::Endpoint;
+
+/// What came of asking.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// It leads.
+    Leads,
+    /// It does not; whoever leads says that it can be reached there.
+    Follows(Option<String>),
+    /// It did not answer, for this reason.
+    Failed(String),
+}
+
+/// Asks whoever listens at `at`.
+pub(super) async fn ask(at: SocketAddr) -> Answer {
+    let asking = async {
+        let connection = connect(at).await?;
+        let mut connection = Some(TokioIo::new(connection));
+        let only = tower::service_fn(move |_| {
+            let given = connection.take().ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected));
+            std::future::ready(given)
+        });
+        let connected = Endpoint::from_static("http://coordinator").connect_with_connector(only).await;
+        let channel = connected.map_err(|_| "what listens there does not speak HTTP/2".to_owned())?;
+        match CoordinationClient::new(channel).leader(LeaderRequest {}).await {
+            Ok(answer) => Ok(answer.into_inner()),
+            // One of an earlier version, which is always alone.
+            Err(status) if status.code() == Code::Unimplemented => {
+                Ok(regatta_wire::v1::LeaderResponse { leads: true, leader: None })
+            }
+            Err(status) => Err(status.message().to_owned()),
+        }
+    };
+    match timeout(LIMIT, asking).await {
+        Ok(Ok(answer)) if answer.leads => Answer::Leads,
+        Ok(Ok(answer)) => Answer::Follows(answer.leader),
+        Ok(Err(why)) => Answer::Failed(why),
+        Err(_) => Answer::Failed(format!("it did not say in {} s whether it leads", LIMIT.as_secs())),
+    }
+}
+
+/// Opens a connection.
+pub(super) async fn connect(at: SocketAddr) -> Result<TcpStream, String> {
+    let connected = timeout(LIMIT, TcpStream::connect(at)).await;
+    let connected = connected.map_err(|_| format!("it took no connection in {} s", LIMIT.as_secs()))?;
+    let connection = connected.map_err(|error| error.to_string())?;
+    connection.set_nodelay(true).map_err(|error| error.to_string())?;
+    Ok(connection)
+}
