@@ -1,11 +1,12 @@
 """The checker finds what it is there to find."""
 
+import sqlite3
 import tempfile
 import unittest
 from pathlib import Path
 
 from rig import checker, sidelog
-from rig.stores import Attempt, Record, Recorded
+from rig.stores import Attempt, Record, Recorded, Sqlite
 
 
 def ran(id_="a", attempt=1, token=1, worker="w", began=10.0, ended=11.0, outcome="passed"):
@@ -76,6 +77,28 @@ class Checker(unittest.TestCase):
             executions, nonsense = sidelog.read(folder)
             self.assertEqual(executions, [ran(token=7), cut_off(id_="b", token=7, began=11.0)])
             self.assertEqual(len(nonsense), 2, nonsense)
+
+    def test_a_store_is_read_past_its_owner(self):
+        run = "409994be-2eb1-4688-b086-00955505ebf6"
+        with tempfile.TemporaryDirectory() as folder:
+            tables = sqlite3.connect(Path(folder, "projection.db"))
+            tables.executescript("""
+                CREATE TABLE runs (id INTEGER PRIMARY KEY, run BLOB, ended INTEGER);
+                CREATE TABLE files (id INTEGER PRIMARY KEY, path TEXT);
+                CREATE TABLE history (file INTEGER, key BLOB, name TEXT);
+                CREATE TABLE verdicts (run INTEGER, test INTEGER, key BLOB, verdict INTEGER, attempts INTEGER);
+                CREATE TABLE attempts (run INTEGER, test INTEGER, attempt INTEGER, outcome INTEGER, started INTEGER);
+                INSERT INTO files VALUES (1, 'test_a.py');
+                INSERT INTO history VALUES (1, x'0a', 'test_one'), (1, x'0b', 'test_two');
+                INSERT INTO verdicts VALUES (1, 0, x'0b', 4, 2), (2, 1, x'0a', 1, 1);
+                INSERT INTO attempts VALUES (1, 0, 2, 2, 5000000), (1, 9, 1, 1, 5000000), (2, 1, 1, 1, 0);
+            """)
+            rows = [(1, bytes.fromhex(run.replace("-", "")), 7), (2, bytes(16), None)]
+            tables.executemany("INSERT INTO runs VALUES (?, ?, ?)", rows)
+            tables.commit()
+            tables.close()
+            found = Sqlite(Path(folder)).run(run)
+            self.assertEqual(found, Record(True, [Recorded("test_a.py::test_two", "failed", 2, [Attempt(2, "failed", 5.0)])], 1))
 
 
 if __name__ == "__main__":
