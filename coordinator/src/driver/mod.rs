@@ -203,6 +203,7 @@ impl Driver {
     }
 
     fn step(&mut self, now: Time, command: Command, turn: &mut Turn) {
+        self.tell_late(&command);
         self.tell_started(now, &command);
         let step = self.core.step(now, &mut self.entropy, command);
         turn.events.extend(step.events);
@@ -301,6 +302,21 @@ impl Driver {
         }
     }
 
+    /// Tells people of results that come too late: under leases that their worker does not hold, or not any more. The core
+    /// refuses them; what was heard before and is said again over a new connection is among them.
+    fn tell_late(&self, command: &Command) {
+        let Command::Report { worker, entries, .. } = command else { return };
+        let mut last = None;
+        for entry in entries {
+            let Entry::Finished { token, .. } = entry else { continue };
+            if last.replace(*token) != Some(*token)
+                && self.core.state().leases.get(token).is_none_or(|lease| lease.worker != *worker)
+            {
+                tracing::warn!(%worker, token = token.0, "late results are refused: the lease is not this worker's any more");
+            }
+        }
+    }
+
     /// Tells whoever watches what begins; before anything that follows from the same words, so that a test is never told
     /// to begin after its end.
     fn tell_started(&self, at: Time, command: &Command) {
@@ -334,7 +350,7 @@ impl Driver {
 
     fn trim_to(&mut self, seq: u64) {
         self.base = Base { seq, token: self.core.state().last_token };
-        self.journal.trim(self.base);
+        self.journal.trim(self.base, self.beginnings.keys().copied().collect());
     }
 
     /// The orderly end: the projection catches up, and a journal of nothing but ended runs is not read again.

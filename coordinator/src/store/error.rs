@@ -1,7 +1,9 @@
 //! Why a store refuses, by what an operator can do about it.
 
+use super::postgres::Trouble;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Why a store refuses.
 #[derive(Debug)]
@@ -42,6 +44,38 @@ pub enum Error {
         file: PathBuf,
         /// Why.
         source: std::io::Error,
+    },
+    /// What is to name a PostgreSQL database does not.
+    Url {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A PostgreSQL server refuses, or is not there.
+    Server {
+        /// Where it is, without what is secret.
+        server: Arc<str>,
+        /// What is wrong, as far as that can be told apart.
+        trouble: Trouble,
+        /// What it said.
+        source: tokio_postgres::Error,
+    },
+    /// A newer version of Regatta made the tables.
+    NewerTables {
+        /// Where.
+        server: Arc<str>,
+        /// Which tables.
+        kind: &'static str,
+        /// Their version.
+        found: usize,
+        /// The newest version this program knows.
+        known: usize,
+    },
+    /// Another coordinator leads: what this one writes does not count any more.
+    Deposed {
+        /// The store that they share.
+        server: Arc<str>,
+        /// When this one began to lead.
+        epoch: u64,
     },
     /// SQLite refuses for another reason.
     Database {
@@ -92,8 +126,8 @@ impl fmt::Display for Error {
             ),
             Self::Full { file, .. } => write!(
                 f,
-                "the disk is full, or a limit is reached: {} cannot grow; free some space and start again, \
-                 nothing that was acknowledged is lost",
+                "the disk is full, or a limit is reached, or it fails: {} cannot be written; free some space, or see that the \
+                 disk is well and takes writes, and start again; nothing that was acknowledged is lost",
                 file.display()
             ),
             Self::Corrupt { file, why } => write!(
@@ -111,7 +145,27 @@ impl fmt::Display for Error {
                 "another coordinator works in {}; stop it, or use another data directory",
                 directory.display()
             ),
+            Self::Url { why } => {
+                write!(f, "this names no PostgreSQL database: {why}; write postgres://user:password@host:port/database")
+            }
+            Self::Server { server, trouble, .. } => write!(f, "{server} {trouble}"),
+            Self::NewerTables { server, kind, found, known } => write!(
+                f,
+                "the {kind} in {server} was made by a newer Regatta (its version is {found}, this one knows up to {known}); \
+                 use that Regatta, or another database"
+            ),
+            Self::Deposed { server, epoch } => write!(
+                f,
+                "another coordinator leads in {server} since this one's epoch {epoch}; it goes on, and nothing is lost"
+            ),
             Self::Io { file, .. } => write!(f, "{} cannot be read or written", file.display()),
+            Self::Database { file, source } if source.sqlite_error_code() == Some(rusqlite::ErrorCode::CannotOpen) => {
+                let file = file.display();
+                write!(
+                    f,
+                    "{file} cannot be opened; see that it may be read and written, and that files may be open (ulimit -n)"
+                )
+            }
             Self::Database { file, .. } => write!(f, "{} cannot be used as a database", file.display()),
         }
     }
@@ -122,7 +176,14 @@ impl std::error::Error for Error {
         match self {
             Self::Io { source, .. } => Some(source),
             Self::Database { source, .. } | Self::Full { source: Some(source), .. } => Some(source),
-            Self::Newer { .. } | Self::Full { .. } | Self::Corrupt { .. } | Self::Held { .. } => None,
+            Self::Server { source, .. } => Some(source),
+            Self::Newer { .. }
+            | Self::Full { .. }
+            | Self::Corrupt { .. }
+            | Self::Held { .. }
+            | Self::Url { .. }
+            | Self::NewerTables { .. }
+            | Self::Deposed { .. } => None,
         }
     }
 }

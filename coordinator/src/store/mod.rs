@@ -7,7 +7,8 @@ mod database;
 mod error;
 pub mod journal;
 pub mod lock;
+pub mod postgres;
 pub mod projection;
 
 pub use error::Error;
-pub use journal::{Base, Batch, Commit, Durable, Journal, MemoryJournal, Reader, SqliteJournal};
+pub use journal::{Base, Batch, Commit, Durable, Journal, MemoryJournal, PostgresJournal, Reader, SqliteJournal};

@@ -3,6 +3,7 @@
 use super::harness::*;
 use crate::store::{self, Base, Batch, Durable, Journal, MemoryJournal, Reader};
 use crate::{Coordinator, Error};
+use regatta_domain::RunId;
 use regatta_wire::v1;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -140,8 +141,8 @@ impl Journal for Filling {
         self.journal.base()
     }
 
-    fn trim(&mut self, base: Base) {
-        self.journal.trim(base);
+    fn trim(&mut self, base: Base, live: Vec<RunId>) {
+        self.journal.trim(base, live);
     }
 
     fn settle(&mut self) -> Result<(), Arc<store::Error>> {

@@ -1,11 +1,17 @@
 //! The contract of a journal, checked on every one of them.
 
-use super::{Base, Batch, Commit, Journal, MemoryJournal, Reader, SqliteJournal};
+use super::{Base, Batch, Commit, Journal, MemoryJournal, PostgresJournal, Reader, SqliteJournal};
 use crate::store::Error;
+use crate::store::postgres::Server;
+use crate::store::postgres::fixture::{SHARED, TestServer};
+use crate::store::postgres::leader::{Candidate, Leadership};
 use regatta_core::Event;
 use regatta_domain::report::{CancelCause, RunOutcome};
 use regatta_domain::{RunId, Time, Token};
 use std::path::Path;
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::task::spawn_blocking;
 
 fn run(n: u128) -> RunId {
     RunId::from_bits(n)
@@ -54,14 +60,15 @@ fn keeps_its_promises(mut open: impl FnMut() -> Box<dyn Journal>) {
     assert_eq!(append(&mut *journal, 6), 6);
     assert_eq!(seqs(&mut *reader, 5, 2), [6]);
 
-    journal.trim(Base { seq: 3, token: Token(7) });
+    journal.trim(Base { seq: 3, token: Token(7) }, vec![run(2)]);
     journal.settle().unwrap();
+    assert_eq!(reader.request(run(2)).unwrap(), Some(vec![2]), "what began early may still live");
     assert_eq!(seqs(&mut *reader, 0, 100), [4, 5, 6]);
     assert_eq!(reader.request(run(3)).unwrap(), None);
     assert_eq!(reader.request(run(4)).unwrap(), Some(vec![4]));
 
     // Numbers and tokens go on when everything was dropped, and after a restart.
-    journal.trim(Base { seq: 6, token: Token(8) });
+    journal.trim(Base { seq: 6, token: Token(8) }, Vec::new());
     drop((journal, reader));
     let mut journal = open();
     assert_eq!(journal.base(), Base { seq: 6, token: Token(8) });
@@ -91,6 +98,108 @@ fn the_journal_on_disk_keeps_its_promises() {
     keeps_its_promises(|| Box::new(SqliteJournal::open(&file).unwrap()));
 }
 
+/// How long a server may be away, for tests.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+async fn lead(server: &Server) -> Leadership {
+    Candidate::new(server.clone(), "http://here").stand_by().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_journal_in_postgresql_keeps_its_promises() {
+    let server = SHARED.database().await;
+    let leading = lead(&server).await;
+    let (epoch, here) = (leading.epoch(), Handle::current());
+    let open = move || -> Box<dyn Journal> {
+        Box::new(here.block_on(PostgresJournal::open(&server, epoch, PATIENCE)).unwrap())
+    };
+    spawn_blocking(move || keeps_its_promises(open)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_was_deposed_writes_nothing_more() {
+    let server = SHARED.database().await;
+    let old = lead(&server).await;
+    let mut first = PostgresJournal::open(&server, old.epoch(), PATIENCE).await.unwrap();
+    append(&mut first, 1);
+    old.resign().await;
+    let new = lead(&server).await;
+    let mut second = PostgresJournal::open(&server, new.epoch(), PATIENCE).await.unwrap();
+    // Both would write the second commit.
+    first.append(batch(7));
+    let error = first.settle().unwrap_err();
+    assert!(matches!(*error, Error::Deposed { epoch: 1, .. }), "{error:?}");
+    assert_eq!(append(&mut second, 2), 2);
+    let read = second.reader().unwrap().read(0, 9).unwrap();
+    assert_eq!(read.iter().map(|commit| commit.at).collect::<Vec<_>>(), [Time(1), Time(2)]);
+    // Nor does it drop what the other one still needs.
+    let mut third = PostgresJournal::open(&server, 1, PATIENCE).await.unwrap();
+    third.trim(Base { seq: 2, token: Token(9) }, Vec::new());
+    assert!(matches!(*third.settle().unwrap_err(), Error::Deposed { .. }));
+    assert_eq!(seqs(&mut *second.reader().unwrap(), 0, 9), [1, 2]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_killed_in_the_middle_loses_nothing_and_repeats_nothing() {
+    let own = TestServer::start();
+    let server = own.database().await;
+    let leading = lead(&server).await;
+    let mut journal = PostgresJournal::open(&server, leading.epoch(), PATIENCE).await.unwrap();
+    let mut reader = journal.reader().unwrap();
+    let mut n = 0;
+    for _ in 0..4 {
+        (0..200).for_each(|_| {
+            n += 1;
+            journal.append(batch(n % 200));
+        });
+        own.tell("kill");
+        own.tell("start");
+        reader.read(0, 1).expect("a reader waits as well");
+    }
+    journal.settle().unwrap();
+    assert_eq!(journal.durable().borrow().seq, n);
+    let read = reader.read(0, 10_000).unwrap();
+    assert_eq!(read.len(), 800);
+    assert!(read.iter().zip(1..).all(|(commit, n)| (commit.seq, commit.at) == (n, Time(n % 200))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_written_and_not_confirmed_is_not_written_twice() {
+    let server = SHARED.database().await;
+    let leading = lead(&server).await;
+    let mut journal = PostgresJournal::open(&server, leading.epoch(), PATIENCE).await.unwrap();
+    append(&mut journal, 1);
+    // Connections are ended again and again: before the statement, within it, and after it, before its answer.
+    for n in 2..60 {
+        journal.append(batch(n));
+        let client = server.connect().await.unwrap();
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'regatta'
+            AND datname = current_database() AND query LIKE '%INSERT INTO regatta.commits%' AND pid <> pg_backend_pid()";
+        client.batch_execute(end).await.unwrap();
+    }
+    journal.settle().unwrap();
+    assert_eq!(seqs(&mut *journal.reader().unwrap(), 0, 100), (1..60).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn damage_in_postgresql_is_noticed_and_told_with_its_place() {
+    let server = SHARED.database().await;
+    let leading = lead(&server).await;
+    let mut journal = PostgresJournal::open(&server, leading.epoch(), PATIENCE).await.unwrap();
+    append(&mut journal, 1);
+    append(&mut journal, 2);
+    let damage = "UPDATE regatta.commits SET body = '\\x010203' WHERE seq = 2";
+    server.connect().await.unwrap().batch_execute(damage).await.unwrap();
+    let mut reader = journal.reader().unwrap();
+    assert_eq!(reader.read(0, 1).unwrap().len(), 1);
+    let error = reader.read(1, 9).unwrap_err().to_string();
+    assert!(error.contains("the checksum of commit 2 does not fit") && error.contains("postgres://"), "{error}");
+    append(&mut journal, 3);
+    server.connect().await.unwrap().batch_execute("DELETE FROM regatta.commits WHERE seq = 2").await.unwrap();
+    let error = reader.read(0, 9).unwrap_err().to_string();
+    assert!(error.contains("commit 2 is missing, and commit 3 is there"), "{error}");
+}
+
 fn with_connection(file: &Path, sql: &str) {
     rusqlite::Connection::open(file).unwrap().execute_batch(sql).unwrap();
 }
@@ -116,6 +225,17 @@ fn damage_is_noticed_and_never_replayed() {
     with_connection(&file, "UPDATE commits SET body = x'010203'");
     let error = SqliteJournal::open(&file).unwrap().reader().unwrap().read(0, 9).unwrap_err();
     assert!(error.to_string().contains("the checksum of commit 1 does not fit"), "{error}");
+
+    let file = directory.path().join("hole.db");
+    let mut journal = SqliteJournal::open(&file).unwrap();
+    assert_eq!((1..=4).map(|n| append(&mut journal, n)).last(), Some(4));
+    with_connection(&file, "DELETE FROM commits WHERE seq = 2");
+    let mut reader = journal.reader().unwrap();
+    assert_eq!(seqs(&mut *reader, 2, 9), [3, 4]);
+    for after in [0, 1] {
+        let error = reader.read(after, 9).unwrap_err().to_string();
+        assert!(error.contains("commit 2 is missing, and commit 3 is there"), "{error}");
+    }
 
     let file = directory.path().join("nonsense.db");
     std::fs::write(&file, "this is not a database, and long enough to be told apart from an empty one").unwrap();

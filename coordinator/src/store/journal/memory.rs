@@ -49,11 +49,11 @@ impl Journal for MemoryJournal {
         self.with(|kept| kept.base)
     }
 
-    fn trim(&mut self, base: Base) {
+    fn trim(&mut self, base: Base, live: Vec<RunId>) {
         self.with(|kept| {
             kept.base = base;
             kept.commits.retain(|commit| commit.seq > base.seq);
-            kept.requests.retain(|_, (seq, _)| *seq > base.seq);
+            kept.requests.retain(|run, (seq, _)| *seq > base.seq || live.contains(run));
         });
     }
 

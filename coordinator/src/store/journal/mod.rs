@@ -2,12 +2,14 @@
 
 mod encode;
 mod memory;
+mod postgres;
 mod sqlite;
 
 #[cfg(test)]
 pub(crate) mod contract;
 
 pub use memory::MemoryJournal;
+pub use postgres::PostgresJournal;
 pub use sqlite::SqliteJournal;
 
 use super::Error;
@@ -77,9 +79,9 @@ pub trait Journal: Send {
     /// Where it begins.
     fn base(&self) -> Base;
 
-    /// Drops the commits up to and including `base.seq`, all of which are durable, and the requests that came with them; behind
-    /// all that stands in line.
-    fn trim(&mut self, base: Base);
+    /// Drops the commits up to and including `base.seq`, all of which are durable, and the requests that came with them but for
+    /// those of runs that still `live`; behind all that stands in line.
+    fn trim(&mut self, base: Base, live: Vec<RunId>);
 
     /// Waits until everything that stood in line is done.
     ///
@@ -99,7 +101,7 @@ pub trait Reader: Send {
     /// The commits after `after`, in order, at most `most` of them; none when there are no more.
     ///
     /// # Errors
-    /// When the store cannot be read, or what is read is not what was written.
+    /// When the store cannot be read, or what is read is not what was written: a commit that is damaged, or missing among others.
     fn read(&mut self, after: u64, most: usize) -> Result<Vec<Commit>, Error>;
 
     /// What a client handed in for a run.
@@ -107,4 +109,10 @@ pub trait Reader: Send {
     /// # Errors
     /// When the store cannot be read.
     fn request(&mut self, run: RunId) -> Result<Option<Vec<u8>>, Error>;
+}
+
+/// Whether commits follow one another from `after` or the base on: one that is missing in the middle is damage like any other.
+fn follow_one_another(after: u64, base: u64, found: impl Iterator<Item = u64>) -> Result<(), String> {
+    let hole = (after.max(base) + 1..).zip(found).find(|(expected, seq)| expected != seq);
+    hole.map_or(Ok(()), |(expected, seq)| Err(format!("commit {expected} is missing, and commit {seq} is there")))
 }

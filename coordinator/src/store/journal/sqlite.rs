@@ -3,7 +3,7 @@
 //! A thread of its own writes. What gathered while it waited for the disk goes into one transaction, so that the disk is
 //! waited for once.
 
-use super::{Base, Batch, Commit, Durable, Journal, Reader, encode};
+use super::{Base, Batch, Commit, Durable, Journal, Reader, encode, follow_one_another};
 use crate::store::Error;
 use crate::store::database::{Database, Schema};
 use regatta_domain::{RunId, Token};
@@ -44,7 +44,7 @@ pub struct SqliteJournal {
 /// What the thread is to do.
 enum Order {
     Append(u64, Batch),
-    Trim(Base),
+    Trim(Base, Vec<RunId>),
     Settle(SyncSender<()>),
     #[cfg(test)]
     Work(Box<dyn FnOnce(&mut Database) + Send>),
@@ -114,9 +114,9 @@ impl Journal for SqliteJournal {
         self.base
     }
 
-    fn trim(&mut self, base: Base) {
+    fn trim(&mut self, base: Base, live: Vec<RunId>) {
         self.base = base;
-        self.order(Order::Trim(base));
+        self.order(Order::Trim(base, live));
     }
 
     fn settle(&mut self) -> Result<(), Arc<Error>> {
@@ -154,7 +154,7 @@ impl Writer {
         while let Some(order) = next.take() {
             match order {
                 Order::Append(seq, batch) => next = self.append(Row::of(seq, batch), orders)?,
-                Order::Trim(base) => self.trim(base)?,
+                Order::Trim(base, live) => self.trim(base, &live)?,
                 Order::Settle(done) => {
                     // Whoever asked may have gone away.
                     let _gone = done.send(());
@@ -191,12 +191,17 @@ impl Writer {
         Ok(next)
     }
 
-    fn trim(&mut self, base: Base) -> Result<(), Error> {
+    fn trim(&mut self, base: Base, live: &[RunId]) -> Result<(), Error> {
         let (seq, token) = (base.seq.cast_signed(), base.token.0.cast_signed());
         self.database.run(|connection| {
             let transaction = connection.transaction()?;
             transaction.execute("DELETE FROM commits WHERE seq <= ?", [seq])?;
-            transaction.execute("DELETE FROM requests WHERE seq <= ?", [seq])?;
+            let early = "SELECT run FROM requests WHERE seq <= ?";
+            let early: Vec<Vec<u8>> =
+                transaction.prepare_cached(early)?.query_map([seq], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            for run in early.iter().filter(|run| !live.iter().any(|live| live.0.as_bytes()[..] == ***run)) {
+                transaction.prepare_cached("DELETE FROM requests WHERE run = ?")?.execute([run])?;
+            }
             transaction.execute("UPDATE base SET seq = ?, token = ?", [seq, token])?;
             transaction.commit()
         })
@@ -242,14 +247,21 @@ struct View {
 impl Reader for View {
     fn read(&mut self, after: u64, most: usize) -> Result<Vec<Commit>, Error> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let rows: Vec<(i64, Vec<u8>, Vec<u8>)> = self.database.run(|connection| {
+        let (base, rows) = self.database.run(|connection| {
+            // Together, so that nothing is trimmed in between.
+            let transaction = connection.transaction()?;
+            let base: i64 = transaction.query_row("SELECT seq FROM base", [], |row| row.get(0))?;
             let next = "SELECT seq, body, sum FROM commits WHERE seq > ? ORDER BY seq LIMIT ?";
-            let mut next = connection.prepare_cached(next)?;
-            let rows =
-                next.query_map([after.cast_signed(), most], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-            rows.collect()
+            let mut next = transaction.prepare_cached(next)?;
+            let rows = next.query_map([after.cast_signed(), most], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, Vec<u8>>(2)?))
+            })?;
+            Ok((base, rows.collect::<Result<Vec<_>, _>>()?))
         })?;
         let file = &self.database.file;
+        let found = rows.iter().map(|(seq, ..)| seq.cast_unsigned());
+        follow_one_another(after, base.cast_unsigned(), found)
+            .map_err(|why| Error::Corrupt { file: file.clone(), why })?;
         let decode = |(seq, body, sum): (i64, Vec<u8>, Vec<u8>)| {
             let corrupt = |why| Error::Corrupt { file: file.clone(), why };
             encode::decode(seq.cast_unsigned(), &body, &sum).map_err(corrupt)

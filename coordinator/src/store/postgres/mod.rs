@@ -1,0 +1,159 @@
+//! PostgreSQL as the store that several coordinators share: how it is reached, and what it says when it refuses.
+//!
+//! Everything stands in the schema `regatta` of one database. What the tables mean is left to the journal and the projection;
+//! who may write them to [`leader`].
+
+#[cfg(test)]
+pub(crate) mod fixture;
+pub mod leader;
+mod migrate;
+mod persist;
+mod trouble;
+
+pub use trouble::Trouble;
+
+use super::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::{Client, Config, NoTls};
+
+pub(super) use migrate::{Tables, migrate};
+pub(super) use persist::Line;
+
+/// How long a connection may take to stand: a server that takes longer is as good as gone.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// A server that answers nothing on a connection for so long has gone; the connection is made again.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// The port when none is said.
+const PORT: u16 = 5432;
+
+/// A database on a PostgreSQL server. Clones are the same one.
+#[derive(Clone)]
+pub struct Server {
+    config: Arc<Config>,
+    name: Arc<str>,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Server").field(&self.name).finish()
+    }
+}
+
+impl fmt::Display for Server {
+    /// Where it is, without what is secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+impl Server {
+    /// The database that a URL names: `postgres://user:password@host:port/database`.
+    ///
+    /// # Errors
+    /// When it is no such URL, or asks for what is not spoken yet.
+    pub fn parse(url: &str) -> Result<Self, Error> {
+        let wrong = |why: String| Error::Url { why };
+        if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+            return Err(wrong("it does not begin with postgres://".to_owned()));
+        }
+        let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| wrong(told(&error)))?;
+        if config.get_ssl_mode() == SslMode::Require {
+            let why = "TLS to the database is not spoken yet: leave sslmode out, and reach it over a trusted network or a \
+                       unix socket";
+            return Err(wrong(why.to_owned()));
+        }
+        if config.get_hosts().is_empty() {
+            return Err(wrong("it names no host".to_owned()));
+        }
+        config.connect_timeout(CONNECT).tcp_user_timeout(SILENCE);
+        config.keepalives_idle(SILENCE).keepalives_interval(SILENCE / 3).keepalives_retries(3);
+        if config.get_application_name().is_none() {
+            config.application_name("regatta");
+        }
+        let name = name(&config).into();
+        Ok(Self { config: Arc::new(config), name })
+    }
+
+    /// How it is to be connected to: for a pool.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// A new connection, served by a task that ends with it.
+    ///
+    /// # Errors
+    /// When the server is not there, or refuses.
+    pub(crate) async fn connect(&self) -> Result<Client, Error> {
+        let (client, connection) = self.config.connect(NoTls).await.map_err(|error| self.sorted(error))?;
+        let server = self.clone();
+        drop(tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%server, error = told(&error), "a connection to the database broke");
+            }
+        }));
+        Ok(client)
+    }
+
+    /// Sorts what PostgreSQL says.
+    pub(crate) fn sorted(&self, error: tokio_postgres::Error) -> Error {
+        Error::Server { server: self.name.clone(), trouble: Trouble::of(&error), source: error }
+    }
+}
+
+/// An error of PostgreSQL in one line: what it says itself hides the server's words behind `db error`.
+fn told(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(said) => said.message().to_owned(),
+        None => std::error::Error::source(error).map_or_else(|| error.to_string(), |why| format!("{error}: {why}")),
+    }
+}
+
+fn name(config: &Config) -> String {
+    let hosts = config.get_hosts().iter().enumerate().map(|(at, host)| {
+        let port = config.get_ports().get(at).or(config.get_ports().first()).copied().unwrap_or(PORT);
+        match host {
+            Host::Tcp(host) => format!("{host}:{port}"),
+            Host::Unix(path) => format!("{}:{port}", path.display()),
+        }
+    });
+    let hosts: Vec<String> = hosts.collect();
+    let user = config.get_user().map(|user| format!("{user}@")).unwrap_or_default();
+    let database = config.get_dbname().or(config.get_user()).unwrap_or_default();
+    format!("postgres://{user}{}/{database}", hosts.join(","))
+}
+
+#[cfg(test)]
+mod tests;
+
+#[cfg(test)]
+mod url_tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_named_without_its_password() {
+        let server = Server::parse("postgres://ci:secret@db.example:6432/farm").unwrap();
+        assert_eq!(server.to_string(), "postgres://ci@db.example:6432/farm");
+        assert!(!format!("{server:?}").contains("secret"));
+        let two = Server::parse("postgresql://ci@a,b:7/farm").unwrap();
+        assert_eq!(two.to_string(), "postgres://ci@a:5432,b:7/farm");
+    }
+
+    #[test]
+    fn what_is_no_url_of_a_database_is_refused_with_the_reason() {
+        for (url, why) in [
+            ("mysql://a/b", "does not begin with postgres://"),
+            ("postgres:///x", "names no host"),
+            ("postgres://a:port/x", "port"),
+            ("postgres://a/x?sslmode=require", "TLS"),
+        ] {
+            let error = Server::parse(url).unwrap_err().to_string();
+            assert!(error.contains(why), "{url}: {error}");
+        }
+    }
+}
