@@ -70,6 +70,18 @@ pub enum Error {
         /// The newest version this program knows.
         known: usize,
     },
+    /// A PostgreSQL server does not answer in time, or has no connection free for us.
+    Silent {
+        /// Where it is, without what is secret.
+        server: Arc<str>,
+    },
+    /// A PostgreSQL database, or what is in it, cannot be worked with.
+    Unfit {
+        /// Where.
+        server: Arc<str>,
+        /// Why, and what to do.
+        why: String,
+    },
     /// Another coordinator leads: what this one writes does not count any more.
     Deposed {
         /// The store that they share.
@@ -154,6 +166,12 @@ impl fmt::Display for Error {
                 "the {kind} in {server} was made by a newer Regatta (its version is {found}, this one knows up to {known}); \
                  use that Regatta, or another database"
             ),
+            Self::Silent { server } => write!(
+                f,
+                "{server} does not answer in time; see that it runs, and is not overloaded; nothing that was acknowledged \
+                 is lost"
+            ),
+            Self::Unfit { server, why } => write!(f, "{server} cannot be used as a store: {why}"),
             Self::Deposed { server, epoch } => write!(
                 f,
                 "another coordinator leads in {server} since this one's epoch {epoch}; it goes on, and nothing is lost"
@@ -183,6 +201,8 @@ impl std::error::Error for Error {
             | Self::Held { .. }
             | Self::Url { .. }
             | Self::NewerTables { .. }
+            | Self::Silent { .. }
+            | Self::Unfit { .. }
             | Self::Deposed { .. } => None,
         }
     }

@@ -2,7 +2,7 @@
 
 use super::row::Row;
 use regatta_domain::history::TestHistory;
-use regatta_domain::{Micros, TestKey, Verdict};
+use regatta_domain::{Micros, RunId, TestKey, Verdict};
 use std::sync::Arc;
 
 /// A row that teaches something of a test.
@@ -25,6 +25,14 @@ impl<'a> Lesson<'a> {
             | Row::Imported { project, suite, path, name, key, .. } => {
                 Some(Self { project, suite, path, name, key: *key, row })
             }
+            _ => None,
+        }
+    }
+
+    /// The run whose history it is; none where the row says itself whose.
+    pub(super) const fn run(&self) -> Option<RunId> {
+        match self.row {
+            Row::Verdict { run, .. } => Some(*run),
             _ => None,
         }
     }

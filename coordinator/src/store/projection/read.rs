@@ -40,6 +40,24 @@ pub(super) trait Source: Send + Sync {
     fn paths(&self, project: &str, suite: &str) -> Result<Vec<String>, Error>;
 
     fn costs(&self, project: &str, suite: &str, class: &str) -> Result<Learnt, Error>;
+
+    /// The pool of connections, where there is one.
+    fn connections(&self) -> Option<Connections> {
+        None
+    }
+}
+
+/// How a pool of connections to a server is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connections {
+    /// There are never more.
+    pub most: usize,
+    /// So many stand.
+    pub open: usize,
+    /// So many of those do nothing.
+    pub idle: usize,
+    /// So many wait for one.
+    pub waiting: usize,
 }
 
 /// A run as its row tells it, for a list of runs.
@@ -185,6 +203,12 @@ impl Reader {
     /// When the store cannot be read.
     pub fn costs(&self, project: &str, suite: &str, class: &str) -> Result<Learnt, Error> {
         self.0.costs(project, suite, class)
+    }
+
+    /// How the store's pool of connections is used; `None` where the store is not on a server.
+    #[must_use]
+    pub fn connections(&self) -> Option<Connections> {
+        self.0.connections()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Whose history is read and written, how it ages, and what an older version left.
+//! Whose history is read and written, and how it ages: on every kind of store.
 
 use super::*;
 use regatta_domain::Source;
@@ -6,8 +6,22 @@ use regatta_domain::history::{Queried, Queries};
 
 const DAY: Micros = Micros::from_secs(24 * 3600);
 
+promises!(
+    what_was_not_run_teaches_nothing,
+    a_branch_reads_the_main_line_and_lays_its_own_over_it,
+    of_a_file_that_only_other_branches_ran_the_newest_is_read,
+    a_class_of_machines_has_its_own_history_and_else_that_of_another_scaled,
+    durations_are_those_of_a_worker_of_speed_1,
+    what_was_measured_is_never_overridden_by_an_import,
+    tests_that_were_not_seen_for_ninety_days_of_activity_are_dropped,
+    a_clock_that_jumped_neither_wipes_nor_pins_anything,
+    of_too_many_tests_the_oldest_are_dropped,
+    what_a_suite_costs_is_blended_over_runs_and_stays_within_reason,
+    the_last_that_a_test_asked_is_kept_a_branch_for_itself,
+);
+
 /// A store, and the number of the last run.
-struct Store {
+pub(super) struct Store {
     writer: Writer,
     reader: Reader,
     runs: u64,
@@ -15,11 +29,11 @@ struct Store {
 }
 
 impl Store {
-    fn new(keep: Keep) -> Self {
-        Self::of(open(None, keep).unwrap())
+    fn new(world: &World, keep: Keep) -> Self {
+        Self::of(world.open(keep))
     }
 
-    fn of((writer, reader): (Writer, Reader)) -> Self {
+    pub(super) fn of((writer, reader): (Writer, Reader)) -> Self {
         Self { writer, reader, runs: 0, at: Time(DAY.0 * 20_000) }
     }
 
@@ -53,7 +67,7 @@ impl Store {
     }
 
     /// A run of one test that asked so much of its databases.
-    fn ask(&mut self, scope: &Scope, name: &str, queried: Queried) {
+    pub(super) fn ask(&mut self, scope: &Scope, name: &str, queried: Queried) {
         self.runs += 1;
         let begun = Row::Run {
             run: run(self.runs),
@@ -69,7 +83,7 @@ impl Store {
         self.write(&[begun, asked]);
     }
 
-    fn run(&mut self, scope: &Scope, tests: &[(&str, u64)]) {
+    pub(super) fn run(&mut self, scope: &Scope, tests: &[(&str, u64)]) {
         let passed: Vec<_> = tests.iter().map(|(name, ms)| (*name, Verdict::Passed, *ms)).collect();
         self.run_at(scope, 1.0, &passed);
     }
@@ -81,7 +95,7 @@ impl Store {
         self.write(&[Row::Imported { project, suite, path, name, key, scope, mean, spread: None, at }]);
     }
 
-    fn known(&self, scope: &Scope) -> Vec<Remembered> {
+    pub(super) fn known(&self, scope: &Scope) -> Vec<Remembered> {
         let mut known = self.reader.histories("shop", "api", scope, ["a.py"].into_iter()).unwrap();
         let mut known = known.remove("a.py").unwrap_or_default();
         known.sort_by(|a, b| a.name.cmp(&b.name));
@@ -113,7 +127,7 @@ fn key(name: &str) -> TestKey {
     key
 }
 
-fn scope(branch: &str, class: &str) -> Scope {
+pub(super) fn scope(branch: &str, class: &str) -> Scope {
     Scope { branch: branch.into(), class: class.into() }
 }
 
@@ -121,17 +135,15 @@ fn told(name: &str, ms: u64, runs: u32) -> (String, u64, u32) {
     (name.to_owned(), ms, runs)
 }
 
-#[test]
-fn what_was_not_run_teaches_nothing() {
-    let mut store = Store::new(Keep::LOCAL);
+fn what_was_not_run_teaches_nothing(world: &World) {
+    let mut store = Store::new(world, Keep::LOCAL);
     store.run_at(&scope("", ""), 1.0, &[("a", Verdict::Failed, 5)]);
     store.run_at(&scope("", ""), 1.0, &[("a", Verdict::NotRun, 9)]);
     assert_eq!(store.known(&scope("", ""))[0].history.last, Some(Verdict::Failed));
 }
 
-#[test]
-fn a_branch_reads_the_main_line_and_lays_its_own_over_it() {
-    let mut store = Store::new(Keep::LOCAL);
+fn a_branch_reads_the_main_line_and_lays_its_own_over_it(world: &World) {
+    let mut store = Store::new(world, Keep::LOCAL);
     store.run(&scope("", ""), &[("a", 100), ("b", 200)]);
     let branch = scope("feature", "");
     assert_eq!(store.told(&branch), [told("a", 100, 1), told("b", 200, 1)]);
@@ -142,9 +154,8 @@ fn a_branch_reads_the_main_line_and_lays_its_own_over_it() {
     assert_eq!(store.told(&scope("other", "")), [told("a", 100, 1), told("b", 200, 1)]);
 }
 
-#[test]
-fn of_a_file_that_only_other_branches_ran_the_newest_is_read() {
-    let mut store = Store::new(Keep::LOCAL);
+fn of_a_file_that_only_other_branches_ran_the_newest_is_read(world: &World) {
+    let mut store = Store::new(world, Keep::LOCAL);
     store.run(&scope("new", ""), &[("a", 100)]);
     store.at = store.at + DAY;
     store.run(&scope("newer", ""), &[("a", 400)]);
@@ -152,9 +163,8 @@ fn of_a_file_that_only_other_branches_ran_the_newest_is_read() {
     assert_eq!(store.told(&scope("new", "")), [told("a", 100, 1)]);
 }
 
-#[test]
-fn a_class_of_machines_has_its_own_history_and_else_that_of_another_scaled() {
-    let mut store = Store::new(Keep::LOCAL);
+fn a_class_of_machines_has_its_own_history_and_else_that_of_another_scaled(world: &World) {
+    let mut store = Store::new(world, Keep::LOCAL);
     store.run(&scope("", "arm"), &[("a", 100), ("b", 200), ("c", 1_000)]);
     store.run(&scope("", "x86"), &[("a", 200), ("b", 400)]);
     assert_eq!(store.told(&scope("", "x86")), [told("a", 200, 1), told("b", 400, 1), told("c", 2_000, 1)]);
@@ -162,17 +172,15 @@ fn a_class_of_machines_has_its_own_history_and_else_that_of_another_scaled() {
     assert_eq!(store.told(&scope("", "riscv"))[2], told("c", 1_000, 1), "nothing is in common");
 }
 
-#[test]
-fn durations_are_those_of_a_worker_of_speed_1() {
-    let mut store = Store::new(Keep::LOCAL);
+fn durations_are_those_of_a_worker_of_speed_1(world: &World) {
+    let mut store = Store::new(world, Keep::LOCAL);
     store.run_at(&scope("", ""), 0.5, &[("slow", Verdict::Passed, 2_000)]);
     store.run_at(&scope("", ""), f64::NAN, &[("unknown", Verdict::Passed, 2_000)]);
     assert_eq!(store.told(&scope("", "")), [told("slow", 1_000, 1), told("unknown", 2_000, 1)]);
 }
 
-#[test]
-fn what_was_measured_is_never_overridden_by_an_import() {
-    let mut store = Store::new(Keep::LOCAL);
+fn what_was_measured_is_never_overridden_by_an_import(world: &World) {
+    let mut store = Store::new(world, Keep::LOCAL);
     store.run(&scope("", ""), &[("a", 100)]);
     ["a", "b"].into_iter().for_each(|name| store.import(name, 900));
     let sources: Vec<Source> =
@@ -183,9 +191,8 @@ fn what_was_measured_is_never_overridden_by_an_import() {
     assert_eq!(store.told(&scope("", ""))[1], told("b", 700, 0), "a newer file counts");
 }
 
-#[test]
-fn tests_that_were_not_seen_for_ninety_days_of_activity_are_dropped() {
-    let mut store = Store::new(Keep::LOCAL);
+fn tests_that_were_not_seen_for_ninety_days_of_activity_are_dropped(world: &World) {
+    let mut store = Store::new(world, Keep::LOCAL);
     store.run(&scope("", ""), &[("gone", 1), ("stays", 1)]);
     store.days(80);
     store.run(&scope("", ""), &[("stays", 1)]);
@@ -195,9 +202,8 @@ fn tests_that_were_not_seen_for_ninety_days_of_activity_are_dropped() {
     assert_eq!(store.told(&scope("", "")), [told("stays", 1, 2)]);
 }
 
-#[test]
-fn a_clock_that_jumped_neither_wipes_nor_pins_anything() {
-    let mut store = Store::new(Keep::LOCAL);
+fn a_clock_that_jumped_neither_wipes_nor_pins_anything(world: &World) {
+    let mut store = Store::new(world, Keep::LOCAL);
     store.prune();
     store.run(&scope("", ""), &[("a", 1)]);
     store.at = store.at + Micros(1_000 * DAY.0);
@@ -212,12 +218,9 @@ fn a_clock_that_jumped_neither_wipes_nor_pins_anything() {
     assert_eq!(store.told(&scope("", "")), [told("a", 1, 2)], "what was seen in the future ages, too");
 }
 
-#[test]
-fn of_too_many_tests_the_oldest_are_dropped() {
+fn of_too_many_tests_the_oldest_are_dropped(world: &World) {
     const ROWS: usize = 10_000;
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("projection.db");
-    let mut store = Store::of(open(Some(&file), Keep::LOCAL).unwrap());
+    let mut store = Store::new(world, Keep::LOCAL);
     for part in 0..4 {
         let names: Vec<String> = (0..ROWS / 4).map(|at| format!("{part}-{at}")).collect();
         let tests: Vec<(&str, u64)> = names.iter().map(|name| (&**name, 1)).collect();
@@ -227,7 +230,7 @@ fn of_too_many_tests_the_oldest_are_dropped() {
     assert_eq!(store.told(&scope("", "")).len(), ROWS);
     let at = store.at;
     drop(store);
-    let mut store = Store::of(open(Some(&file), Keep { history: 3_000, ..Keep::LOCAL }).unwrap());
+    let mut store = Store::new(world, Keep { history: 3_000, ..Keep::LOCAL });
     store.at = at;
     store.days(1);
     let left = store.told(&scope("", ""));
@@ -236,9 +239,8 @@ fn of_too_many_tests_the_oldest_are_dropped() {
     assert_eq!(store.reader.paths("shop", "api").unwrap(), ["a.py"]);
 }
 
-#[test]
-fn what_a_suite_costs_is_blended_over_runs_and_stays_within_reason() {
-    let mut store = Store::new(Keep::LOCAL);
+fn what_a_suite_costs_is_blended_over_runs_and_stays_within_reason(world: &World) {
+    let mut store = Store::new(world, Keep::LOCAL);
     let mut measure = |class: &str, measured| {
         store.run(&scope("", class), &[]);
         let (project, suite) = ("shop".into(), "api".into());
@@ -256,48 +258,8 @@ fn what_a_suite_costs_is_blended_over_runs_and_stays_within_reason() {
     assert!(store.reader.costs("shop", "web", "").unwrap().is_empty());
 }
 
-#[test]
-fn a_file_of_the_first_version_keeps_its_history() {
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("projection.db");
-    let old = Connection::open(&file).unwrap();
-    old.execute_batch(include_str!("version_1.sql")).unwrap();
-    drop(old);
-    let (mut writer, reader) = open(Some(&file), Keep::LOCAL).unwrap();
-    assert_eq!(writer.cursor(), 12);
-    let known = reader.histories("shop", "api", &scope("", ""), ["a.py"].into_iter()).unwrap().remove("a.py").unwrap();
-    let TestHistory { runs, failures, last, .. } = known[0].history;
-    assert_eq!((&*known[0].name, runs, failures, last), ("test_a", 3, 1, Some(Verdict::Passed)));
-    writer.write(&whole_run(7), 13).unwrap();
-    drop((writer, reader));
-
-    let tables = |file: &Path| {
-        let connection = Connection::open(file).unwrap();
-        let mut find = connection.prepare("SELECT name FROM pragma_table_list ORDER BY name").unwrap();
-        let mut tables: Vec<String> = find.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
-        for table in &mut tables {
-            let mut find = connection.prepare("SELECT name FROM pragma_table_info(?) ORDER BY cid").unwrap();
-            let columns = find.query_map([&*table], |row| row.get::<_, String>(0)).unwrap();
-            table.push_str(&columns.map(|column| format!(" {}", column.unwrap())).collect::<String>());
-        }
-        tables
-    };
-    let fresh = directory.path().join("fresh.db");
-    drop(open(Some(&fresh), Keep::LOCAL).unwrap());
-    assert_eq!(tables(&file), tables(&fresh));
-}
-
-#[test]
-fn a_file_of_the_third_version_learns_what_tests_ask() {
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("projection.db");
-    drop(open(Some(&file), Keep::LOCAL).unwrap());
-    let old = Connection::open(&file).unwrap();
-    old.execute_batch("ALTER TABLE history DROP COLUMN queries; PRAGMA user_version = 3").unwrap();
-    drop(old);
-    let mut store = Store::of(open(Some(&file), Keep::LOCAL).unwrap());
-    store.run(&scope("", ""), &[("a", 100)]);
-    assert_eq!(store.known(&scope("", ""))[0].history.queries, Queries::default());
+fn the_last_that_a_test_asked_is_kept_a_branch_for_itself(world: &World) {
+    let mut store = Store::new(world, Keep::LOCAL);
     let asked = |calls| Queried { calls, time: Micros(calls * 10) };
     (1..=9).for_each(|calls| store.ask(&scope("", ""), "a", asked(calls)));
     let wanted: Queries = (2..=9).map(asked).collect();

@@ -1,0 +1,284 @@
+//! The rows that are written as they are: one statement for all of a kind.
+//!
+//! Of rows with the same key the last one counts, as if they were written one after the other; one statement must not meet a
+//! row twice.
+
+use super::names::{Runs, Suites};
+use super::refused::Refused;
+use super::{code, column, text};
+use crate::store::projection::Row;
+use crate::store::projection::cache::cached;
+use regatta_domain::report::{Counts, RunOutcome};
+use regatta_domain::result::TestResult;
+use regatta_domain::{FileKey, Micros, TestKey, Time};
+use regatta_wire::v1;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use tokio_postgres::Transaction;
+use tokio_postgres::types::Type;
+
+/// Rows of a kind, each with what it is found by.
+type Keyed<K, V> = Vec<(K, V)>;
+
+struct Verdict {
+    key: TestKey,
+    code: i16,
+    attempts: u16,
+    duration: Option<Micros>,
+}
+
+struct Failure<'a> {
+    kind: i16,
+    place: Cow<'a, str>,
+    message: Cow<'a, str>,
+}
+
+struct Progress {
+    counts: Counts,
+    errors: u32,
+    ended: Option<(Time, RunOutcome)>,
+}
+
+/// The rows of a batch, by kind, in the order in which they lie on disk.
+pub(super) struct Batch<'a> {
+    /// By the run's number, the event's, and the part.
+    events: Keyed<(i64, u64, i32), &'a [u8]>,
+    /// By the run's number, the test's, that of the attempt, and the part.
+    attempts: Keyed<(i64, u32, u16, i32), &'a TestResult>,
+    /// By the run's number, the test's, and the part.
+    verdicts: Keyed<(i64, u32, i32), Verdict>,
+    /// By the run's number, and the error's.
+    errors: Keyed<(i64, u32), Failure<'a>>,
+    /// By the run's number.
+    progress: Keyed<i64, Progress>,
+    listings: Keyed<FileKey, (Time, Vec<u8>)>,
+    /// By the suite's number, and the tree.
+    file_lists: Keyed<(i64, Cow<'a, str>), (Time, Vec<u8>)>,
+}
+
+impl<'a> Batch<'a> {
+    /// Sorts rows by kind.
+    pub(super) fn of(rows: &'a [Row], runs: &Runs, suites: &Suites<'a>) -> Result<Self, Refused> {
+        let (mut events, mut attempts, mut verdicts) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let (mut errors, mut progress) = (BTreeMap::new(), BTreeMap::new());
+        let (mut listings, mut file_lists) = (BTreeMap::new(), BTreeMap::new());
+        for row in rows {
+            match row {
+                Row::Event { run, seq, body } => {
+                    let run = runs.get(*run)?;
+                    events.insert((run.id, *seq, run.part), &body[..]);
+                }
+                Row::Attempt { run, result } => {
+                    let run = runs.get(*run)?;
+                    attempts.insert((run.id, result.test.0, result.attempt, run.part), result);
+                }
+                Row::Verdict { run, test, key, verdict, attempts, duration, .. } => {
+                    let run = runs.get(*run)?;
+                    let code = code(v1::Verdict::from(*verdict).into());
+                    let verdict = Verdict { key: *key, code, attempts: *attempts, duration: *duration };
+                    verdicts.insert((run.id, test.0, run.part), verdict);
+                }
+                Row::Error { run, number, error } => {
+                    let kind = code(v1::RunErrorKind::from(error.kind).into());
+                    let failure = Failure { kind, place: text(&error.place), message: text(&error.message) };
+                    errors.insert((runs.get(*run)?.id, *number), failure);
+                }
+                Row::Progress { run, counts, errors, ended } => {
+                    let stand = Progress { counts: *counts, errors: *errors, ended: *ended };
+                    progress.insert(runs.get(*run)?.id, stand);
+                }
+                Row::Listing { key, tests, at } => {
+                    listings.insert(*key, (*at, cached(&**tests)));
+                }
+                Row::FileList { project, suite, tree_key, files, at } => {
+                    file_lists.insert((suites.get(project, suite), text(tree_key)), (*at, cached(files)));
+                }
+                // Others see to these.
+                Row::Run { .. } | Row::Imported { .. } | Row::Costs { .. } => {}
+            }
+        }
+        Ok(Self {
+            events: events.into_iter().collect(),
+            attempts: attempts.into_iter().collect(),
+            verdicts: verdicts.into_iter().collect(),
+            errors: errors.into_iter().collect(),
+            progress: progress.into_iter().collect(),
+            listings: listings.into_iter().collect(),
+            file_lists: file_lists.into_iter().collect(),
+        })
+    }
+
+    /// Writes them. The statements are on their way together: none waits for the answer to the one before.
+    pub(super) async fn write(&self, transaction: &Transaction<'_>) -> Result<(), Refused> {
+        tokio::try_join!(
+            self.events(transaction),
+            self.attempts(transaction),
+            self.verdicts(transaction),
+            self.errors(transaction),
+            self.progress(transaction),
+            self.listings(transaction),
+            self.file_lists(transaction),
+        )?;
+        Ok(())
+    }
+
+    async fn events(&self, transaction: &Transaction<'_>) -> Result<(), Refused> {
+        let rows = &self.events;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let put = "INSERT INTO regatta.events (run, seq, part, body)
+            SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::int[], $4::bytea[])
+            ON CONFLICT (run, seq, part) DO UPDATE SET body = excluded.body";
+        let columns = [
+            (&column(rows, |row| row.0.0) as _, Type::INT8_ARRAY),
+            (&column(rows, |row| row.0.1.cast_signed()) as _, Type::INT8_ARRAY),
+            (&column(rows, |row| row.0.2) as _, Type::INT4_ARRAY),
+            (&column(rows, |row| row.1) as _, Type::BYTEA_ARRAY),
+        ];
+        transaction.execute_typed(put, &columns).await?;
+        Ok(())
+    }
+
+    async fn attempts(&self, transaction: &Transaction<'_>) -> Result<(), Refused> {
+        let rows = &self.attempts;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let put = "INSERT INTO regatta.attempts
+                (run, test, attempt, part, outcome, nuance, started, duration, reason, output)
+            SELECT * FROM unnest($1::bigint[], $2::int[], $3::int[], $4::int[], $5::smallint[], $6::smallint[],
+                $7::bigint[], $8::bigint[], $9::text[], $10::bytea[])
+            ON CONFLICT (run, test, attempt, part) DO UPDATE SET outcome = excluded.outcome, nuance = excluded.nuance,
+                started = excluded.started, duration = excluded.duration, reason = excluded.reason,
+                output = excluded.output";
+        let outcome = |result: &TestResult| code(v1::Outcome::from(result.outcome).into());
+        let nuance = |result: &TestResult| code(v1::Nuance::from(result.nuance).into());
+        let columns = [
+            (&column(rows, |row| row.0.0) as _, Type::INT8_ARRAY),
+            (&column(rows, |row| row.0.1.cast_signed()) as _, Type::INT4_ARRAY),
+            (&column(rows, |row| i32::from(row.0.2)) as _, Type::INT4_ARRAY),
+            (&column(rows, |row| row.0.3) as _, Type::INT4_ARRAY),
+            (&column(rows, |row| outcome(row.1)) as _, Type::INT2_ARRAY),
+            (&column(rows, |row| nuance(row.1)) as _, Type::INT2_ARRAY),
+            (&column(rows, |row| row.1.started.0.cast_signed()) as _, Type::INT8_ARRAY),
+            (&column(rows, |row| row.1.duration.0.cast_signed()) as _, Type::INT8_ARRAY),
+            (&column(rows, |row| row.1.reason.as_deref().map(text)) as _, Type::TEXT_ARRAY),
+            (&column(rows, |row| row.1.output.as_ref().map(|output| &output.digest.0[..])) as _, Type::BYTEA_ARRAY),
+        ];
+        transaction.execute_typed(put, &columns).await?;
+        Ok(())
+    }
+
+    async fn verdicts(&self, transaction: &Transaction<'_>) -> Result<(), Refused> {
+        let rows = &self.verdicts;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let put = "INSERT INTO regatta.verdicts (run, test, part, key, verdict, attempts, duration)
+            SELECT * FROM unnest($1::bigint[], $2::int[], $3::int[], $4::bytea[], $5::smallint[], $6::int[],
+                $7::bigint[])
+            ON CONFLICT (run, test, part) DO UPDATE SET key = excluded.key, verdict = excluded.verdict,
+                attempts = excluded.attempts, duration = excluded.duration";
+        let columns = [
+            (&column(rows, |row| row.0.0) as _, Type::INT8_ARRAY),
+            (&column(rows, |row| row.0.1.cast_signed()) as _, Type::INT4_ARRAY),
+            (&column(rows, |row| row.0.2) as _, Type::INT4_ARRAY),
+            (&column(rows, |row| &row.1.key.0[..]) as _, Type::BYTEA_ARRAY),
+            (&column(rows, |row| row.1.code) as _, Type::INT2_ARRAY),
+            (&column(rows, |row| i32::from(row.1.attempts)) as _, Type::INT4_ARRAY),
+            (&column(rows, |row| row.1.duration.map(|duration| duration.0.cast_signed())) as _, Type::INT8_ARRAY),
+        ];
+        transaction.execute_typed(put, &columns).await?;
+        Ok(())
+    }
+
+    async fn errors(&self, transaction: &Transaction<'_>) -> Result<(), Refused> {
+        let rows = &self.errors;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let put = "INSERT INTO regatta.errors (run, number, kind, place, message)
+            SELECT * FROM unnest($1::bigint[], $2::int[], $3::smallint[], $4::text[], $5::text[])
+            ON CONFLICT (run, number) DO UPDATE SET
+                kind = excluded.kind, place = excluded.place, message = excluded.message";
+        let columns = [
+            (&column(rows, |row| row.0.0) as _, Type::INT8_ARRAY),
+            (&column(rows, |row| row.0.1.cast_signed()) as _, Type::INT4_ARRAY),
+            (&column(rows, |row| row.1.kind) as _, Type::INT2_ARRAY),
+            (&column(rows, |row| &*row.1.place) as _, Type::TEXT_ARRAY),
+            (&column(rows, |row| &*row.1.message) as _, Type::TEXT_ARRAY),
+        ];
+        transaction.execute_typed(put, &columns).await?;
+        Ok(())
+    }
+
+    async fn progress(&self, transaction: &Transaction<'_>) -> Result<(), Refused> {
+        let rows = &self.progress;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let put = "UPDATE regatta.runs r SET ended = p.ended, outcome = p.outcome, passed = p.passed, flaky = p.flaky,
+                failed = p.failed, timed_out = p.timed_out, crashed = p.crashed, not_run = p.not_run,
+                skipped = p.skipped, errors = p.errors
+            FROM unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::int[], $5::int[], $6::int[], $7::int[],
+                $8::int[], $9::int[], $10::int[], $11::int[])
+                AS p (id, ended, outcome, passed, flaky, failed, timed_out, crashed, not_run, skipped, errors)
+            WHERE r.id = p.id";
+        let ended = |ended: Option<(Time, RunOutcome)>| ended.map(|(at, _)| at.0.cast_signed());
+        let outcome = |ended: Option<(Time, RunOutcome)>| {
+            code(ended.map_or(0, |(_, outcome)| v1::RunOutcome::from(outcome).into()))
+        };
+        let count = |of: fn(&Counts) -> u32| column(rows, move |row| of(&row.1.counts).cast_signed());
+        let columns = [
+            (&column(rows, |row| row.0) as _, Type::INT8_ARRAY),
+            (&column(rows, |row| ended(row.1.ended)) as _, Type::INT8_ARRAY),
+            (&column(rows, |row| outcome(row.1.ended)) as _, Type::INT2_ARRAY),
+            (&count(|counts| counts.passed) as _, Type::INT4_ARRAY),
+            (&count(|counts| counts.flaky) as _, Type::INT4_ARRAY),
+            (&count(|counts| counts.failed) as _, Type::INT4_ARRAY),
+            (&count(|counts| counts.timed_out) as _, Type::INT4_ARRAY),
+            (&count(|counts| counts.crashed) as _, Type::INT4_ARRAY),
+            (&count(|counts| counts.not_run) as _, Type::INT4_ARRAY),
+            (&count(|counts| counts.skipped) as _, Type::INT4_ARRAY),
+            (&column(rows, |row| row.1.errors.cast_signed()) as _, Type::INT4_ARRAY),
+        ];
+        transaction.execute_typed(put, &columns).await?;
+        Ok(())
+    }
+
+    async fn listings(&self, transaction: &Transaction<'_>) -> Result<(), Refused> {
+        let rows = &self.listings;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let put = "INSERT INTO regatta.listings (key, seen, tests)
+            SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::bytea[])
+            ON CONFLICT (key) DO UPDATE SET seen = excluded.seen, tests = excluded.tests";
+        let columns = [
+            (&column(rows, |row| &row.0.0[..]) as _, Type::BYTEA_ARRAY),
+            (&column(rows, |row| row.1.0.0.cast_signed()) as _, Type::INT8_ARRAY),
+            (&column(rows, |row| &row.1.1[..]) as _, Type::BYTEA_ARRAY),
+        ];
+        transaction.execute_typed(put, &columns).await?;
+        Ok(())
+    }
+
+    async fn file_lists(&self, transaction: &Transaction<'_>) -> Result<(), Refused> {
+        let rows = &self.file_lists;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let put = "INSERT INTO regatta.file_lists (suite, tree, seen, files)
+            SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bytea[])
+            ON CONFLICT (suite, tree) DO UPDATE SET seen = excluded.seen, files = excluded.files";
+        let columns = [
+            (&column(rows, |row| row.0.0) as _, Type::INT8_ARRAY),
+            (&column(rows, |row| &*row.0.1) as _, Type::TEXT_ARRAY),
+            (&column(rows, |row| row.1.0.0.cast_signed()) as _, Type::INT8_ARRAY),
+            (&column(rows, |row| &row.1.1[..]) as _, Type::BYTEA_ARRAY),
+        ];
+        transaction.execute_typed(put, &columns).await?;
+        Ok(())
+    }
+}
