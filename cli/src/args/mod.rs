@@ -11,6 +11,7 @@ mod look;
 mod plan;
 mod resources;
 mod run;
+mod store;
 mod value;
 
 pub(crate) use fleet::{CancelArgs, CoordinatorArgs, RunsArgs, WatchArgs, WorkerArgs, WorkersArgs};
@@ -22,6 +23,7 @@ pub(crate) use look::{ConfigArgs, ConfigCommand, DoctorArgs, ExplainArgs, InitAr
 pub(crate) use plan::{PlanArgs, SplitArgs, SplitFormat};
 pub(crate) use resources::{ReserveArgs, ResourcesArgs, ResourcesCommand, Target};
 pub(crate) use run::{Display, ReportArgs, RerunArgs, Rules, RunArgs, Selection, Where};
+pub(crate) use store::{BackupArgs, CheckStoreArgs, MigrateArgs, RestoreArgs, StoreArgs, StoreCommand};
 pub(crate) use value::{
     FailureOutput, Fallback, NoTests, Progress, ReportArg, ResourceArg, RunRef, ServerUrl, ShareArg, StatusLevel,
     StreamFormat, TableFormat,
@@ -125,6 +127,8 @@ pub(crate) enum Command {
     Coordinator(CoordinatorArgs),
     /// Offer slots to a coordinator
     Worker(WorkerArgs),
+    /// Check, migrate, back up and restore what a coordinator keeps
+    Store(StoreArgs),
     /// Write a regatta.toml for what is found here
     Init(InitArgs),
     /// Check everything that a run needs

@@ -7,6 +7,7 @@ mod coordinator;
 mod declared;
 mod doctor;
 mod explain;
+mod finding;
 mod history;
 mod init;
 mod levels;
@@ -20,6 +21,7 @@ mod run;
 mod runs;
 mod schema;
 mod split;
+mod store;
 mod watch;
 mod worker;
 mod workers;
@@ -51,6 +53,7 @@ pub(crate) fn perform(command: Command, context: &Context<'_>) -> Result<Exit, E
         Command::Resources(args) => resources::resources(args, context),
         Command::Coordinator(args) => coordinator::coordinator(args, context),
         Command::Worker(args) => worker::worker(args, context),
+        Command::Store(args) => store::store(args, context),
         Command::Init(_) => init::init(context),
         Command::Doctor(args) => doctor::doctor(args, context),
         Command::Config(args) => config::config(args, context),

@@ -104,7 +104,12 @@ impl Directory {
     /// Goes over all blobs: the digest, the place and the size of each.
     pub(super) fn each(&self, mut see: impl FnMut(Digest, &Path, u64) -> Result<(), Error>) -> Result<(), Error> {
         let io = |error| Error::io(&self.root, error);
-        for shelf in fs::read_dir(&self.root).map_err(io)? {
+        let shelves = match fs::read_dir(&self.root) {
+            // Nothing was ever put there.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            shelves => shelves.map_err(io)?,
+        };
+        for shelf in shelves {
             let shelf = shelf.map_err(io)?;
             if shelf.file_name() == BESIDE || !shelf.file_type().map_err(io)?.is_dir() {
                 continue;

@@ -24,6 +24,7 @@ use ferry::Ferry;
 use memory::Memory;
 use regatta_domain::result::OutputRef;
 use regatta_domain::{Digest, Time};
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -189,6 +190,39 @@ impl Blobs {
             drop(moments);
             // Should it have panicked, that was told.
             let _panicked = task.await;
+        }
+    }
+}
+
+/// All blobs that are in a place, or wait to get there. Nothing is changed.
+///
+/// # Errors
+/// When they cannot be listed.
+pub(crate) async fn inventory(place: &Place, waiting: &Path) -> Result<HashSet<Digest>, Error> {
+    let list = |root: &Path| {
+        let directory = Directory::at(root);
+        on_disk(move || {
+            let mut all = HashSet::new();
+            directory.each(|digest, _, _| {
+                all.insert(digest);
+                Ok(())
+            })?;
+            Ok(all)
+        })
+    };
+    match place {
+        Place::Directory(root) => list(root).await,
+        Place::S3 { bucket, prefix } => {
+            let bucket = Bucket::s3(bucket, prefix, std::env::vars())?;
+            let all = Mutex::new(list(waiting).await?);
+            let everything = Time(u64::MAX);
+            bucket
+                .old(everything, |page| {
+                    all.lock().unwrap_or_else(PoisonError::into_inner).extend(page);
+                    std::future::ready(())
+                })
+                .await?;
+            Ok(all.into_inner().unwrap_or_else(PoisonError::into_inner))
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Both stand on SQLite files of their own. It leaves to others what is worth remembering. Its invariant: a file that a
 //! newer version wrote is refused and left as it is, and an error never leaves half a batch behind.
 
+pub mod care;
 mod database;
 mod error;
 pub mod journal;

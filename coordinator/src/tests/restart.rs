@@ -124,7 +124,7 @@ async fn a_run_that_a_killed_process_left_is_abandoned_where_that_is_wanted() {
 }
 
 /// Ends a coordinator as a kill would, as far as that goes within a process: nobody is told, nothing is tidied up.
-async fn kill(coordinator: crate::Coordinator) {
+pub(super) async fn kill(coordinator: crate::Coordinator) {
     let crate::Coordinator { parts, servers, driver, lock: _lock, .. } = coordinator;
     servers.kill();
     drop(parts);

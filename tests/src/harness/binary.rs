@@ -38,7 +38,11 @@ pub fn test_python() -> PathBuf {
 }
 
 /// The root of this tree.
-pub(crate) fn root() -> PathBuf {
+///
+/// # Panics
+/// Never: the tests stand in it.
+#[must_use]
+pub fn root() -> PathBuf {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
     tests.parent().expect("the tests stand below the root").to_owned()
 }

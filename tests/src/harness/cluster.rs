@@ -87,6 +87,17 @@ impl Cluster {
         kill(&mut self.coordinator.child);
     }
 
+    /// Asks the coordinator to end, and waits until it has.
+    ///
+    /// # Panics
+    /// When it cannot be asked.
+    pub fn end_coordinator_in_order(&mut self) -> i32 {
+        let child = &mut self.coordinator.child;
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).expect("pids are small"));
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("the coordinator lives");
+        child.wait().expect("a child can be waited for").code().unwrap_or(-1)
+    }
+
     /// `kill -9` of the coordinator, and a new one on the same address and data.
     ///
     /// # Panics

@@ -6,7 +6,7 @@ mod client;
 mod cluster;
 mod project;
 
-pub use binary::{regatta, test_python};
+pub use binary::{regatta, root, test_python};
 pub use client::{Client, Ended, Said};
 pub use cluster::Cluster;
 pub use project::Project;

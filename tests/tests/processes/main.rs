@@ -8,3 +8,4 @@ mod levels;
 mod planned;
 mod resources;
 mod statements;
+mod store;

@@ -6,38 +6,12 @@ mod coordinator;
 mod machine;
 mod suites;
 
+use super::finding::{Finding, human, machine_readable};
 use super::print;
 use crate::args::DoctorArgs;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::intent::Context;
-use anstyle::{AnsiColor, Style};
-use serde_json::{Value, json};
-
-/// What was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Finding {
-    /// What it is about: "suite api", "machine".
-    area: String,
-    /// What was found.
-    what: String,
-    /// How to mend it, where it is bad.
-    fix: Option<String>,
-}
-
-impl Finding {
-    fn good(area: &str, what: impl Into<String>) -> Self {
-        Self { area: area.to_owned(), what: what.into(), fix: None }
-    }
-
-    fn bad(area: &str, what: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self { area: area.to_owned(), what: what.into(), fix: Some(fix.into()) }
-    }
-
-    const fn is_good(&self) -> bool {
-        self.fix.is_none()
-    }
-}
 
 /// Checks everything that a run needs.
 pub(crate) fn doctor(args: DoctorArgs, context: &Context<'_>) -> Result<Exit, Error> {
@@ -61,63 +35,18 @@ pub(crate) fn doctor(args: DoctorArgs, context: &Context<'_>) -> Result<Exit, Er
     if args.json {
         print(&format!("{:#}\n", machine_readable(&findings)))?;
     } else {
-        print(&human(&findings, context.global.color.unwrap_or_default().for_stdout()))?;
+        print(&human(
+            &findings,
+            "Everything that a run needs is there.",
+            context.global.color.unwrap_or_default().for_stdout(),
+        ))?;
     }
     Ok(if all_good { Exit::Ok } else { Exit::Infrastructure })
-}
-
-fn human(findings: &[Finding], colour: bool) -> String {
-    let style = |style: Style| if colour { style } else { Style::new() };
-    let good = style(AnsiColor::Green.on_default().bold());
-    let bad = style(AnsiColor::Red.on_default().bold());
-    let mut text = String::new();
-    for finding in findings {
-        let (sign, style) = if finding.is_good() { ("✓", good) } else { ("✗", bad) };
-        text.push_str(&format!("{style}{sign}{style:#} {}: {}\n", finding.area, finding.what));
-        if let Some(fix) = &finding.fix {
-            text.push_str(&format!("  fix: {fix}\n"));
-        }
-    }
-    let wrong = findings.iter().filter(|finding| !finding.is_good()).count();
-    match wrong {
-        0 => text + "\nEverything that a run needs is there.\n",
-        1 => text + "\n1 thing is not as it should be.\n",
-        _ => format!("{text}\n{wrong} things are not as they should be.\n"),
-    }
-}
-
-fn machine_readable(findings: &[Finding]) -> Value {
-    let findings: Vec<Value> = findings
-        .iter()
-        .map(|finding| {
-            json!({ "area": finding.area, "ok": finding.is_good(), "what": finding.what, "fix": finding.fix })
-        })
-        .collect();
-    json!({ "ok": findings.iter().all(|finding| finding["ok"] == true), "findings": findings })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_bad_finding_says_how_to_mend_it() {
-        let findings = [
-            Finding::good("suite core", "cargo 1.95.0"),
-            Finding::bad("suite api", "pytest is not installed", "python3 -m pip install pytest"),
-        ];
-        let wanted = "\
-✓ suite core: cargo 1.95.0
-✗ suite api: pytest is not installed
-  fix: python3 -m pip install pytest
-
-1 thing is not as it should be.
-";
-        assert_eq!(human(&findings, false), wanted);
-        assert!(human(&findings, true).contains('\u{1b}'));
-        let document = machine_readable(&findings);
-        assert_eq!((&document["ok"], &document["findings"][1]["area"]), (&json!(false), &json!("suite api")));
-    }
 
     #[test]
     fn a_coordinator_that_is_not_there_is_bad() {

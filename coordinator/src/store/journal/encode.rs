@@ -6,20 +6,20 @@ use regatta_domain::Time;
 use std::sync::Arc;
 
 /// The first byte of every commit. Postcard carries no names, so any change to an event's shape is a new version.
-const VERSION: u8 = 5;
+pub(in crate::store) const FORMAT: u8 = 5;
 
 /// Bytes of the checksum: enough to notice what disks do; nobody is kept from forging it.
 const SUM_BYTES: usize = 8;
 
-pub(super) type Sum = [u8; SUM_BYTES];
+pub(in crate::store) type Sum = [u8; SUM_BYTES];
 
 pub(super) fn encode(at: Time, events: &[Event]) -> Vec<u8> {
-    let body = vec![VERSION];
+    let body = vec![FORMAT];
     postcard::to_extend(&(at, events), body).expect("events are plain values, and a vector takes any length")
 }
 
 /// The checksum of a commit: its number is part of it, so that rows cannot be taken for one another.
-pub(super) fn sum(seq: u64, body: &[u8]) -> Sum {
+pub(in crate::store) fn sum(seq: u64, body: &[u8]) -> Sum {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&seq.to_le_bytes()).update(body);
     let mut sum = [0; SUM_BYTES];
@@ -28,18 +28,18 @@ pub(super) fn sum(seq: u64, body: &[u8]) -> Sum {
 }
 
 /// What is wrong with a commit that does not decode.
-pub(super) fn decode(seq: u64, body: &[u8], found: &[u8]) -> Result<Commit, String> {
+pub(in crate::store) fn decode(seq: u64, body: &[u8], found: &[u8]) -> Result<Commit, String> {
     if sum(seq, body) != found {
         return Err(format!("the checksum of commit {seq} does not fit"));
     }
     match body.split_first() {
-        Some((&VERSION, rest)) => {
+        Some((&FORMAT, rest)) => {
             let decoded: Result<(Time, Vec<Event>), _> = postcard::from_bytes(rest);
             let (at, events) = decoded.map_err(|error| format!("commit {seq} does not decode: {error}"))?;
             Ok(Commit { seq, at, events: Arc::from(events) })
         }
         Some((version, _)) => {
-            Err(format!("commit {seq} is written in format {version}, and this program knows {VERSION}"))
+            Err(format!("commit {seq} is written in format {version}, and this program knows {FORMAT}"))
         }
         None => Err(format!("commit {seq} is empty")),
     }
@@ -183,7 +183,7 @@ mod tests {
         assert_eq!(
             &found[..16],
             "f7a666aaa8a3454d",
-            "an event has changed its shape: journals that stand can be read no more, so raise VERSION and read both"
+            "an event has changed its shape: journals that stand can be read no more, so raise FORMAT and read both"
         );
     }
 
@@ -193,7 +193,7 @@ mod tests {
         body[0] = 9;
         let why = decode(5, &body, &sum(5, &body)).unwrap_err();
         assert_eq!(why, "commit 5 is written in format 9, and this program knows 5");
-        let body = [VERSION, 0xff];
+        let body = [FORMAT, 0xff];
         assert!(decode(5, &body, &sum(5, &body)).unwrap_err().starts_with("commit 5 does not decode"));
         assert!(decode(6, &body, &sum(5, &body)).unwrap_err().contains("checksum"));
     }

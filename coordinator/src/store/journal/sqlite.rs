@@ -14,8 +14,11 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use tokio::sync::watch;
 
+/// The version of the file.
+pub(in crate::store) const VERSION: i64 = 1;
+
 const SCHEMA: Schema = Schema {
-    version: 1,
+    version: VERSION,
     synchronous: "FULL",
     create: "
         CREATE TABLE commits (seq INTEGER PRIMARY KEY, body BLOB NOT NULL, sum BLOB NOT NULL);
@@ -236,6 +239,49 @@ impl Row {
             transaction.prepare_cached(keep)?.execute(params![run.0.as_bytes(), seq, body])?;
         }
         Ok(())
+    }
+}
+
+/// A journal that is made from the rows of another.
+pub(in crate::store) struct Rows {
+    database: Database,
+}
+
+impl Rows {
+    /// An empty one, in a file that is not there yet.
+    pub(in crate::store) fn create(file: &Path) -> Result<Self, Error> {
+        let mut database = Database::open(Some(file), &SCHEMA)?;
+        database.run(|connection| connection.execute_batch("BEGIN"))?;
+        Ok(Self { database })
+    }
+
+    /// Adds the next commit.
+    pub(in crate::store) fn add(&mut self, seq: u64, body: &[u8], sum: &[u8]) -> Result<(), Error> {
+        self.database.run(|connection| {
+            let add = "INSERT INTO commits (seq, body, sum) VALUES (?, ?, ?)";
+            connection.prepare_cached(add)?.execute(params![seq.cast_signed(), body, sum]).map(drop)
+        })
+    }
+
+    /// Takes from the journal in `from` where it begins, and what was handed in up to the last commit; then all of it is
+    /// durable, in one file.
+    pub(in crate::store) fn finish(mut self, from: &Path, last: u64) -> Result<(), Error> {
+        let mut from = Database::open_to_read(from)?;
+        let (base, requests) = from.run(|connection| {
+            let base = connection.query_row("SELECT seq, token FROM base", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let mut requests = connection.prepare("SELECT run, seq, body FROM requests WHERE seq <= ?")?;
+            let requests =
+                requests.query_map([last.cast_signed()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+            Ok::<((i64, i64), Vec<(Vec<u8>, i64, Vec<u8>)>), _>((base, requests.collect::<Result<_, _>>()?))
+        })?;
+        self.database.run(|connection| {
+            connection.execute("UPDATE base SET seq = ?, token = ?", [base.0, base.1])?;
+            let mut keep = connection.prepare("INSERT INTO requests (run, seq, body) VALUES (?, ?, ?)")?;
+            requests.iter().try_for_each(|(run, seq, body)| keep.execute(params![run, seq, body]).map(drop))?;
+            drop(keep);
+            connection.execute_batch("COMMIT")?;
+            connection.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()))
+        })
     }
 }
 

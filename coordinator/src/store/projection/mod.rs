@@ -29,6 +29,8 @@ pub use read::{Connections, Reader, Recalled};
 pub use regatta_domain::history::TestHistory;
 pub use row::Row;
 pub use write::Writer;
+// For those who care for a file that nobody works on.
+pub(super) use sqlite::VERSION;
 
 use super::Error;
 use super::postgres::Server;

@@ -41,6 +41,9 @@ pub(super) fn open(file: Option<&Path>, keep: Keep) -> Result<(write::Tables, re
     Ok((write::Tables::new(written, keep)?, read::Tables::new(read)))
 }
 
+/// The version of the file.
+pub(in crate::store) const VERSION: i64 = schema::SCHEMA.version;
+
 /// Brings a file of an older version up to this one.
 fn upgrade(connection: &mut Connection) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
