@@ -43,6 +43,14 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether it stopped because another one leads, which is no failure of its own.
+    #[must_use]
+    pub fn is_deposed(&self) -> bool {
+        matches!(self, Self::Store(error) if matches!(**error, store::Error::Deposed { .. }))
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

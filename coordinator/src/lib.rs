@@ -2,7 +2,8 @@
 //! workers, over a network or within the process.
 //!
 //! - [`driver`]: the one thread that owns the core; nothing is said or done ahead of disk.
-//! - [`store`]: the journal and the projection, on SQLite; [`blobs`]: captured output.
+//! - [`store`]: the journal and the projection, in SQLite files or a PostgreSQL database that coordinators share; [`blobs`]:
+//!   captured output.
 //! - [`projector`]: what events mean to those who watch, and to the tables.
 //! - `resources`: what the fleet shares, the hooks that keep it in order, and what people decide about it.
 //! - `planner`: what is asked for, with what is remembered; `grpc`: the services.
@@ -45,9 +46,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use store::lock::Lock;
-use store::{Journal, MemoryJournal, SqliteJournal, projection};
+use store::papers::Papers;
+use store::postgres::leader::Leadership;
+use store::{Journal, MemoryJournal, PostgresJournal, SqliteJournal, projection};
 use tokio::io::DuplexStream;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
 
 /// What to do when another coordinator works in the data directory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,6 +63,10 @@ pub enum WhenHeld {
     /// Wait until it is gone: for a second run in the same place.
     Wait,
 }
+
+/// How long a database that is shared may be away, before the coordinator gives up and stops: longer than any restart or failover
+/// takes, and short enough that somebody looks.
+const AWAY: Duration = Duration::from_secs(600);
 
 /// How often one that waits looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -123,6 +132,7 @@ pub struct Coordinator {
     servers: Servers,
     driver: Mutex<Option<JoinHandle<()>>>,
     lock: Mutex<Option<Lock>>,
+    leadership: Mutex<Option<Leadership>>,
 }
 
 impl Coordinator {
@@ -141,25 +151,60 @@ impl Coordinator {
         Self::with(opened, &config).await
     }
 
+    /// Starts a coordinator that leads, and goes on from what the journal says that it shares with others. When another one
+    /// leads instead, it stops as if its store refused; when it is shut down, another one may lead at once.
+    ///
+    /// # Errors
+    /// When its own directory is held by another coordinator, or the store refuses.
+    pub async fn lead(config: Config, leadership: Leadership) -> Result<Self, Error> {
+        let mut lock = None;
+        if let Some(data) = &config.data {
+            lock = Some(hold(data, config.when_held).await?);
+        }
+        let (server, epoch) = (leadership.server().clone(), leadership.epoch());
+        let blobs = config.open_blobs().await?;
+        let journal = Box::new(PostgresJournal::open(&server, epoch, AWAY).await?);
+        let papers = Papers::shared(&server, epoch, AWAY).await?;
+        let (keep, runtime) = (config.keep, Handle::current());
+        let open = move || projection::open_postgres((&server, epoch), keep, projection::Patience::default(), runtime);
+        let opened = tokio::task::spawn_blocking(open).await;
+        let (writer, projection) = opened.map_err(|error| Error::Thread(Arc::new(error.into())))??;
+        let (standing, deposed) = (leadership.standing(), leadership.deposed());
+        let opened = Opened { lock, journal, writer, projection, blobs, papers, standing };
+        let coordinator = Self::with(opened, &config).await?;
+        let outage = coordinator.outage.clone();
+        // Ends with the leadership, which the coordinator holds.
+        drop(tokio::spawn(async move {
+            if let Some(error) = deposed.await {
+                outage.declare(error);
+            }
+        }));
+        *coordinator.leadership.lock().unwrap_or_else(PoisonError::into_inner) = Some(leadership);
+        Ok(coordinator)
+    }
+
     async fn with(opened: Opened, config: &Config) -> Result<Self, Error> {
-        let Opened { lock, journal, writer, projection, blobs } = opened;
+        let Opened { lock, journal, writer, projection, blobs, papers, standing } = opened;
         let (outage, asked) = (Outage::default(), journal.reader()?);
         let (custody, to_do) = resources::Custody::new();
-        let opening = Opening::new(config.data.as_deref(), &config.setup.resources).await?;
+        let opening = Opening::new(papers, &config.setup.resources).await?;
         let directory = config.data.clone().unwrap_or_else(std::env::temp_dir).join("databases");
         let databases = Databases::new(custody.live.clone(), (directory, config.data.is_some()));
         // What the fleet shares is offered by the steward, once it is known how it is.
         let setup = Setup { resources: BTreeMap::new(), ..config.setup.clone() };
         let usage = custody.usage.clone();
         let errands = custody.errands();
-        let start = driver::start(journal, writer, blobs.clone(), setup, custody, &outage)?;
-        let driver::Started { handle, projector, thread } = start;
+        // Replay waits for the store.
+        let (kept, declared) = (blobs.clone(), outage.clone());
+        let start = move || driver::start(journal, writer, kept, setup, custody, &declared);
+        let started = tokio::task::spawn_blocking(start).await;
+        let driver::Started { handle, projector, thread } =
+            started.map_err(|error| Error::Thread(Arc::new(error.into())))??;
         let started = opening.start(handle.clone(), databases.clone(), usage, to_do.errands).await;
         let steward = started.map_err(|_| outage.get().unwrap_or(Error::Failed { thread: "driver" }))?;
         let planner = PlannerDesk::new(projection, asked, projector.clone(), steward.clone());
         // Ends with the driver, which holds the other end.
         drop(tokio::spawn(resources::attend(databases.clone(), handle.downgrade(), to_do.ended, errands)));
-        let standing = Standing::alone();
         let parts = Parts { driver: handle, planner, projector, blobs, databases, steward, standing };
         let coordinator = Self {
             parts,
@@ -167,6 +212,7 @@ impl Coordinator {
             servers: Servers::default(),
             driver: Mutex::new(Some(thread)),
             lock: Mutex::new(lock),
+            leadership: Mutex::default(),
         };
         if config.abandon {
             // A driver that is gone already says so to whoever asks next.
@@ -194,8 +240,8 @@ impl Coordinator {
     ///
     /// # Errors
     /// When connections cannot be served, or the store refuses.
-    pub async fn serve(&self, listener: TcpListener) -> Result<(), Error> {
-        let served = self.servers.serve(grpc::routes(&self.parts), listener);
+    pub async fn serve(&self, listener: impl Into<Arc<TcpListener>>) -> Result<(), Error> {
+        let served = self.servers.serve(grpc::routes(&self.parts), listener.into());
         tokio::select! {
             served = served => served.map_err(|error| Error::Serve(Arc::new(error))),
             ended = self.outage.wait() => Err(ended),
@@ -227,12 +273,17 @@ impl Coordinator {
     /// When the store has refused.
     pub async fn shutdown(&self) -> Result<(), Error> {
         self.parts.driver.stop().await;
-        self.servers.stop().await;
         let driver = self.driver.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(driver) = driver {
             // A driver that panicked has been heard of by now.
             let _panicked = tokio::task::spawn_blocking(move || driver.join()).await;
         }
+        // Everything is durable and said: another one may lead before the last connection has ended.
+        let leadership = self.leadership.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(leadership) = leadership {
+            leadership.resign().await;
+        }
+        self.servers.stop().await;
         self.parts.steward.stop().await;
         self.parts.databases.shutdown().await;
         self.parts.blobs.close().await;
@@ -266,6 +317,8 @@ struct Opened {
     writer: projection::Writer,
     projection: projection::Reader,
     blobs: Blobs,
+    papers: Papers,
+    standing: watch::Receiver<Standing>,
 }
 
 impl Opened {
@@ -273,10 +326,12 @@ impl Opened {
         let Some(data) = &config.data else {
             let (writer, projection) = projection::open(None, config.keep)?;
             let journal = Box::new(MemoryJournal::default());
-            return Ok(Self { lock, journal, writer, projection, blobs });
+            let (papers, standing) = (Papers::Nowhere, Standing::alone());
+            return Ok(Self { lock, journal, writer, projection, blobs, papers, standing });
         };
-        let journal = SqliteJournal::open(&data.join("journal.db"))?;
+        let journal = Box::new(SqliteJournal::open(&data.join("journal.db"))?);
         let (writer, projection) = projection::open(Some(&data.join("projection.db")), config.keep)?;
-        Ok(Self { lock, journal: Box::new(journal), writer, projection, blobs })
+        let (papers, standing) = (Papers::at(Some(data)), Standing::alone());
+        Ok(Self { lock, journal, writer, projection, blobs, papers, standing })
     }
 }

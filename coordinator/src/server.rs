@@ -12,7 +12,7 @@ use tokio::io::DuplexStream;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::service::Routes;
 
@@ -47,8 +47,12 @@ impl Default for Servers {
 
 impl Servers {
     /// Serves a listener until everything stops.
-    pub(crate) async fn serve(&self, routes: Routes, listener: TcpListener) -> Result<(), tonic::transport::Error> {
-        let incoming = TcpListenerStream::new(listener);
+    pub(crate) async fn serve(
+        &self,
+        routes: Routes,
+        listener: Arc<TcpListener>,
+    ) -> Result<(), tonic::transport::Error> {
+        let incoming = Accepted { listener, _accepting: None };
         let serving = grpc::server().add_routes(routes).serve_with_incoming_shutdown(incoming, self.stopping());
         tokio::select! {
             served = serving => served,
@@ -125,7 +129,7 @@ pub async fn stand_by(listener: &Arc<TcpListener>, standing: watch::Receiver<Sta
         let _gone = told.wait_for(|standing| matches!(standing, Standing::Leads { .. })).await;
     };
     let (accepting, over) = oneshot::channel();
-    let incoming = Accepted { listener: Arc::clone(listener), _accepting: accepting };
+    let incoming = Accepted { listener: Arc::clone(listener), _accepting: Some(accepting) };
     let serving = grpc::server().add_routes(grpc::coordination::standby(&standing));
     let mut serving = tokio::spawn(serving.serve_with_incoming_shutdown(incoming, leads));
     tokio::select! {
@@ -141,7 +145,8 @@ pub async fn stand_by(listener: &Arc<TcpListener>, standing: watch::Receiver<Sta
 /// The connections that a listener accepts, which is free for others afterwards.
 struct Accepted {
     listener: Arc<TcpListener>,
-    _accepting: oneshot::Sender<()>,
+    /// Tells by its end that nothing is accepted any more.
+    _accepting: Option<oneshot::Sender<()>>,
 }
 
 impl Stream for Accepted {

@@ -2,9 +2,10 @@
 
 use super::heading;
 use super::run::Display;
-use super::value::{ResourceArg, RunRef, ServerUrl, ShareArg, TableFormat, label};
+use super::value::{ResourceArg, RunRef, ServerUrl, ShareArg, TableFormat, label, store};
 use clap::{Args, ValueHint};
 use regatta_coordinator::blobs::Place;
+use regatta_coordinator::store::postgres::Server;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -78,6 +79,7 @@ Examples:
   regatta coordinator
   regatta coordinator --listen 0.0.0.0:7420 --data /var/lib/regatta
   regatta coordinator --blobs s3://build-outputs/regatta
+  regatta coordinator --store postgres://ci@db/regatta --listen 0.0.0.0:7420 --advertise http://one:7420
   regatta coordinator --resources lab.toml
   regatta coordinator --resource db=1 --resource licence=4 --share shop=3 --share lab=1:16")]
 pub(crate) struct CoordinatorArgs {
@@ -88,6 +90,14 @@ pub(crate) struct CoordinatorArgs {
     #[arg(long, value_name = "DIR", env = "REGATTA_DATA", default_value = ".regatta/coordinator")]
     #[arg(value_hint = ValueHint::DirPath)]
     pub(crate) data: PathBuf,
+    /// The PostgreSQL database in which several coordinators keep everything together: one leads, the others stand by; the password
+    /// may be in PGPASSWORD [default: files in the data directory]
+    #[arg(long, value_name = "URL", env = "REGATTA_STORE", hide_env_values = true, value_parser = store)]
+    pub(crate) store: Option<Server>,
+    /// Where workers and clients reach this coordinator, for the others to tell them [default: http:// and the address that it
+    /// listens on]
+    #[arg(long, value_name = "URL", env = "REGATTA_ADVERTISE", requires = "store")]
+    pub(crate) advertise: Option<String>,
     /// Where the output of tests is kept: s3://BUCKET/PREFIX, reached as the AWS_* variables say, or file:///DIRECTORY
     /// [default: in the data directory]
     #[arg(long, value_name = "URL", env = "REGATTA_BLOBS")]

@@ -3,6 +3,7 @@
 use crate::config::value::{FailFast, Label, MAX_SEATS, Name, Shuffle};
 use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use regatta_coordinator::store::postgres::Server;
 use regatta_domain::policy::{Order, Priority};
 use regatta_domain::{Micros, duration};
 use regatta_runtime::dial::{Addresses, Malformed};
@@ -33,6 +34,15 @@ impl FromStr for RunRef {
             Err("a run is `latest`, or how its id begins".to_owned())
         }
     }
+}
+
+/// The database that coordinators share. Its password may come from where PostgreSQL's own programs take it.
+pub(crate) fn store(text: &str) -> Result<Server, String> {
+    let server = Server::parse(text).map_err(|error| error.to_string())?;
+    Ok(match std::env::var("PGPASSWORD") {
+        Ok(password) => server.with_password(&password),
+        Err(_) => server,
+    })
 }
 
 /// The address of a coordinator, or those of several of which one leads.

@@ -6,12 +6,15 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::here::refused;
 use crate::intent::Context;
-use regatta_coordinator::{Config, Coordinator, Share};
+use regatta_coordinator::store::postgres::leader::Candidate;
+use regatta_coordinator::{Config, Coordinator, Share, Standing, stand_by};
 use regatta_domain::{Offer, Resource};
-use regatta_runtime::shutdown::{Urgency, on_signals};
+use regatta_runtime::shutdown::{Asked, Urgency, on_signals};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 /// Serves as the coordinator of a fleet, until a signal asks it to end.
 pub(crate) fn coordinator(args: CoordinatorArgs, context: &Context<'_>) -> Result<Exit, Error> {
@@ -22,7 +25,7 @@ pub(crate) fn coordinator(args: CoordinatorArgs, context: &Context<'_>) -> Resul
 async fn serve(args: CoordinatorArgs, context: &Context<'_>) -> Result<Exit, Error> {
     let mut asked = on_signals().map_err(|error| Error::infrastructure("cannot listen for signals").because(&error))?;
     // The address first: two coordinators with one port must not fight over the data.
-    let listener = Coordinator::listen(args.listen).await.map_err(|error| refused(&error))?;
+    let listener = Arc::new(Coordinator::listen(args.listen).await.map_err(|error| refused(&error))?);
     let address = listener.local_addr().map_err(|error| Error::infrastructure("no address").because(&error))?;
     let data = context.cwd.join(args.data);
     let mut config = Config::cluster(data.clone());
@@ -30,16 +33,61 @@ async fn serve(args: CoordinatorArgs, context: &Context<'_>) -> Result<Exit, Err
     config.setup.resources = resources(args.resource, args.resources.as_deref(), context)?;
     let share = |share: ShareArg| (share.project.into(), Share { weight: share.weight, quota: share.quota });
     config.setup.shares = args.share.into_iter().map(share).collect();
-    let coordinator = Coordinator::start(config).await.map_err(|error| refused(&error))?;
-    super::print(&format!("http://{address}\n"))?;
-    tracing::info!(%address, data = %data.display(), "the coordinator is ready");
+    let say = || super::print(&format!("http://{address}\n"));
+    let ready = || tracing::info!(%address, data = %data.display(), "the coordinator is ready");
+    let Some(server) = args.store else {
+        let coordinator = Coordinator::start(config).await.map_err(|error| refused(&error))?;
+        say()?;
+        ready();
+        return lead(&coordinator, listener, &mut asked).await.map_err(|error| refused(&error)).map(|_| Exit::Ok);
+    };
+    say()?;
+    let advertised = args.advertise.unwrap_or_else(|| format!("http://{address}"));
+    loop {
+        let mut candidate = Candidate::new(server.clone(), &advertised);
+        let standing = candidate.standing();
+        tracing::info!(%address, %server, "the coordinator stands by");
+        let leadership = tokio::select! {
+            led = candidate.stand_by() => led.map_err(|error| refused(&error.into()))?,
+            error = refuse_all(&listener, standing) => return Err(refused(&error)),
+            _ = asked.wait_for(|asked| asked.urgency != Urgency::None) => return Ok(Exit::Ok),
+        };
+        let led = match Coordinator::lead(config.clone(), leadership).await {
+            Ok(coordinator) => {
+                ready();
+                lead(&coordinator, Arc::clone(&listener), &mut asked).await
+            }
+            Err(error) => Err(error),
+        };
+        match led {
+            Ok(()) => return Ok(Exit::Ok),
+            Err(error) if error.is_deposed() => tracing::warn!("{error}"),
+            Err(error) => return Err(refused(&error)),
+        }
+    }
+}
+
+/// Serves as the one that leads, until a signal asks it to end, or it does not lead any more.
+async fn lead(
+    coordinator: &Coordinator,
+    listener: Arc<TcpListener>,
+    asked: &mut watch::Receiver<Asked>,
+) -> Result<(), regatta_coordinator::Error> {
     let ended = tokio::select! {
-        served = coordinator.serve(listener) => served.map_err(|error| refused(&error)),
+        served = coordinator.serve(listener) => served,
         _ = asked.wait_for(|asked| asked.urgency != Urgency::None) => Ok(()),
     };
     tracing::info!("the coordinator stops");
-    coordinator.shutdown().await.map_err(|error| refused(&error))?;
-    ended.map(|()| Exit::Ok)
+    let stopped = coordinator.shutdown().await;
+    ended.and(stopped)
+}
+
+/// Answers that another one leads, for ever.
+async fn refuse_all(listener: &Arc<TcpListener>, standing: watch::Receiver<Standing>) -> regatta_coordinator::Error {
+    match stand_by(listener, standing).await {
+        Ok(()) => std::future::pending().await,
+        Err(error) => error,
+    }
 }
 
 /// What the fleet shares: what was typed, and what the file declares.

@@ -2,14 +2,12 @@
 //!
 //! The seam for a log that nobody can change unseen: it takes the place of [`Acts::record`].
 
+use crate::store::papers::Papers;
 use regatta_domain::Time;
 use serde::Serialize;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::io;
 
-/// The name of the file in the data directory.
+/// Its name.
 const FILE: &str = "acts.jsonl";
 
 /// Something that somebody did.
@@ -32,30 +30,22 @@ pub(crate) struct Act {
 }
 
 /// The record of acts; of a coordinator in memory, only what it logs.
-#[derive(Debug)]
-pub(crate) struct Acts(Option<File>);
+#[derive(Clone, Debug)]
+pub(crate) struct Acts(Papers);
 
 impl Acts {
-    /// In this data directory.
-    ///
-    /// # Errors
-    /// When the file cannot be written.
-    pub(crate) fn open(data: Option<&Path>) -> io::Result<Self> {
-        let open = |data: &Path| OpenOptions::new().append(true).create(true).mode(0o600).open(data.join(FILE));
-        data.map(open).transpose().map(Self)
+    /// Among these papers.
+    pub(crate) const fn new(papers: Papers) -> Self {
+        Self(papers)
     }
 
     /// Puts an act on record: once this returns, it is durable. Waits for a disk.
     ///
     /// # Errors
-    /// When the file system refuses.
-    pub(crate) fn record(&mut self, act: &Act) -> io::Result<()> {
+    /// When the store refuses.
+    pub(crate) fn record(&self, act: &Act) -> io::Result<()> {
         let Act { by, act: what, resource, item, details, .. } = act;
         tracing::info!(%by, act = what, %resource, item = item.as_deref(), %details, "a resource was changed by somebody");
-        let Some(file) = &mut self.0 else { return Ok(()) };
-        let mut line = serde_json::to_vec(act)?;
-        line.push(b'\n');
-        file.write_all(&line)?;
-        file.sync_data()
+        self.0.add(FILE, &serde_json::to_vec(act)?)
     }
 }

@@ -8,6 +8,7 @@ mod database;
 mod error;
 pub mod journal;
 pub mod lock;
+pub(crate) mod papers;
 pub mod postgres;
 pub mod projection;
 

@@ -1,5 +1,6 @@
 //! A coordinator under test, and the other ends of its connections.
 
+use crate::store::papers::Papers;
 use crate::store::projection;
 use crate::{Config, Coordinator, Error, Keep, Opened, Tuning, WhenHeld, blobs::Blobs};
 use hyper_util::rt::TokioIo;
@@ -42,7 +43,8 @@ pub(super) async fn start(data: Option<&Path>) -> Coordinator {
 /// A coordinator with a journal of one's own.
 pub(super) async fn start_with(journal: Box<dyn crate::store::Journal>) -> Result<Coordinator, Error> {
     let (writer, projection) = projection::open(None, Keep::LOCAL).unwrap();
-    let opened = Opened { lock: None, journal, writer, projection, blobs: Blobs::in_memory() };
+    let (blobs, papers, standing) = (Blobs::in_memory(), Papers::Nowhere, crate::Standing::alone());
+    let opened = Opened { lock: None, journal, writer, projection, blobs, papers, standing };
     Coordinator::with(opened, &config(None)).await
 }
 
@@ -272,4 +274,13 @@ pub(super) async fn whole_run_of(coordinator: &Coordinator, asked: v1::SubmitReq
     worker.report_unheard(entries).await;
     worker.close(run).await;
     record(watch(&mut client, run, 0).await)
+}
+
+/// Ends a coordinator as a kill would, as far as that goes within a process: nobody is told, nothing is tidied up.
+pub(super) async fn kill(coordinator: Coordinator) {
+    let Coordinator { parts, servers, driver, lock: _lock, .. } = coordinator;
+    servers.kill();
+    drop(parts);
+    let driver = driver.into_inner().unwrap().unwrap();
+    patiently("the end of the driver", tokio::task::spawn_blocking(move || driver.join())).await.unwrap().unwrap();
 }

@@ -1,23 +1,22 @@
-//! The file in which what was said over the service outlives the coordinator: written whole or not at all.
+//! The document in which what was said over the service outlives the coordinator.
 
 use super::Said;
+use crate::store::papers::Papers;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-/// The name of the file in the data directory.
+/// Its name.
 const FILE: &str = "resources.json";
 
 /// The version of what it holds. A newer one is refused, rather than read by half.
 const VERSION: u32 = 1;
 
-/// Where what was said is kept; nowhere, for a coordinator in memory.
+/// Where what was said is kept.
 #[derive(Clone, Debug)]
-pub(crate) struct Shelf(Option<PathBuf>);
+pub(crate) struct Shelf(Papers);
 
 /// What is read. Unknown keys are refused: they would be lost with the next change.
 #[derive(Deserialize)]
@@ -98,26 +97,23 @@ impl std::error::Error for Broken {
 }
 
 impl Shelf {
-    /// In this data directory.
-    pub(crate) fn new(data: Option<&Path>) -> Self {
-        Self(data.map(|data| data.join(FILE)))
+    /// Among these papers.
+    pub(crate) const fn new(papers: Papers) -> Self {
+        Self(papers)
     }
 
     /// What was said before. Waits for a disk.
     ///
     /// # Errors
-    /// When the file is there and cannot be read, or makes no sense.
+    /// When the document is there and cannot be read, or makes no sense.
     pub(crate) fn read(&self) -> Result<Said, Broken> {
-        let Some(file) = &self.0 else { return Ok(Said::default()) };
-        let text = match fs::read(file) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Said::default()),
-            Err(source) => return Err(Broken::Io { file: file.clone(), source: Arc::new(source) }),
-        };
+        let file = self.0.place(FILE);
+        let io = |source| Broken::Io { file: file.clone(), source: Arc::new(source) };
+        let Some(text) = self.0.read(FILE).map_err(io)? else { return Ok(Said::default()) };
         let malformed = |source| Broken::Malformed { file: file.clone(), source: Arc::new(source) };
         let Versioned { version } = serde_json::from_slice(&text).map_err(malformed)?;
         if version != VERSION {
-            return Err(Broken::Newer { file: file.clone(), version });
+            return Err(Broken::Newer { file, version });
         }
         let document: Reading = serde_json::from_slice(&text).map_err(malformed)?;
         Ok(document.said)
@@ -126,24 +122,12 @@ impl Shelf {
     /// Keeps what was said: once this returns, it is durable. Waits for a disk.
     ///
     /// # Errors
-    /// When the file system refuses; what was kept before is still there.
+    /// When the store refuses; what was kept before is still there.
     pub(crate) fn write(&self, said: &Said) -> Result<(), Broken> {
-        let Some(file) = &self.0 else { return Ok(()) };
-        let io = |source| Broken::Io { file: file.clone(), source: Arc::new(source) };
+        let file = self.0.place(FILE);
         let malformed = |source| Broken::Malformed { file: file.clone(), source: Arc::new(source) };
         let mut text = serde_json::to_vec_pretty(&Writing { version: VERSION, said }).map_err(malformed)?;
         text.push(b'\n');
-        replace(file, &text).map_err(io)
+        self.0.write(FILE, &text).map_err(|source| Broken::Io { file, source: Arc::new(source) })
     }
-}
-
-/// Writes a file beside the other one and puts it in its place. Nobody but its owner may read it: values may be secrets.
-fn replace(file: &Path, text: &[u8]) -> io::Result<()> {
-    let beside = file.with_extension("json.new");
-    let mut new = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-    new.write_all(text)?;
-    new.sync_all()?;
-    fs::rename(&beside, file)?;
-    // The name is durable only with its directory.
-    File::open(file.parent().unwrap_or(Path::new(".")))?.sync_all()
 }

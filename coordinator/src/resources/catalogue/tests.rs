@@ -1,6 +1,7 @@
 use super::decide::RESERVED_AT_MOST;
 use super::kept::{Broken, Shelf};
 use super::*;
+use crate::store::papers::Papers;
 use regatta_domain::{Micros, Need};
 use std::fs;
 
@@ -129,7 +130,7 @@ fn seats_are_reserved_as_long_as_there_are_enough_of_them() {
 #[test]
 fn what_was_said_is_there_again_and_a_broken_file_is_told_with_its_place() {
     let directory = tempfile::tempdir().unwrap();
-    let shelf = Shelf::new(Some(directory.path()));
+    let shelf = Shelf::new(Papers::at(Some(directory.path())));
     assert_eq!(shelf.read().unwrap(), Said::default());
     let mut catalogue = catalogue();
     catalogue.drain((&"phone".into(), None), false, &"ann".into(), NOW).unwrap();
@@ -155,7 +156,7 @@ fn what_was_said_is_there_again_and_a_broken_file_is_told_with_its_place() {
 
 #[test]
 fn in_memory_nothing_is_kept() {
-    let shelf = Shelf::new(None);
+    let shelf = Shelf::new(Papers::Nowhere);
     shelf.write(catalogue().said()).unwrap();
     assert_eq!(shelf.read().unwrap(), Said::default());
 }

@@ -15,7 +15,7 @@ use regatta_core::{Health, Refusal};
 use regatta_domain::{Micros, Time, duration};
 use regatta_wire::Failure;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
@@ -28,7 +28,7 @@ const END: Duration = Duration::from_secs(60);
 pub(super) struct Office {
     catalogue: Catalogue,
     shelf: Shelf,
-    acts: Arc<Mutex<Acts>>,
+    acts: Acts,
     keeper: Keeper,
     usage: Usage,
     driver: DriverHandle,
@@ -53,7 +53,7 @@ impl Office {
         Self {
             catalogue,
             shelf,
-            acts: Arc::new(Mutex::new(acts)),
+            acts,
             keeper: Keeper::default(),
             usage,
             driver,
@@ -302,7 +302,7 @@ impl Office {
 
     /// Puts an act on record, and keeps what it changed.
     async fn record(&self, act: Act, next: Option<&Catalogue>) -> Result<(), Failure> {
-        let (acts, shelf) = (Arc::clone(&self.acts), self.shelf.clone());
+        let (acts, shelf) = (self.acts.clone(), self.shelf.clone());
         let said = next.map(|next| next.said().clone());
         let recorded = tokio::task::spawn_blocking(move || {
             let refused = |error: &dyn std::error::Error| {
@@ -311,7 +311,7 @@ impl Office {
                     in_one_line(error)
                 ))
             };
-            acts.lock().unwrap_or_else(PoisonError::into_inner).record(&act).map_err(|error| refused(&error))?;
+            acts.record(&act).map_err(|error| refused(&error))?;
             said.map_or(Ok(()), |said| shelf.write(&said)).map_err(|error| refused(&error))
         });
         recorded.await.map_err(|error| Failure::Broken(format!("the coordinator failed at it: {error}")))?

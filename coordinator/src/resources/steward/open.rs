@@ -6,14 +6,14 @@ use crate::Error;
 use crate::driver::DriverHandle;
 use crate::resources::acts::Acts;
 use crate::resources::catalogue::Catalogue;
-use crate::resources::catalogue::kept::{Broken, Shelf};
+use crate::resources::catalogue::kept::Shelf;
 use crate::resources::keeper::hook::{self, Left};
 use crate::resources::keeper::{Job, Key, Stage};
 use crate::resources::usage::Usage;
 use crate::resources::{Databases, Errand, catalogue::Offers};
+use crate::store::papers::Papers;
 use regatta_domain::{Resource, ResourceKind};
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
@@ -37,22 +37,17 @@ pub(super) struct Made {
 }
 
 impl Opening {
-    /// Reads what was declared in this data directory, beside what is configured. Pools without items are filled by their
+    /// Reads what was declared among these papers, beside what is configured. Pools without items are filled by their
     /// hooks.
     ///
     /// # Errors
     /// When what was declared cannot be read, or a pool cannot be filled.
-    pub(crate) async fn new(data: Option<&Path>, configured: &Offers) -> Result<Self, Error> {
-        let data = data.map(Path::to_owned);
-        let opened = tokio::task::spawn_blocking(move || {
-            let shelf = Shelf::new(data.as_deref());
-            let acts = Acts::open(data.as_deref())
-                .map_err(|source| Broken::Io { file: data.clone().unwrap_or_default(), source: Arc::new(source) })?;
-            let said = shelf.read()?;
-            Ok::<_, Broken>((shelf, acts, said))
-        });
-        let opened = opened.await.map_err(|error| Error::Thread(Arc::new(error.into())))?;
-        let (shelf, acts, said) = opened.map_err(|error| Error::Declared(Arc::new(error)))?;
+    pub(crate) async fn new(papers: Papers, configured: &Offers) -> Result<Self, Error> {
+        let (shelf, acts) = (Shelf::new(papers.clone()), Acts::new(papers));
+        let read = shelf.clone();
+        let said = tokio::task::spawn_blocking(move || read.read()).await;
+        let said = said.map_err(|error| Error::Thread(Arc::new(error.into())))?;
+        let said = said.map_err(|error| Error::Declared(Arc::new(error)))?;
         let permits = Arc::new(Semaphore::new(hook::AT_ONCE));
         let mut resources: BTreeMap<Arc<str>, Arc<Resource>> =
             configured.iter().map(|(name, offer)| (Arc::clone(name), Arc::clone(&offer.resource))).collect();

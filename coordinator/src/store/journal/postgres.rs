@@ -6,14 +6,14 @@
 
 use super::{Base, Batch, Commit, Durable, Journal, Reader, encode, follow_one_another};
 use crate::store::Error;
-use crate::store::postgres::{Line, Server, Tables, migrate};
+use crate::store::postgres::{Asking, Line, Server, Tables, migrate};
 use regatta_domain::{RunId, Token};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::{Mutex, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_postgres::Row;
 
 const TABLES: Tables = Tables {
@@ -112,8 +112,9 @@ impl Journal for PostgresJournal {
     }
 
     fn reader(&self) -> Result<Box<dyn Reader>, Error> {
-        let line = Arc::new(Mutex::new(Line::new(self.server.clone(), self.patience, "")));
-        Ok(Box::new(View { line, name: self.server.to_string().into(), runtime: self.runtime.clone() }))
+        let _on_runtime = self.runtime.enter();
+        let asking = Asking::new(self.server.clone(), self.patience);
+        Ok(Box::new(View { asking, name: self.server.to_string().into() }))
     }
 }
 
@@ -129,6 +130,8 @@ impl Writer {
     async fn follow(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
         let mut taken = Vec::with_capacity(TOGETHER);
         while orders.recv_many(&mut taken, TOGETHER).await > 0 {
+            // What is not done stays here until the refusal is told: whoever waits for it reads that next.
+            taken.reverse();
             if let Err(error) = self.take(&mut taken).await {
                 self.durable.send_modify(|durable| durable.refused = Some(Arc::new(error)));
                 return;
@@ -138,7 +141,7 @@ impl Writer {
 
     async fn take(&mut self, orders: &mut Vec<Order>) -> Result<(), Error> {
         let mut rows = Rows::default();
-        for order in orders.drain(..) {
+        while let Some(order) = orders.pop() {
             match order {
                 Order::Append(seq, batch) => rows.add(seq, batch),
                 Order::Trim(base, live) => {
@@ -146,7 +149,11 @@ impl Writer {
                     self.trim(base, live).await?;
                 }
                 Order::Settle(done) => {
-                    self.append(std::mem::take(&mut rows)).await?;
+                    let rows = std::mem::take(&mut rows);
+                    if let Err(error) = self.append(rows).await {
+                        orders.push(Order::Settle(done));
+                        return Err(error);
+                    }
                     // Whoever asked may have gone away.
                     let _gone = done.send(());
                 }
@@ -277,65 +284,18 @@ impl Rows {
     }
 }
 
-/// A view for threads: what it asks is asked on the runtime, and waited for.
+/// A view for threads.
 struct View {
-    line: Arc<Mutex<Line>>,
+    asking: Asking,
     name: PathBuf,
-    runtime: Handle,
-}
-
-/// What is asked.
-enum Question {
-    Commits { after: i64, most: i64 },
-    Request(Vec<u8>),
-}
-
-impl Question {
-    async fn ask(&self, line: &mut Line) -> Result<Vec<Row>, Error> {
-        let server = line.server().clone();
-        let client = line.client().await?;
-        let asked = match self {
-            Self::Commits { after, most } => {
-                let next = "SELECT commits.seq, body, sum, base.seq FROM regatta.commits, regatta.base
-                    WHERE commits.seq > $1 ORDER BY commits.seq LIMIT $2";
-                client.query(next, &[after, most]).await
-            }
-            Self::Request(run) => client.query("SELECT body FROM regatta.requests WHERE run = $1", &[run]).await,
-        };
-        asked.map_err(|error| server.sorted(error))
-    }
-}
-
-impl View {
-    /// Asks until there is an answer, or the server has been away for too long.
-    fn ask(&self, question: Question) -> Result<Vec<Row>, Error> {
-        let (tell, answer) = sync_channel(1);
-        let line = self.line.clone();
-        drop(self.runtime.spawn(async move {
-            let (mut line, mut absence) = (line.lock().await, None);
-            let answer = loop {
-                match question.ask(&mut line).await {
-                    Ok(rows) => break Ok(rows),
-                    Err(error) => {
-                        if let Err(error) = line.after(error, &mut absence).await {
-                            break Err(error);
-                        }
-                    }
-                }
-            };
-            line.back(absence);
-            // Whoever asked may have gone away.
-            let _gone = tell.send(answer);
-        }));
-        let ended = |_| Error::io(&self.name, std::io::Error::other("the coordinator ends"));
-        answer.recv().map_err(ended)?
-    }
 }
 
 impl Reader for View {
     fn read(&mut self, after: u64, most: usize) -> Result<Vec<Commit>, Error> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let rows = self.ask(Question::Commits { after: after.cast_signed(), most })?;
+        let next = "SELECT commits.seq, body, sum, base.seq FROM regatta.commits, regatta.base
+            WHERE commits.seq > $1 ORDER BY commits.seq LIMIT $2";
+        let rows = self.asking.ask(next, vec![Box::new(after.cast_signed()), Box::new(most)])?;
         let base = rows.first().map_or(0, |row| row.get::<_, i64>(3).cast_unsigned());
         let found = rows.iter().map(|row| row.get::<_, i64>(0).cast_unsigned());
         follow_one_another(after, base, found).map_err(|why| Error::Corrupt { file: self.name.clone(), why })?;
@@ -348,7 +308,8 @@ impl Reader for View {
     }
 
     fn request(&mut self, run: RunId) -> Result<Option<Vec<u8>>, Error> {
-        let rows = self.ask(Question::Request(run.0.as_bytes().to_vec()))?;
+        let find = "SELECT body FROM regatta.requests WHERE run = $1";
+        let rows = self.asking.ask(find, vec![Box::new(run.0.as_bytes().to_vec())])?;
         Ok(rows.first().map(|row| row.get(0)))
     }
 }

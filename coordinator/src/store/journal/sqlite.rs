@@ -125,8 +125,12 @@ impl Journal for SqliteJournal {
     fn settle(&mut self) -> Result<(), Arc<Error>> {
         let (done, settled) = sync_channel(1);
         self.order(Order::Settle(done));
-        // An end without an answer is a refusal, which is told.
-        let _refused = settled.recv();
+        if settled.recv().is_err() {
+            // An end without an answer is a refusal, which is told before the thread ends.
+            if let Some(thread) = self.thread.take() {
+                let _panicked = thread.join();
+            }
+        }
         self.durable.borrow().refused.clone().map_or(Ok(()), Err)
     }
 

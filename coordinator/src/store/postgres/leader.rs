@@ -155,14 +155,25 @@ impl Leadership {
         self.epoch
     }
 
-    /// Waits until another one leads.
-    pub async fn deposed(&self) -> Error {
-        let mut deposed = self.deposed.clone();
-        // Without a sender the task has been ended, and whoever did that knows.
-        if deposed.wait_for(|deposed| *deposed).await.is_err() {
-            std::future::pending::<()>().await;
+    /// The store that is led.
+    #[must_use]
+    pub const fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// How this coordinator stands, for whoever serves.
+    #[must_use]
+    pub fn standing(&self) -> watch::Receiver<Standing> {
+        self.standing.subscribe()
+    }
+
+    /// Waits until another one leads; `None` when this one resigned before.
+    pub fn deposed(&self) -> impl Future<Output = Option<Error>> + Send + use<> {
+        let (mut deposed, server, epoch) = (self.deposed.clone(), self.server.to_string().into(), self.epoch);
+        async move {
+            let deposed = deposed.wait_for(|deposed| *deposed).await.is_ok();
+            deposed.then_some(Error::Deposed { server, epoch })
         }
-        Error::Deposed { server: self.server.to_string().into(), epoch: self.epoch }
     }
 
     /// Lets another one lead at once: everything that this one said is durable, and it serves nobody any more.

@@ -3,6 +3,7 @@
 //! Everything stands in the schema `regatta` of one database. What the tables mean is left to the journal and the projection;
 //! who may write them to [`leader`].
 
+mod asking;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod leader;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Client, Config, NoTls};
 
+pub(crate) use asking::{Asking, Parameters};
 pub(super) use migrate::{Tables, migrate};
 pub(super) use persist::Line;
 
@@ -77,6 +79,15 @@ impl Server {
         }
         let name = name(&config).into();
         Ok(Self { config: Arc::new(config), name })
+    }
+
+    /// The same, with this password where the URL has none.
+    #[must_use]
+    pub fn with_password(mut self, password: &str) -> Self {
+        if self.config.get_password().is_none() {
+            Arc::make_mut(&mut self.config).password(password);
+        }
+        self
     }
 
     /// How it is to be connected to: for a pool.

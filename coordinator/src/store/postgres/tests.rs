@@ -43,7 +43,7 @@ async fn a_leader_whose_epoch_is_over_hears_of_it_and_vouches_for_nothing() {
     let take = "UPDATE regatta.leader SET epoch = epoch + 1, until = clock_timestamp() + interval '1 hour'";
     server.connect().await.unwrap().batch_execute(take).await.unwrap();
     let error = leading.deposed().await;
-    assert!(matches!(error, Error::Deposed { epoch: 1, .. }), "{error:?}");
+    assert!(matches!(error, Some(Error::Deposed { epoch: 1, .. })), "{error:?}");
     assert!(!candidate.standing().borrow().leads_at(Instant::now()));
 }
 
