@@ -302,7 +302,8 @@ fn drafts(
 /// A store that cannot be read is nothing that a client can mend.
 #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err takes")]
 pub(crate) fn broken(error: Error) -> Failure {
-    Failure::Broken(in_one_line(&error))
+    let told = in_one_line(&error);
+    if error.may_pass() { Failure::Unavailable(told) } else { Failure::Broken(told) }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -112,6 +112,12 @@ impl Error {
         }
     }
 
+    /// Whether it may be over after a while, with nobody changing anything here: a server that restarts.
+    #[must_use]
+    pub const fn may_pass(&self) -> bool {
+        matches!(self, Self::Server { trouble, .. } if trouble.may_pass())
+    }
+
     pub(super) fn io(file: &Path, source: std::io::Error) -> Self {
         let full = [std::io::ErrorKind::StorageFull, std::io::ErrorKind::QuotaExceeded];
         if full.contains(&source.kind()) {

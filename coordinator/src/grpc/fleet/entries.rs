@@ -88,14 +88,16 @@ impl Reading {
         for (at, (said, output)) in said.into_iter().zip(outputs).enumerate() {
             // What is not known here comes from a newer worker, which does not depend on it.
             let Some(said) = said.entry else { continue };
-            let within = |invalid: Invalid| invalid.within(format_args!("report.entries[{at}]"));
-            entries.extend(self.entry(said, output).map_err(within)?);
+            entries.extend(self.entry(said, output).map_err(|unread| match unread {
+                Unread::Wrong(invalid) => invalid.within(format_args!("report.entries[{at}]")).into(),
+                Unread::NotNow(failure) => failure,
+            })?);
         }
         Ok(entries)
     }
 
     /// One entry; `None` where it is late, and the core would drop it.
-    fn entry(&self, said: Said, output: Option<Vec<u8>>) -> Result<Option<Entry>, Invalid> {
+    fn entry(&self, said: Said, output: Option<Vec<u8>>) -> Result<Option<Entry>, Unread> {
         Ok(Some(match said {
             Said::Discovered(discovered) => return self.discovered(discovered),
             Said::Listed(listed) => return self.listed(listed),
@@ -124,25 +126,25 @@ impl Reading {
         }))
     }
 
-    fn discovered(&self, discovered: v1::Discovered) -> Result<Option<Entry>, Invalid> {
+    fn discovered(&self, discovered: v1::Discovered) -> Result<Option<Entry>, Unread> {
         let token = Token(discovered.token);
         let files = within("discovered.files", discovered.files, FILES_PER_RUN)?;
         let files: Vec<ListedFile> = files.into_iter().map(ListedFile::try_from).collect::<Result<_, _>>()?;
         let Some(lease) = self.leases.get(&token) else { return Ok(None) };
         Ok(Some(match self.parts.planner.discovered(&lease.context, files, self.now) {
             Ok(files) => Entry::Discovered { token, files },
-            Err(failure) => not_planned(token, None, &failure),
+            Err(failure) => not_planned(token, None, failure)?,
         }))
     }
 
-    fn listed(&self, listed: v1::Listed) -> Result<Option<Entry>, Invalid> {
+    fn listed(&self, listed: v1::Listed) -> Result<Option<Entry>, Unread> {
         let (token, file) = (Token(listed.token), FileIx(listed.file));
         let tests: Vec<ListedTest> = listed.tests.into_iter().map(ListedTest::try_from).collect::<Result<_, _>>()?;
         let Some(lease) = self.leases.get(&token) else { return Ok(None) };
         let Some((path, key)) = lease.files.get(&file) else { return Ok(None) };
         Ok(Some(match self.parts.planner.listed(&lease.context, path, *key, tests, self.now) {
             Ok(tests) => Entry::Listed { token, file, tests },
-            Err(failure) => not_planned(token, Some(file), &failure),
+            Err(failure) => not_planned(token, Some(file), failure)?,
         }))
     }
 
@@ -160,14 +162,31 @@ impl Reading {
     }
 }
 
-/// What was found could not be planned: the run is told, and ends red.
-fn not_planned(token: Token, file: Option<FileIx>, failure: &Failure) -> Entry {
+/// Why an entry was not read.
+enum Unread {
+    /// The worker says what no worker may say.
+    Wrong(Invalid),
+    /// It cannot be taken in at the moment: the worker keeps it, and says it again over its next connection.
+    NotNow(Failure),
+}
+
+impl From<Invalid> for Unread {
+    fn from(invalid: Invalid) -> Self {
+        Self::Wrong(invalid)
+    }
+}
+
+/// What was found could not be planned: not now, or the run is told, and ends red.
+fn not_planned(token: Token, file: Option<FileIx>, failure: Failure) -> Result<Entry, Unread> {
+    if failure.may_pass() {
+        return Err(Unread::NotNow(failure));
+    }
     let error = RunError {
         kind: RunErrorKind::Infrastructure,
         place: "coordinator".into(),
         message: format!("what a worker found could not be planned: {failure}").into(),
     };
-    Entry::Erred { token, file, error }
+    Ok(Entry::Erred { token, file, error })
 }
 
 fn within<T>(field: &str, items: Vec<T>, most: usize) -> Result<Vec<T>, Invalid> {

@@ -5,6 +5,7 @@ use super::{Error, JOURNAL, PROJECTION, Store};
 use crate::blobs::{self, Place};
 use crate::resources::Broken;
 use crate::resources::catalogue::kept::Shelf;
+use crate::store::papers::Papers;
 use crate::store::{self, projection};
 use regatta_core::Event;
 use regatta_domain::Digest;
@@ -96,7 +97,7 @@ fn look(directory: &Path) -> (Checked, BTreeSet<Digest>) {
         journal: looked.map_err(Error::from),
         journal_file: Vec::new(),
         tables: tables.exists().then(|| self::tables(&tables, &mut referenced).map_err(Error::from)),
-        resources: Shelf::new(Some(directory)).read().map(drop),
+        resources: Shelf::new(Papers::at(Some(directory))).read().map(drop),
         outputs: None,
     };
     if checked.journal.is_ok() {

@@ -20,7 +20,7 @@ fn cramped(dir: &Path, kib: u32, args: &[&str]) -> Command {
 /// Ended by the store, in good order.
 #[track_caller]
 fn assert_full(code: i32, stderr: &str) {
-    let wanted = ["the disk is full, or a limit is reached:", " cannot grow; free some space and start again"];
+    let wanted = ["the disk is full, or a limit is reached, or it fails:", " cannot be written; free some space"];
     assert_told(stderr, &wanted);
     assert_told(stderr, &["nothing that was acknowledged is lost", "Exit code 3 (infrastructure)"]);
     assert_eq!(code, 3, "{stderr}");
