@@ -1,7 +1,7 @@
 //! The whole coordinator, with clients and workers that are made by hand, over connections within the process.
 
-mod failover;
 mod care;
+mod failover;
 mod harness;
 mod history;
 mod refusals;

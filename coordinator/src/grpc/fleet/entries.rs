@@ -3,7 +3,7 @@
 
 use super::super::{Parts, on_disk};
 use super::outputs::Outputs;
-use crate::blobs::Unkept;
+use crate::blobs::{Error, Unkept};
 use crate::planner::Context;
 use regatta_core::{Core, Entry};
 use regatta_domain::limits::{ERRORS_PER_RUN, FILES_PER_RUN, TESTS_PER_SHARD};
@@ -154,7 +154,11 @@ impl Reading {
         let kept = output.filter(|output| !output.is_empty()).map(|output| self.parts.blobs.put(&output));
         result.output = kept.map(|kept| {
             kept.unwrap_or_else(|Unkept { address, why }| {
-                tracing::error!(%why, "the output of a test could not be kept");
+                match why {
+                    // That was told once, and how many it were is told at its end.
+                    Error::TooMuchWaits { .. } => tracing::debug!(%why, "the output of a test is not kept"),
+                    why => tracing::error!(%why, "the output of a test could not be kept"),
+                }
                 address
             })
         });
