@@ -134,9 +134,9 @@ impl Desk {
         messages
     }
 
-    /// Half a lease without a word would be careless; a third leaves room for one that is lost.
+    /// How often the coordinator is told that the worker lives. One that is away for half a lease must cost nobody what he holds.
     pub(crate) fn alive_every(&self) -> Duration {
-        self.lease / 3
+        self.lease / 5
     }
 
     /// How long a lease lasts without a word.
@@ -277,7 +277,8 @@ impl Desk {
             Some(Message::Stop(stop)) => self.control(Token(stop.token), Control::Stop { kill: stop.kill }),
             Some(Message::Close(close)) => self.close(&close.run),
             Some(Message::Ack(ack)) => self.outbox.acknowledge(ack.seq),
-            None => {}
+            // The session keeps account of these.
+            Some(Message::Heard(_)) | None => {}
         }
     }
 

@@ -6,7 +6,7 @@
 //! - [`databases`] asks the coordinator for what tests need of databases, and gives it back; `cleanup` performs what tests
 //!   asked to be done after them.
 //! - `slot` works through shards, `desk` knows what the slots hold and what they said, `outbox` keeps what is not
-//!   acknowledged, `session` carries it over one stream after the other.
+//!   acknowledged, `session` carries it over one stream after the other, `tenure` knows how long leases are certainly its own.
 //!
 //! It leaves every decision about what runs where to the coordinator.
 
@@ -20,6 +20,7 @@ mod scratch;
 mod serve;
 mod session;
 mod slot;
+mod tenure;
 mod translate;
 
 pub use serve::{Config, serve};

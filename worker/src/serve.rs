@@ -7,6 +7,7 @@ use crate::runner::Place;
 use crate::scratch::Scratch;
 use crate::session::{Error, Session};
 use crate::slot::Slot;
+use crate::tenure::Tenure;
 use regatta_domain::{SlotIx, WorkerId};
 use regatta_runtime::shutdown::Asked;
 use regatta_wire::limits::MESSAGE_BYTES;
@@ -56,6 +57,7 @@ pub async fn serve(config: Config, channel: Channel, shutdown: watch::Receiver<A
     })?;
     let databases: Arc<dyn Provider> = Arc::new(Coordinator::at(channel.clone()));
     let (out, from_slots) = mpsc::channel(FROM_SLOTS);
+    let (tenure, term) = Tenure::new();
     let mut senders = Vec::with_capacity(config.slots.into());
     let mut slots = tokio::task::JoinSet::new();
     for slot in (0..config.slots).map(SlotIx) {
@@ -69,14 +71,14 @@ pub async fn serve(config: Config, channel: Channel, shutdown: watch::Receiver<A
             .map_err(|error| Error::Setup(format!("cannot start {} as a spawner: {error}", config.exe.display())))?;
         let databases = Arc::clone(&databases);
         let place = Place { worker: config.worker, slot, spawner, scratch: place, databases };
-        slots.spawn(Slot::new(place, inbox, out.clone()).run());
+        slots.spawn(Slot::new(place, term.clone(), inbox, out.clone()).run());
     }
     drop(out);
     let client =
         FleetClient::new(channel).max_decoding_message_size(MESSAGE_BYTES).max_encoding_message_size(MESSAGE_BYTES);
     let desk = Desk::new(config.worker, config.name, (config.labels, config.capacities), senders);
     // The desk ends with the session, the slots' inboxes close with the desk, and the slots tear down what is warm.
-    let ended = Session { desk, from_slots, client, shutdown, patience: config.patience }.run().await;
+    let ended = Session { desk, tenure, from_slots, client, shutdown, patience: config.patience }.run().await;
     while let Some(slot) = slots.join_next().await {
         if let Err(panic) = slot {
             tracing::error!(%panic, "a slot did not end well");

@@ -68,8 +68,8 @@ fn output(entry: &v1::Entry, outputs: &mut Outputs) -> Option<Vec<u8>> {
         Some(Said::Finished(v1::Finished { token, result: Some(result) })) => {
             outputs.take((Token(*token), TestIx(result.test), result.attempt))
         }
-        Some(Said::Released(released)) => {
-            outputs.drop_lease(Token(released.token));
+        Some(Said::Released(v1::Released { token }) | Said::Lost(v1::Lost { token })) => {
+            outputs.drop_lease(Token(*token));
             None
         }
         _ => None,
@@ -123,6 +123,7 @@ impl Reading {
                 Entry::Closed { run, errors: errors.collect::<Result<_, _>>()? }
             }
             Said::Draining(_) => Entry::Draining,
+            Said::Lost(lost) => Entry::Lost { token: Token(lost.token) },
         }))
     }
 
