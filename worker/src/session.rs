@@ -14,7 +14,7 @@ use regatta_wire::v1::fleet_client::FleetClient;
 use regatta_wire::v1::{Alive, FromWorker, ToWorker, from_worker, to_worker};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 
@@ -88,7 +88,10 @@ impl Session {
                 away = Instant::now();
             }
             match ended {
-                Ok(Next::Stop) => return Ok(()),
+                Ok(Next::Stop) => {
+                    self.desk.end();
+                    return Ok(());
+                }
                 Ok(Next::Again) => tracing::warn!("the coordinator closed the stream; dialling again"),
                 Err(status) if is_final(&status) => return Err(Error::Refused(status)),
                 Err(status) => {
@@ -107,18 +110,37 @@ impl Session {
     /// Waits before the next try, while the slots work on. `false` when the worker is to leave.
     async fn wait(&mut self, wait: Duration, away: Instant) -> bool {
         let until = Instant::now() + wait;
+        let mut seal_at = None;
         loop {
             if self.may_leave(away) {
                 return false;
             }
+            seal_at = seal_at.or_else(|| self.desk.has_fresh().then(|| Instant::now() + LINGER));
             tokio::select! {
                 () = sleep_until(until) => return true,
+                () = sleep_until(seal_at.unwrap_or(until)), if seal_at.is_some() => {
+                    self.desk.seal();
+                    seal_at = None;
+                }
                 Some((slot, told)) = self.from_slots.recv(), if !self.desk.is_full() => self.desk.told(slot, told),
                 changed = self.shutdown.changed() => {
                     if changed.is_err() {
                         return false;
                     }
                 }
+            }
+        }
+    }
+
+    /// Does something while the slots work on, and what they say is put where it survives.
+    async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        loop {
+            let fresh = self.desk.has_fresh();
+            tokio::select! {
+                done = &mut work => return done,
+                Some((slot, told)) = self.from_slots.recv(), if !self.desk.is_full() => self.desk.told(slot, told),
+                () = sleep(LINGER), if fresh => self.desk.seal(),
             }
         }
     }
@@ -141,13 +163,16 @@ impl Session {
         let hello = from_worker::Message::Hello(self.desk.hello());
         let sent = Instant::now();
         out.try_send(message(hello)).expect("the stream is new and empty");
-        let opening = self.client.session(ReceiverStream::new(outgoing));
-        let opened = timeout(OPEN, opening).await;
-        let mut incoming =
-            opened.map_err(|_| tonic::Status::deadline_exceeded("no answer to the hello in 10 s"))??.into_inner();
+        let mut client = self.client.clone();
         // The answer to the hello is what makes a session; headers alone may come from anything in between.
-        let first = timeout(OPEN, incoming.message()).await;
-        let first = first.map_err(|_| tonic::Status::deadline_exceeded("no answer to the hello in 10 s"))??;
+        let opening = async {
+            let mut incoming = client.session(ReceiverStream::new(outgoing)).await?.into_inner();
+            let first = incoming.message().await?;
+            Ok::<_, tonic::Status>((incoming, first))
+        };
+        let opened = self.meanwhile(timeout(OPEN, opening)).await;
+        let (mut incoming, first) =
+            opened.map_err(|_| tonic::Status::deadline_exceeded("no answer to the hello in 10 s"))??;
         let Some(first) = first else { return Ok(Next::Again) };
         let answers = matches!(&first.message, Some(to_worker::Message::Attached(attached)) if attached.answers);
         self.desk.heard(first);

@@ -7,7 +7,7 @@ use regatta_wire::v1::fleet_server::{Fleet, FleetServer};
 use regatta_wire::v1::from_worker::Message as Said;
 use regatta_wire::v1::to_worker::Message as Told;
 use regatta_wire::{PROTOCOL, v1};
-use regatta_worker::{Config, Error};
+use regatta_worker::{Config, Error, SpoolPlace};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -150,6 +150,8 @@ pub(crate) fn config(slots: u16) -> Config {
         capacities: BTreeMap::new(),
         exe: PathBuf::from(env!("CARGO_BIN_EXE_regatta-spawner")),
         patience: None,
+        spool: SpoolPlace::None,
+        spool_bytes: 1 << 30,
     }
 }
 
