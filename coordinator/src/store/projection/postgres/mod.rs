@@ -97,3 +97,15 @@ pub(super) async fn half_a_write(server: &Server) -> Client {
     std::mem::forget(transaction);
     client
 }
+
+/// Writes rows, and then once more, as one who was not told that they are there.
+#[cfg(test)]
+pub(super) async fn write_unanswered(server: &Server, rows: &[super::Row]) {
+    let mut client = server.connect().await.unwrap();
+    let transaction = fence::begin(&mut client).await.unwrap();
+    let (fence, _) = fence::Fence::take(&transaction, 1).await.unwrap();
+    transaction.commit().await.unwrap();
+    for _ in 0..2 {
+        write::write(&mut client, rows, 1, (fence, Keep::LOCAL, 0)).await.unwrap();
+    }
+}

@@ -74,7 +74,7 @@ impl Sink for Tables {
 }
 
 /// Writes rows in one transaction with the cursor.
-async fn write(
+pub(super) async fn write(
     client: &mut Client,
     rows: &[Row],
     cursor: u64,
