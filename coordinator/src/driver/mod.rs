@@ -7,7 +7,6 @@
 mod grant;
 mod handle;
 mod line;
-mod pulse;
 mod sessions;
 mod start;
 #[cfg(test)]
@@ -118,7 +117,8 @@ impl Driver {
     async fn drive(&mut self, waiting: &mut mpsc::Receiver<Request>) -> Result<Vec<oneshot::Sender<()>>, Error> {
         let mut batch = Vec::with_capacity(BATCH);
         loop {
-            let may_step = self.in_line.len() < IN_LINE && self.looks.is_empty() && self.stop.is_empty();
+            let has_room = self.projector.has_room();
+            let may_step = self.in_line.len() < IN_LINE && self.looks.is_empty() && self.stop.is_empty() && has_room;
             let due = self.core.next_deadline().map_or(ROUND, |at| Duration::from(at.since(self.now())).min(ROUND));
             if self.next.is_empty() || !may_step {
                 tokio::select! {
@@ -129,6 +129,9 @@ impl Driver {
                         if taken == 0 { return Ok(Vec::new()) }
                     }
                     () = tokio::time::sleep(due), if may_step => {}
+                    advanced = self.projector.advanced(), if !has_room => {
+                        if !advanced { return Ok(Vec::new()) }
+                    }
                 }
             }
             self.follow_up()?;
@@ -161,27 +164,12 @@ impl Driver {
             self.step(now, command, &mut turn);
         }
         if self.core.next_deadline().is_some_and(|at| at <= now) {
-            self.tick(now, &mut turn);
+            self.step(now, Command::Tick, &mut turn);
         }
         for request in batch.drain(..) {
             self.take(now, request, &mut turn);
         }
         self.append(now, turn);
-    }
-
-    /// Tells the core that a deadline may have passed. Whoever was answered ahead of the driver is heard before that, and nobody is
-    /// answered after it who was given up.
-    fn tick(&mut self, now: Time, turn: &mut Turn) {
-        let pulse = self.sessions.pulse.clone();
-        let mut look = pulse.look();
-        for session in look.answered() {
-            let Some(worker) = self.sessions.worker(session) else { continue };
-            let alive = Command::Report { worker, session, seq: 0, entries: Vec::new() };
-            self.step(now, alive, turn);
-        }
-        self.step(now, Command::Tick, turn);
-        let presence = self.core.presence();
-        look.keep(|session| self.sessions.worker(session).is_some_and(|of| presence.is_current(of, session)));
     }
 
     fn now(&mut self) -> Time {

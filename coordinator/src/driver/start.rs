@@ -1,12 +1,11 @@
 //! Starting the driver: the journal is replayed, and the core goes on from there.
 
 use super::handle::DriverHandle;
-use super::pulse::Pulse;
 use super::sessions::Sessions;
 use super::{Driver, WAITING};
 use crate::blobs::Blobs;
 use crate::outage::Outage;
-use crate::projector::{Desk, News, Projector};
+use crate::projector::{Desk, End, News, Projector};
 use crate::resources::Custody;
 use crate::store::projection::Writer;
 use crate::store::{Error, Journal};
@@ -58,21 +57,18 @@ pub(crate) fn start(
 ) -> Result<Started, NotStarted> {
     let lease = setup.tuning.lease;
     let base = journal.base();
-    let projector = Projector::catch_up(journal.reader()?, base.seq, writer, blobs)?;
-    let (last, at) = projector.end();
+    let (projector, end) = Projector::replay(journal.reader()?, journal.snapshots(), base.seq, writer, blobs)?;
+    let End { seq: last, at, mut state, beginnings } = end;
     let mut clock = Steady::not_before(at.0);
     let now = Time(clock.now_us());
-    let mut state = projector.state().clone();
     state.last_token = state.last_token.max(base.token);
     custody.resume(&state);
-    let beginnings = projector.beginnings();
     tracing::debug!(commits = last - base.seq, runs = state.runs.len(), "replayed the journal");
 
     let committed = watch::Sender::new(last);
     let (desk, projecting) = projector.start(committed.subscribe(), outage.clone())?;
     let (to, mut waiting) = mpsc::channel(WAITING);
-    let pulse = Pulse::default();
-    let handle = DriverHandle::new(to, committed.subscribe(), outage.clone(), pulse.clone());
+    let handle = DriverHandle::new(to, committed.subscribe(), outage.clone());
     let durable = journal.durable();
     let mut driver = Driver {
         core: Core::resume(state, setup, now),
@@ -80,7 +76,7 @@ pub(crate) fn start(
         clock,
         round: now,
         journal,
-        sessions: Sessions::new(lease, pulse),
+        sessions: Sessions::new(lease),
         replies: BTreeMap::new(),
         next_reply: 0,
         in_line: VecDeque::new(),

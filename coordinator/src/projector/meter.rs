@@ -8,6 +8,7 @@
 use crate::store::projection::Learnt;
 use regatta_domain::result::TestResult;
 use regatta_domain::{Costs, FileIx, Micros, Outcome, SlotIx, SuiteIx, Time, Token, WorkerId};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Fewer gaps than these say nothing.
@@ -19,7 +20,7 @@ const KEPT: usize = 512;
 type Slot = (WorkerId, SlotIx);
 
 /// Measures a run.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Meter {
     leases: BTreeMap<Token, Lease>,
     slots: BTreeMap<Slot, At>,
@@ -27,7 +28,7 @@ pub(super) struct Meter {
 }
 
 /// A lease that goes on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Lease {
     slot: Slot,
     suite: SuiteIx,
@@ -43,7 +44,7 @@ struct Lease {
 }
 
 /// Where a slot is.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct At {
     open: BTreeSet<Token>,
     served: BTreeSet<SuiteIx>,
@@ -52,7 +53,7 @@ struct At {
 }
 
 /// What lay between tests.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Gaps {
     starts: Kept,
     /// In a lease, within a file.
@@ -137,7 +138,7 @@ impl Gaps {
 }
 
 /// Some of many spans, evenly chosen.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Kept(Vec<Micros>, u32, u32);
 
 impl Kept {

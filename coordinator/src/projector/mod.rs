@@ -3,32 +3,37 @@
 //! It is told of each commit as it is made, and reads what it missed from the journal, so that the driver never waits for
 //! it. Watchers are told at once; tables are written a little later, many commits in one transaction. It decides nothing.
 
+mod desk;
 mod feed;
 mod meter;
+mod replay;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 mod translate;
 
+pub(crate) use desk::{Desk, News, Progress};
 pub use feed::{Feed, Feeds, Mark, Next};
+pub(crate) use replay::End;
 
 use crate::blobs::Blobs;
 use crate::outage::Outage;
 use crate::store::projection::{Row, Scope, Writer};
+use crate::store::snapshot::Snapshots;
 use crate::store::{Commit, Error, Reader};
+use desk::Load;
 use prost::Message as _;
-use regatta_core::{Event, State};
+use regatta_core::Event;
 use regatta_domain::{RunId, SlotIx, TestIx, Time, WorkerId};
 use regatta_wire::v1;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use translate::{Meaning, Translator};
-
-/// News that may wait for the projector. Beyond it commits are read from the journal instead, and the rest is lost.
-const NEWS: usize = 1_024;
 
 /// How long rows wait for company: queries may be so far behind.
 const LINGER: Duration = Duration::from_millis(200);
@@ -39,87 +44,14 @@ const ROWS: usize = 20_000;
 /// Commits that are read from the journal at once.
 const COMMITS: usize = 64;
 
-/// What the projector is told.
-#[derive(Debug)]
-pub(crate) enum News {
-    /// A commit was made.
-    Commit(Commit),
-    /// Tests began; told to whoever watches, and kept nowhere.
-    Started { run: RunId, at: Time, worker: WorkerId, slot: SlotIx, tests: Vec<TestIx> },
-    /// A line for people; told to whoever watches, and kept nowhere.
-    Note { run: RunId, at: Time, text: String },
-    /// Something for a cache.
-    Remember(Row),
-    /// Rows should not wait any longer.
-    Hurry,
-    /// Rows should not wait any longer; whoever asks waits until those that were told before are in the tables.
-    Settle(oneshot::Sender<()>),
-    /// There will be no more.
-    Stop,
-}
+/// How much the tables may be behind without a word, in what [`snapshot::weight`] counts: some seconds' work.
+const BEHIND: u64 = 300_000;
 
-/// How far the projector is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Progress {
-    /// The last commit that watchers were told of.
-    pub(crate) told: u64,
-    /// The last commit that is in the tables.
-    pub(crate) written: u64,
-}
-
-/// How the projector is reached.
-#[derive(Clone, Debug)]
-pub(crate) struct Desk {
-    to: mpsc::Sender<News>,
-    feeds: Feeds,
-    progress: watch::Receiver<Progress>,
-}
-
-impl Desk {
-    /// Tells it something, unless it is too far behind to be told.
-    pub(crate) fn tell(&self, news: News) {
-        if self.to.try_send(news).is_err() {
-            tracing::trace!("the projector is behind; it reads the journal, and fleeting news is lost");
-        }
-    }
-
-    /// Tells it something, and waits for room.
-    pub(crate) async fn tell_surely(&self, news: News) {
-        // Where nobody listens any more there is nothing left to do.
-        let _gone = self.to.send(news).await;
-    }
-
-    pub(crate) const fn feeds(&self) -> &Feeds {
-        &self.feeds
-    }
-
-    /// Waits until watchers can see what was committed. `false` when the projector is gone.
-    pub(crate) async fn told(&self, commit: u64) -> bool {
-        self.progress.clone().wait_for(|progress| progress.told >= commit).await.is_ok()
-    }
-
-    /// Waits until queries can see what was committed. `false` when the projector is gone.
-    pub(crate) async fn written(&self, commit: u64) -> bool {
-        self.tell_surely(News::Hurry).await;
-        self.progress.clone().wait_for(|progress| progress.written >= commit).await.is_ok()
-    }
-
-    /// Waits until queries can see what was told before. `false` when the projector is gone.
-    pub(crate) async fn settled(&self) -> bool {
-        let (done, settled) = oneshot::channel();
-        self.tell_surely(News::Settle(done)).await;
-        settled.await.is_ok()
-    }
-
-    pub(crate) fn progress(&self) -> Progress {
-        *self.progress.borrow()
-    }
-}
-
-/// The projector before it has a thread: it is brought up to the end of the journal first.
+/// The projector. What is in the tables was brought back when it was made; what is not is read when it has a thread.
 pub(crate) struct Projector {
     translator: Translator,
     journal: Box<dyn Reader>,
+    snapshots: Option<Box<dyn Snapshots>>,
     writer: Writer,
     blobs: Blobs,
     feeds: Feeds,
@@ -129,64 +61,24 @@ pub(crate) struct Projector {
     told: u64,
     at: Time,
     progress: watch::Sender<Progress>,
+    load: Arc<Load>,
+    /// What would have to be replayed beyond the last snapshot.
+    unkept: u64,
+    /// The commit that the last snapshot is of; 0 for none.
+    snapshot: u64,
+    /// Whether it was said that the tables are behind.
+    said: bool,
 }
 
 impl Projector {
-    /// A projector that follows `journal` from the commit after `base` on.
-    ///
-    /// # Errors
-    /// When a store refuses, or the journal is damaged.
-    pub(crate) fn catch_up(journal: Box<dyn Reader>, base: u64, writer: Writer, blobs: Blobs) -> Result<Self, Error> {
-        let mut projector = Self {
-            translator: Translator::default(),
-            journal,
-            writer,
-            blobs,
-            feeds: Feeds::default(),
-            rows: Vec::new(),
-            touched: BTreeMap::new(),
-            told: base,
-            at: Time::default(),
-            progress: watch::Sender::default(),
-        };
-        projector.read_on()?;
-        if projector.writer.cursor() > projector.told {
-            tracing::warn!("the projection is ahead of the journal, which was replaced; both go on from here");
-            projector.writer.write(&[], projector.told)?;
-        }
-        projector.write()?;
-        let state = projector.translator.state();
-        for (&run, tale) in projector.translator.runs() {
-            if state.run(run).is_some_and(|run| !run.has_ended()) {
-                projector.feeds.open(run).resume(tale.seq);
-            }
-        }
-        Ok(projector)
-    }
-
-    /// The state at the end of what it has read.
-    pub(crate) const fn state(&self) -> &State {
-        self.translator.state()
-    }
-
-    /// The last commit it has read, and the last moment one was made.
-    pub(crate) const fn end(&self) -> (u64, Time) {
-        (self.told, self.at)
-    }
-
-    /// The commits with which the runs in the state began.
-    pub(crate) fn beginnings(&self) -> BTreeMap<RunId, u64> {
-        self.translator.runs().iter().map(|(&run, tale)| (run, tale.first)).collect()
-    }
-
     /// Gives it a thread. `committed` is the last commit that was made.
     pub(crate) fn start(
         mut self,
         committed: watch::Receiver<u64>,
         outage: Outage,
     ) -> io::Result<(Desk, JoinHandle<()>)> {
-        let (to, mut news) = mpsc::channel(NEWS);
-        let desk = Desk { to, feeds: self.feeds.clone(), progress: self.progress.subscribe() };
+        let (to, mut news) = mpsc::channel(desk::NEWS);
+        let desk = Desk::new(to, self.feeds.clone(), self.progress.subscribe(), Arc::clone(&self.load));
         let clock = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         let thread = std::thread::Builder::new().name("projector".to_owned()).spawn(move || {
             let _guard = outage.guard("projector");
@@ -199,19 +91,25 @@ impl Projector {
     }
 
     async fn follow(&mut self, news: &mut mpsc::Receiver<News>, committed: &watch::Receiver<u64>) -> Result<(), Error> {
+        // What the journal has beyond the tables.
+        self.read_on()?;
+        self.tell();
         let mut batch = Vec::new();
-        let mut due: Option<Instant> = None;
+        let mut due = self.is_behind().then(Instant::now);
         loop {
             let mut settle = Vec::new();
             tokio::select! {
-                _ = news.recv_many(&mut batch, NEWS) => {}
+                _ = news.recv_many(&mut batch, desk::NEWS) => {}
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
             }
             let mut hurry = due.is_some_and(|due| due <= Instant::now());
             let mut stop = batch.is_empty() && news.is_closed();
             for news in batch.drain(..) {
                 match news {
-                    News::Commit(commit) => self.commit(commit)?,
+                    News::Commit(commit) => {
+                        self.load.taken(&commit);
+                        self.commit(commit)?;
+                    }
                     News::Started { run, at, worker, slot, tests } => self.started(run, at, worker, slot, &tests),
                     News::Note { run, at, text } => {
                         self.fleeting(run, at, v1::run_event::Event::Note(v1::Note { text }));
@@ -229,6 +127,7 @@ impl Projector {
             let ended = self.touched.values().any(|ended| *ended);
             if stop || hurry || ended || !settle.is_empty() || self.rows.len() >= ROWS {
                 self.write()?;
+                self.keep_if_due();
                 due = None;
                 // Whoever asked may have gone away.
                 for done in settle {
@@ -267,23 +166,18 @@ impl Projector {
             commits.iter().try_for_each(|commit| self.take(commit))?;
             if self.rows.len() >= ROWS {
                 self.write()?;
+                self.keep_if_due();
             }
         }
     }
 
+    /// Takes in a commit that is not in the tables.
     fn take(&mut self, commit: &Commit) -> Result<(), Error> {
-        // What is in the tables already is only read to know where things stand.
-        let is_new = commit.seq > self.writer.cursor();
         for event in commit.events.iter() {
             let run = event.run();
             let Meaning { events, rows } = self.translator.take(commit.seq, event);
-            if !is_new {
-                continue;
-            }
-            for mut row in rows {
-                if let Row::Run { run, scope, .. } = &mut row {
-                    *scope = self.scope(*run)?;
-                }
+            for row in rows {
+                let row = self.scoped(row)?;
                 self.rows.push(row);
             }
             if !events.is_empty() {
@@ -299,15 +193,19 @@ impl Projector {
         }
         self.told = commit.seq;
         self.at = commit.at;
+        self.unkept += snapshot::weight(&commit.events);
         Ok(())
     }
 
-    /// Whose history a run writes: the core has no use for it, so it is taken from what the client said.
-    fn scope(&mut self, run: RunId) -> Result<Scope, Error> {
+    /// Says whose history a run writes: the core has no use for it, so it is taken from what the client said.
+    fn scoped(&mut self, mut row: Row) -> Result<Row, Error> {
+        let Row::Run { run, scope, .. } = &mut row else { return Ok(row) };
+        let run = *run;
         let said = self.journal.request(run)?.and_then(|bytes| v1::SubmitRequest::decode(&*bytes).ok());
         let v1::SubmitRequest { branch, environment, .. } = said.unwrap_or_default();
         let text = |given: Option<String>| given.unwrap_or_default().into();
-        Ok(Scope { branch: text(branch), class: text(environment) })
+        *scope = Scope { branch: text(branch), class: text(environment) };
+        Ok(row)
     }
 
     /// Wakes those who watch.
@@ -332,9 +230,9 @@ impl Projector {
                 feed.written(tale.seq);
             }
         }
-        let (told, written) = (self.told, self.writer.cursor());
         self.tell();
-        self.progress.send_replace(Progress { told, written });
+        self.publish();
+        self.tell_lag();
         let ended: Vec<RunId> =
             std::mem::take(&mut self.touched).into_iter().filter(|(_, ended)| *ended).map(|(run, _)| run).collect();
         if ended.is_empty() {
@@ -342,6 +240,55 @@ impl Projector {
         }
         ended.into_iter().for_each(|run| self.feeds.close(run));
         self.prune()
+    }
+
+    fn publish(&self) {
+        let (told, written) = (self.told, self.writer.cursor());
+        self.progress.send_replace(Progress { told, written });
+    }
+
+    /// Says when the tables fall behind, and when they have caught up.
+    fn tell_lag(&mut self) {
+        let lag = self.load.written(self.told);
+        if lag > BEHIND && !self.said {
+            self.said = true;
+            tracing::warn!(
+                results = lag,
+                "the tables are behind: queries and history do not know the latest results yet"
+            );
+        } else if lag == 0 && self.said {
+            self.said = false;
+            tracing::info!("the tables have caught up");
+        }
+    }
+
+    /// Keeps a snapshot where one is due.
+    fn keep_if_due(&mut self) {
+        let Some(snapshots) = &mut self.snapshots else { return };
+        let state = self.translator.state();
+        if state.runs.is_empty() {
+            // One that could not be removed is not believed either: the journal begins behind it.
+            if self.snapshot > 0 && snapshots.forget().is_ok() {
+                self.snapshot = 0;
+            }
+            self.unkept = 0;
+        } else if snapshot::is_due(state, self.unkept) {
+            self.keep();
+        }
+    }
+
+    /// Keeps a snapshot; all that is in it is in the tables. One that cannot be kept only makes the next start slower.
+    fn keep(&mut self) {
+        let Some(snapshots) = &mut self.snapshots else { return };
+        let (translator, at, begun) = (&self.translator, self.at, Instant::now());
+        self.unkept = 0;
+        match snapshots.keep(self.told, &mut |to| snapshot::write(translator, at, to)) {
+            Ok(bytes) => {
+                tracing::debug!(commit = self.told, bytes, took = ?begun.elapsed(), "kept a snapshot");
+                self.snapshot = self.told;
+            }
+            Err(error) => tracing::warn!(%error, "no snapshot could be kept; the next start takes longer"),
+        }
     }
 
     fn prune(&mut self) -> Result<(), Error> {

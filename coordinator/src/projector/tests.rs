@@ -1,6 +1,10 @@
 //! Whoever folds what is told of a run has the core's own picture of it, whatever happens in the run.
 
+mod cut;
+
+use super::snapshot;
 use super::translate::Translator;
+use crate::store::{Batch, Journal, MemoryJournal};
 use regatta_core::state::Place;
 use regatta_core::{Command, Core, Effect, Entropy, Entry, GrantedWork, ReplyTo, Run, SessionId, ToWorker, Tuning};
 use regatta_domain::plan::PlannedSuite;
@@ -114,7 +118,7 @@ struct World {
     now: Time,
     translator: Translator,
     picture: Picture,
-    commits: u64,
+    journal: MemoryJournal,
     granted: BTreeMap<Token, (WorkerId, GrantedWork, Vec<TestIx>)>,
 }
 
@@ -129,7 +133,7 @@ impl World {
             now: Time(1),
             translator: Translator::default(),
             picture: Picture::default(),
-            commits: 0,
+            journal: MemoryJournal::default(),
             granted: BTreeMap::new(),
         }
     }
@@ -140,9 +144,13 @@ impl World {
 
     fn take(&mut self, command: Command) {
         let step = self.core.step(self.now, &mut self.entropy, command);
-        self.commits += 1;
+        let mut seq = 0;
+        if !step.events.is_empty() {
+            let (at, events, requests) = (self.now, step.events.clone().into(), Vec::new());
+            seq = self.journal.append(Batch { at, events, requests });
+        }
         for event in &step.events {
-            let meaning = self.translator.take(self.commits, event);
+            let meaning = self.translator.take(seq, event);
             meaning.events.iter().for_each(|(event, _)| self.picture.fold(event));
         }
         for effect in step.effects {
@@ -167,6 +175,16 @@ impl World {
             assert_eq!(self.picture, Picture::of(run, self.picture.seq));
             assert_eq!(self.picture.counts(), run.counts);
         }
+    }
+
+    /// Whoever takes notes is replaced by somebody who has read a snapshot of them.
+    fn hand_over(&mut self) {
+        let mut bytes = Vec::new();
+        snapshot::write(&self.translator, self.now, &mut bytes).unwrap();
+        let (translator, at) = snapshot::read(&bytes).unwrap();
+        assert_eq!(at, self.now);
+        assert_eq!(translator, self.translator);
+        self.translator = translator;
     }
 
     fn submit(&mut self) {
@@ -323,8 +341,11 @@ fn the_picture_that_events_give_is_the_core_s_own() {
     for seed in 0..400 {
         let mut world = World::new(seed);
         world.submit();
-        for _ in 0..300 {
+        for at in 0..300 {
             world.act();
+            if at % 37 == 0 {
+                world.hand_over();
+            }
         }
         ends.insert(world.picture.outcome.map(|outcome| format!("{outcome:?}")));
     }

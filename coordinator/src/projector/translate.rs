@@ -8,27 +8,28 @@ use super::meter::Meter;
 use crate::store::projection::{Row, Scope};
 use prost::Message as _;
 use regatta_core::state::Place;
-use regatta_core::{Event, LeaseEnd, Run, State, Then, Work};
+use regatta_core::{Accepted, Event, LeaseEnd, Run, State, Then, Work};
 use regatta_domain::evidence::{Evidence, Observed};
 use regatta_domain::history::Queried;
 use regatta_domain::report::Counts;
 use regatta_domain::result::RunError;
 use regatta_domain::submission::FileDraft;
-use regatta_domain::{FileIx, Micros, RunId, SuiteIx, TestIx, Time, Verdict};
+use regatta_domain::{FileIx, Micros, RunId, SlotIx, SuiteIx, TestIx, Time, Token, Verdict, WorkerId};
 use regatta_wire::limits::ITEMS_PER_EVENT;
 use regatta_wire::v1::{self, run_event::Event as Told};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Folds events, and tells what they mean.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Translator {
     state: State,
     runs: BTreeMap<RunId, Tale>,
 }
 
 /// What was told of a run so far.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Tale {
     /// The commit it began with.
     pub(super) first: u64,
@@ -53,6 +54,11 @@ pub(super) struct Meaning {
 }
 
 impl Translator {
+    /// One that goes on from where another one stood.
+    pub(super) const fn resume(state: State, runs: BTreeMap<RunId, Tale>) -> Self {
+        Self { state, runs }
+    }
+
     pub(super) const fn state(&self) -> &State {
         &self.state
     }
@@ -72,9 +78,23 @@ impl Translator {
         Some(Row::Progress { run: run.id, counts: run.counts, errors: run.errors_total, ended })
     }
 
+    /// The runs in the state, as rows.
+    pub(super) fn rows(&self) -> impl Iterator<Item = Row> + '_ {
+        self.state.runs.values().map(row)
+    }
+
     /// Takes in an event of the commit `seq`. Events of runs whose beginning was dropped are of runs that are over, and
     /// mean nothing any more.
     pub(super) fn take(&mut self, seq: u64, event: &Event) -> Meaning {
+        self.fold(seq, event, true)
+    }
+
+    /// Takes in an event whose meaning was told before.
+    pub(super) fn pass(&mut self, seq: u64, event: &Event) {
+        self.fold(seq, event, false);
+    }
+
+    fn fold(&mut self, seq: u64, event: &Event, aloud: bool) -> Meaning {
         let id = event.run();
         if let Event::RunSubmitted { at, .. } = event {
             let (counts, meter) = (Counts::default(), Meter::default());
@@ -91,7 +111,7 @@ impl Translator {
         };
         let tale = self.runs.get_mut(&id).expect("a run in the state was begun here");
         tale.at = moment(event).unwrap_or(tale.at);
-        let mut telling = Telling { run, tale, meaning: Meaning::default() };
+        let mut telling = Telling { run, tale, aloud, meaning: Meaning::default() };
         telling.tell(&before, event);
         debug_assert_eq!(telling.tale.counts, run.counts, "every verdict is said once, and only those: {event:?}");
         if telling.run.policy.list_only {
@@ -163,6 +183,8 @@ fn left_out(event: &Event, first: usize) -> BTreeSet<TestIx> {
 struct Telling<'a> {
     run: &'a Run,
     tale: &'a mut Tale,
+    /// Whether anybody hears it; else it is only counted.
+    aloud: bool,
     meaning: Meaning,
 }
 
@@ -186,7 +208,7 @@ impl Telling<'_> {
         for test in joined.chain(before.open.iter().copied()).filter(|test| !settled.contains(test)) {
             match self.run.test(test).place {
                 Place::Done(Verdict::Skipped) if test.at() >= before.tests => {
-                    self.verdict(test, Verdict::Skipped, 0, None);
+                    self.verdict(test, Verdict::Skipped, 0, || None);
                 }
                 Place::Done(verdict) => given.entry(verdict).or_default().push(test),
                 _ => {}
@@ -196,10 +218,11 @@ impl Telling<'_> {
             for tests in tests.chunks(ITEMS_PER_EVENT) {
                 for &test in tests {
                     let found = self.run.test(test);
-                    self.verdict(test, verdict, found.failures + found.losses + found.promotions, None);
+                    self.verdict(test, verdict, found.failures + found.losses + found.promotions, || None);
                 }
-                let tests = tests.iter().map(|test| test.0).collect();
-                self.say(Told::VerdictsGiven(v1::VerdictsGiven { verdict: v1::Verdict::from(verdict).into(), tests }));
+                let tests = || tests.iter().map(|test| test.0).collect();
+                let verdict = v1::Verdict::from(verdict).into();
+                self.say(|_| Told::VerdictsGiven(v1::VerdictsGiven { verdict, tests: tests() }));
             }
         }
     }
@@ -207,35 +230,18 @@ impl Telling<'_> {
     /// What the event says by itself. The tests whose verdict is said with it are added to `settled`.
     fn head(&mut self, event: &Event, settled: &mut Vec<TestIx>) {
         match event {
-            Event::RunSubmitted { at, .. } => {
-                let (run, project) = (self.run.id, Arc::clone(&self.run.project));
-                let listing = self.run.policy.list_only;
-                let scope = Scope::default();
-                self.meaning.rows.push(Row::Run { run, project, submitted: *at, listing, scope });
-                self.say(Told::RunSubmitted(submitted(self.run)));
+            Event::RunSubmitted { .. } => {
+                self.write(row);
+                self.say(|run| Told::RunSubmitted(submitted(run)));
             }
             Event::FileFailed { file, error, .. } => self.erred(error, Some(*file)),
             Event::RunErred { error, .. } | Event::WaitGivenUp { error, .. } => self.erred(error, None),
             Event::ShardLeased { at, token, worker, slot, work, .. } => {
                 let runs = matches!(work, Work::Run(..));
                 self.tale.meter.leased(*at, *token, (*worker, *slot), work.suite(), runs);
-                let mut leased = v1::ShardLeased {
-                    token: token.0,
-                    worker: worker.to_string(),
-                    slot: slot.0.into(),
-                    suite: work.suite().0.into(),
-                    ..Default::default()
-                };
-                match work {
-                    Work::Discover(_) => leased.discover = true,
-                    Work::List(_, files) => leased.files = files.iter().map(|file| file.0).collect(),
-                    Work::Run(_, tests) => leased.tests = tests.iter().map(|test| test.0).collect(),
-                    Work::Again(_, test) => leased.tests = vec![test.0],
-                }
-                self.say(Told::ShardLeased(leased));
+                self.say(|_| Told::ShardLeased(leased(*token, *worker, *slot, work)));
             }
             Event::ResultsAccepted { token, results, .. } => {
-                let mut told = Vec::with_capacity(results.len());
                 for accepted in results {
                     let result = &accepted.result;
                     if let Some(seen) = &result.observation {
@@ -245,42 +251,52 @@ impl Telling<'_> {
                         *all = Observed { level, sure: all.sure && observed.sure };
                     }
                     self.tale.meter.result(*token, self.run.test(result.test).file, result);
-                    self.meaning.rows.push(Row::Attempt { run: self.run.id, result: result.clone() });
+                    self.write(|run| Row::Attempt { run: run.id, result: result.clone() });
                     if let Then::Verdict(verdict) = accepted.then {
-                        let queried = result.observation.as_deref().and_then(|seen| Queried::of(seen, verdict));
-                        self.verdict(result.test, verdict, result.attempt, Some((result.duration, queried)));
+                        let queried = || result.observation.as_deref().and_then(|seen| Queried::of(seen, verdict));
+                        self.verdict(result.test, verdict, result.attempt, || Some((result.duration, queried())));
                     }
-                    told.push(v1::AcceptedResult { result: Some(result.into()), verdict: follows(accepted.then) });
                 }
-                self.say(Told::ResultsAccepted(v1::ResultsAccepted { token: token.0, results: told }));
+                self.say(|_| {
+                    let told = |accepted: &Accepted| {
+                        let result = Some((&accepted.result).into());
+                        v1::AcceptedResult { result, verdict: follows(accepted.then) }
+                    };
+                    let results = results.iter().map(told).collect();
+                    Told::ResultsAccepted(v1::ResultsAccepted { token: token.0, results })
+                });
             }
             Event::TestsGivenBack { token, tests, .. } => {
-                let tests = tests.iter().map(|test| test.0).collect();
-                self.say(Told::TestsGivenBack(v1::TestsGivenBack { token: token.0, tests }));
+                self.say(|_| {
+                    let tests = tests.iter().map(|test| test.0).collect();
+                    Told::TestsGivenBack(v1::TestsGivenBack { token: token.0, tests })
+                });
             }
             Event::LeaseEnded { at, token, cause, blamed, .. } => {
                 self.tale.meter.ended(*at, *token, *cause == LeaseEnd::Released);
                 if let Some((test, Then::Verdict(verdict))) = *blamed {
                     let found = self.run.test(test);
-                    self.verdict(test, verdict, found.failures + found.losses, None);
+                    self.verdict(test, verdict, found.failures + found.losses, || None);
                     settled.push(test);
                 }
-                self.say(Told::LeaseEnded(v1::LeaseEnded {
-                    token: token.0,
-                    cause: lease_end(*cause).into(),
-                    blamed: blamed.map(|(test, _)| test.0),
-                    verdict: blamed.map_or(0, |(_, then)| follows(then)),
-                }));
+                self.say(|_| {
+                    Told::LeaseEnded(v1::LeaseEnded {
+                        token: token.0,
+                        cause: lease_end(*cause).into(),
+                        blamed: blamed.map(|(test, _)| test.0),
+                        verdict: blamed.map_or(0, |(_, then)| follows(then)),
+                    })
+                });
             }
             Event::RunCancelled { cause, .. } => {
                 let cause = v1::CancelCause::from(*cause).into();
-                self.say(Told::RunCancelled(v1::RunCancelled { cause }));
+                self.say(|_| Told::RunCancelled(v1::RunCancelled { cause }));
             }
-            Event::RunClosing { .. } => self.say(Told::RunClosing(v1::RunClosing {})),
+            Event::RunClosing { .. } => self.say(|_| Told::RunClosing(v1::RunClosing {})),
             Event::RunEnded { outcome, .. } => {
                 self.costs();
                 let outcome = v1::RunOutcome::from(*outcome).into();
-                self.say(Told::RunEnded(v1::RunEnded { outcome }));
+                self.say(|_| Told::RunEnded(v1::RunEnded { outcome }));
             }
             Event::SuiteDiscovered { .. }
             | Event::FileListed { .. }
@@ -295,24 +311,22 @@ impl Telling<'_> {
         for files in joined.chunk_by(|a, b| self.run.file(*a).suite == self.run.file(*b).suite) {
             let suite = self.run.file(files[0]).suite;
             for files in files.chunks(ITEMS_PER_EVENT) {
-                let files = files.iter().map(|&file| self.file(file)).collect();
-                self.planned(suite, files, Vec::new());
+                self.planned(suite, files, &[]);
             }
         }
         if let Event::SuiteDiscovered { suite, gone, .. } = event {
             for gone in gone.chunks(ITEMS_PER_EVENT) {
-                self.planned(*suite, Vec::new(), gone.iter().map(|file| file.0).collect());
+                self.planned(*suite, &[], gone);
             }
         }
     }
 
-    fn planned(&mut self, suite: SuiteIx, files: Vec<v1::File>, gone: Vec<u32>) {
-        self.say(Told::FilesPlanned(v1::FilesPlanned { suite: suite.0.into(), files, gone }));
-    }
-
-    fn file(&self, file: FileIx) -> v1::File {
-        let found = self.run.file(file);
-        v1::File { path: found.path.to_string(), key: found.key.to_string(), locator: found.locator.to_string() }
+    fn planned(&mut self, suite: SuiteIx, files: &[FileIx], gone: &[FileIx]) {
+        self.say(|run| {
+            let files = files.iter().map(|&file| planned_file(run, file)).collect();
+            let gone = gone.iter().map(|file| file.0).collect();
+            Told::FilesPlanned(v1::FilesPlanned { suite: suite.0.into(), files, gone })
+        });
     }
 
     /// Tests that joined, file by file, in the order of their numbers; and those that left.
@@ -342,29 +356,10 @@ impl Telling<'_> {
     }
 
     fn listed(&mut self, file: FileIx, tests: &[TestIx], gone: Vec<u32>, left_out: &BTreeSet<TestIx>) {
-        let tests = tests.iter().map(|&test| self.test(test, left_out)).collect();
-        self.say(Told::TestsPlanned(v1::TestsPlanned { file: file.0, tests, gone }));
-    }
-
-    fn test(&self, test: TestIx, left_out: &BTreeSet<TestIx>) -> v1::PlannedTest {
-        let found = self.run.test(test);
-        let ignored = found.place == Place::Done(Verdict::Skipped);
-        v1::PlannedTest {
-            name: found.name.to_string(),
-            key: found.key.to_string(),
-            estimate: found.estimate.0,
-            known: found.source.is_own(),
-            spread: found.spread.into(),
-            source: v1::EstimateSource::from(found.source).into(),
-            risk: found.risk.into(),
-            needs: found.needs.0.into(),
-            policy: found.policy.0.into(),
-            ignored,
-            left_out: left_out.contains(&test) || (ignored && !self.run.policy.list_only),
-            group: found.group.0,
-            level: v1::Level::from(found.level).into(),
-            line: found.line,
-        }
+        self.say(|run| {
+            let tests = tests.iter().map(|&test| planned_test(run, test, left_out)).collect();
+            Told::TestsPlanned(v1::TestsPlanned { file: file.0, tests, gone })
+        });
     }
 
     /// An error, where the core counts it: it is told once, however many slots meet it.
@@ -373,13 +368,17 @@ impl Telling<'_> {
             return;
         }
         self.tale.errors = self.run.errors_total;
-        self.meaning.rows.push(Row::Error { run: self.run.id, number: self.tale.errors, error: error.clone() });
-        self.say(Told::RunErred(v1::RunErred { error: Some(error.into()), file: file.map(|file| file.0) }));
+        let number = self.tale.errors;
+        self.write(|run| Row::Error { run: run.id, number, error: error.clone() });
+        self.say(|_| Told::RunErred(v1::RunErred { error: Some(error.into()), file: file.map(|file| file.0) }));
     }
 
     /// What the run cost its slots beside its tests.
     fn costs(&mut self) {
         let run = self.run;
+        if !self.aloud {
+            return;
+        }
         for (suite, measured) in self.tale.meter.measured(|suite| run.suite(suite).costs) {
             let (project, suite) = (Arc::clone(&run.project), Arc::clone(&run.suite(suite).suite.name));
             self.meaning.rows.push(Row::Costs { run: run.id, project, suite, measured });
@@ -387,36 +386,104 @@ impl Telling<'_> {
     }
 
     /// A test has its verdict: by an attempt that took so long and asked so much of its databases, or by none.
-    fn verdict(&mut self, test: TestIx, verdict: Verdict, attempts: u16, deciding: Option<(Micros, Option<Queried>)>) {
+    fn verdict(
+        &mut self,
+        test: TestIx,
+        verdict: Verdict,
+        attempts: u16,
+        deciding: impl FnOnce() -> Option<(Micros, Option<Queried>)>,
+    ) {
         self.tale.counts.add(verdict);
-        let found = self.run.test(test);
-        let file = self.run.file(found.file);
-        self.meaning.rows.push(Row::Verdict {
-            run: self.run.id,
-            project: Arc::clone(&self.run.project),
-            suite: Arc::clone(&self.run.suite(file.suite).suite.name),
-            path: Arc::clone(&file.path),
-            name: Arc::clone(&found.name),
-            test,
-            key: found.key,
-            verdict,
-            attempts,
-            duration: deciding.map(|(duration, _)| duration),
-            // Nobody tells workers apart by speed yet.
-            speed: 1.0,
-            observed: self.tale.seen.remove(&test),
-            queried: deciding.and_then(|(_, queried)| queried),
-            at: self.tale.at,
+        let (at, observed) = (self.tale.at, self.tale.seen.remove(&test));
+        self.write(|run| {
+            let (found, deciding) = (run.test(test), deciding());
+            let file = run.file(found.file);
+            Row::Verdict {
+                run: run.id,
+                project: Arc::clone(&run.project),
+                suite: Arc::clone(&run.suite(file.suite).suite.name),
+                path: Arc::clone(&file.path),
+                name: Arc::clone(&found.name),
+                test,
+                key: found.key,
+                verdict,
+                attempts,
+                duration: deciding.map(|(duration, _)| duration),
+                // Nobody tells workers apart by speed yet.
+                speed: 1.0,
+                observed,
+                queried: deciding.and_then(|(_, queried)| queried),
+                at,
+            }
         });
     }
 
-    fn say(&mut self, event: Told) {
+    /// Says what `event` makes of the run.
+    fn say(&mut self, event: impl FnOnce(&Run) -> Told) {
         self.tale.seq += 1;
-        let event = v1::RunEvent::recorded(self.tale.seq, self.tale.at, event);
+        if !self.aloud {
+            return;
+        }
+        let event = v1::RunEvent::recorded(self.tale.seq, self.tale.at, event(self.run));
         let body = event.encode_to_vec();
         self.meaning.events.push((event, body.len()));
         self.meaning.rows.push(Row::Event { run: self.run.id, seq: self.tale.seq, body });
     }
+
+    fn write(&mut self, row: impl FnOnce(&Run) -> Row) {
+        if self.aloud {
+            self.meaning.rows.push(row(self.run));
+        }
+    }
+}
+
+/// A run as it was handed in. Whose history it writes is not known here.
+fn row(run: &Run) -> Row {
+    let (project, listing, scope) = (Arc::clone(&run.project), run.policy.list_only, Scope::default());
+    Row::Run { run: run.id, project, submitted: run.submitted, listing, scope }
+}
+
+fn planned_file(run: &Run, file: FileIx) -> v1::File {
+    let found = run.file(file);
+    v1::File { path: found.path.to_string(), key: found.key.to_string(), locator: found.locator.to_string() }
+}
+
+fn planned_test(run: &Run, test: TestIx, left_out: &BTreeSet<TestIx>) -> v1::PlannedTest {
+    let found = run.test(test);
+    let ignored = found.place == Place::Done(Verdict::Skipped);
+    v1::PlannedTest {
+        name: found.name.to_string(),
+        key: found.key.to_string(),
+        estimate: found.estimate.0,
+        known: found.source.is_own(),
+        spread: found.spread.into(),
+        source: v1::EstimateSource::from(found.source).into(),
+        risk: found.risk.into(),
+        needs: found.needs.0.into(),
+        policy: found.policy.0.into(),
+        ignored,
+        left_out: left_out.contains(&test) || (ignored && !run.policy.list_only),
+        group: found.group.0,
+        level: v1::Level::from(found.level).into(),
+        line: found.line,
+    }
+}
+
+fn leased(token: Token, worker: WorkerId, slot: SlotIx, work: &Work) -> v1::ShardLeased {
+    let mut leased = v1::ShardLeased {
+        token: token.0,
+        worker: worker.to_string(),
+        slot: slot.0.into(),
+        suite: work.suite().0.into(),
+        ..Default::default()
+    };
+    match work {
+        Work::Discover(_) => leased.discover = true,
+        Work::List(_, files) => leased.files = files.iter().map(|file| file.0).collect(),
+        Work::Run(_, tests) => leased.tests = tests.iter().map(|test| test.0).collect(),
+        Work::Again(_, test) => leased.tests = vec![test.0],
+    }
+    leased
 }
 
 fn submitted(run: &Run) -> v1::RunSubmitted {

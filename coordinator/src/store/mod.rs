@@ -11,6 +11,7 @@ pub mod lock;
 pub(crate) mod papers;
 pub mod postgres;
 pub mod projection;
+pub mod snapshot;
 
 pub use error::Error;
 pub use journal::{Base, Batch, Commit, Durable, Journal, MemoryJournal, PostgresJournal, Reader, SqliteJournal};

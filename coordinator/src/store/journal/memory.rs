@@ -2,6 +2,7 @@
 
 use super::{Base, Batch, Commit, Durable, Journal, Reader};
 use crate::store::Error;
+use crate::store::snapshot::{MemorySnapshots, Snapshots};
 use regatta_domain::RunId;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,6 +13,7 @@ use tokio::sync::watch;
 pub struct MemoryJournal {
     kept: Arc<Mutex<Kept>>,
     durable: Arc<watch::Sender<Durable>>,
+    snapshots: MemorySnapshots,
 }
 
 #[derive(Debug, Default)]
@@ -63,6 +65,10 @@ impl Journal for MemoryJournal {
 
     fn reader(&self) -> Result<Box<dyn Reader>, Error> {
         Ok(Box::new(self.clone()))
+    }
+
+    fn snapshots(&self) -> Option<Box<dyn Snapshots>> {
+        Some(Box::new(self.snapshots.clone()))
     }
 }
 

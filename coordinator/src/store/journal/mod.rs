@@ -16,6 +16,7 @@ pub(super) use encode::{FORMAT, decode, sum};
 pub(super) use sqlite::{Rows, VERSION};
 
 use super::Error;
+use super::snapshot::Snapshots;
 use regatta_core::Event;
 use regatta_domain::{RunId, Time, Token};
 use std::sync::Arc;
@@ -97,6 +98,11 @@ pub trait Journal: Send {
     /// # Errors
     /// When the store cannot be opened.
     fn reader(&self) -> Result<Box<dyn Reader>, Error>;
+
+    /// Where snapshots are kept beside it; `None` where there are none, and all that live runs did is read from the journal.
+    fn snapshots(&self) -> Option<Box<dyn Snapshots>> {
+        None
+    }
 }
 
 /// A view of a journal.

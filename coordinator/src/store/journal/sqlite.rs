@@ -6,6 +6,7 @@
 use super::{Base, Batch, Commit, Durable, Journal, Reader, encode, follow_one_another};
 use crate::store::Error;
 use crate::store::database::{Database, Schema};
+use crate::store::snapshot::{FileSnapshots, Snapshots};
 use regatta_domain::{RunId, Token};
 use rusqlite::{OptionalExtension as _, Transaction, params};
 use std::path::{Path, PathBuf};
@@ -136,6 +137,10 @@ impl Journal for SqliteJournal {
 
     fn reader(&self) -> Result<Box<dyn Reader>, Error> {
         Database::open_to_read(&self.file).map(|database| Box::new(View { database }) as Box<dyn Reader>)
+    }
+
+    fn snapshots(&self) -> Option<Box<dyn Snapshots>> {
+        Some(Box::new(FileSnapshots::new(&self.file.with_extension("snapshot"))))
     }
 }
 
