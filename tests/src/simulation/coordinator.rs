@@ -18,6 +18,9 @@ const IN_LINE: usize = 3;
 /// A driver that could step nothing for so long was held up.
 const HELD_UP: Micros = Micros::from_secs(2);
 
+/// One in so many commits is followed by a snapshot.
+const SNAPSHOT: u64 = 8;
+
 /// A coordinator: what of it survives, and what does not.
 pub struct Coordinator {
     core: Option<Core>,
@@ -30,6 +33,11 @@ pub struct Coordinator {
     setup: Setup,
     /// What a replay of the journal gives.
     pub durable: State,
+    snapshot: Vec<u8>,
+    /// What the journal has beyond the snapshot.
+    rest: Vec<Event>,
+    /// When snapshots are taken: a chance of its own, so that nothing else depends on it.
+    luck: Entropy,
     /// Commands stepped.
     pub steps: u64,
 }
@@ -59,7 +67,9 @@ impl Coordinator {
         let chance = Entropy::from_seed(seed);
         let core = Some(Core::new(setup.clone()));
         let (inbox, line) = (VecDeque::new(), VecDeque::new());
-        Self { core, inbox, line, full_since: None, chance, setup, durable: State::default(), steps: 0 }
+        let (durable, rest, luck) = (State::default(), Vec::new(), Entropy::from_seed(!seed));
+        let snapshot = written(&durable);
+        Self { core, inbox, line, full_since: None, chance, setup, durable, snapshot, rest, luck, steps: 0 }
     }
 
     /// Whether it runs.
@@ -129,7 +139,7 @@ impl Coordinator {
     /// When a replay would give another state than the step did.
     pub fn committed(&mut self) -> Result<(Vec<Event>, Vec<Wish>), String> {
         let Some(Batch { events, wishes }) = self.line.pop_front() else { return Ok((Vec::new(), Vec::new())) };
-        events.iter().for_each(|event| self.durable.fold(event));
+        self.keep(&events);
         let core = self.core.as_ref().expect("a coordinator that is down commits nothing");
         if !events.is_empty() && self.line.is_empty() && core.state() != &self.durable {
             return Err("replay differs from the step".to_owned());
@@ -150,8 +160,18 @@ impl Coordinator {
         self.full_since = None;
         let kept = self.line.drain(..).take(durable);
         let events: Vec<Event> = kept.flat_map(|batch| batch.events).collect();
-        events.iter().for_each(|event| self.durable.fold(event));
+        self.keep(&events);
         events
+    }
+
+    /// These events are in the journal, and now and then in a snapshot.
+    fn keep(&mut self, events: &[Event]) {
+        events.iter().for_each(|event| self.durable.fold(event));
+        self.rest.extend_from_slice(events);
+        if self.luck.below(SNAPSHOT) == 0 {
+            self.rest.clear();
+            self.snapshot = written(&self.durable);
+        }
     }
 
     /// How many commits are under way.
@@ -160,10 +180,25 @@ impl Coordinator {
         self.line.len()
     }
 
-    /// It starts again, by replay.
-    pub fn start(&mut self, now: Time) {
-        self.core = Some(Core::resume(self.durable.clone(), self.setup.clone(), now));
+    /// It starts again: from the snapshot, by replay of the rest.
+    ///
+    /// # Errors
+    /// When that is another state than a replay of everything gives.
+    pub fn start(&mut self, now: Time) -> Result<(), String> {
+        let read = postcard::from_bytes(&self.snapshot);
+        let mut state: State = read.map_err(|error| format!("a snapshot cannot be read: {error}"))?;
+        self.rest.iter().for_each(|event| state.fold(event));
+        if state != self.durable {
+            return Err("a snapshot and the rest give another state than everything".to_owned());
+        }
+        self.core = Some(Core::resume(state, self.setup.clone(), now));
+        Ok(())
     }
+}
+
+/// A snapshot.
+fn written(state: &State) -> Vec<u8> {
+    postcard::to_stdvec(state).expect("a state is plain values, and a vector takes any length")
 }
 
 /// What the shell makes of an effect: the names that the core left out are added.

@@ -227,7 +227,7 @@ impl Simulation {
             }
             Happening::Start => {
                 self.tell(|| "the coordinator starts".to_owned());
-                self.coordinator.start(self.world.now);
+                self.coordinator.start(self.world.now)?;
                 self.checkers.losses.restarted();
                 self.keeper_starts()
             }
