@@ -9,6 +9,7 @@ use crate::needs::Resources;
 use regatta_coordinator::{Config, Coordinator};
 use regatta_domain::WorkerId;
 use regatta_runtime::shutdown::{Asked, Urgency};
+use regatta_worker::SpoolPlace;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -68,6 +69,9 @@ impl Here {
             capacities: capacities(Vec::new()),
             exe: own_binary()?,
             patience: Some(20),
+            // Its coordinator ends with it.
+            spool: SpoolPlace::None,
+            spool_bytes: 0,
         };
         let (stop, asked) = watch::channel(Asked::default());
         let serving = tokio::spawn(regatta_worker::serve(config, self.channel.clone(), asked));

@@ -3,6 +3,7 @@
 use crate::outbox::{self, Outbox};
 use crate::runner::{Brief, Control, FileWork, HeldItem, Holding, Numbered, Shard, Tell, TestWork, Work};
 use crate::slot::{FromSlot, ToSlot};
+use crate::spool::{Hold, Left, Spool};
 use regatta_domain::plan::PlannedSuite;
 use regatta_domain::policy::TestPolicy;
 use regatta_domain::result::RunError;
@@ -81,6 +82,41 @@ impl Desk {
         }
     }
 
+    /// The same, with what an earlier process of the worker left: it is told again, and what was at work then is lost.
+    pub(crate) fn with_spool(mut self, spool: Spool, left: &Left) -> Self {
+        self.outbox = Outbox::with_spool(spool, left);
+        for &Hold { token, running } in &left.holds {
+            if let Some((test, attempt)) = running {
+                let started = v1::Started { token, test, attempt: attempt.into() };
+                self.say(Some(Token(token)), entry::Entry::Started(started));
+            }
+            self.say(Some(Token(token)), entry::Entry::Lost(v1::Lost { token }));
+        }
+        self
+    }
+
+    /// What the slots hold, where that has to survive.
+    fn holds(&self) -> Vec<Hold> {
+        if !self.outbox.spools() {
+            return Vec::new();
+        }
+        let running = |held: &Held| held.running.map(|(test, attempt)| (test.0, attempt));
+        self.held.iter().map(|(token, held)| Hold { token: token.0, running: running(held) }).collect()
+    }
+
+    /// Puts what was said where it survives, without sending it.
+    pub(crate) fn seal(&mut self) {
+        let holds = self.holds();
+        self.outbox.seal(holds);
+    }
+
+    /// Everything is done: nothing has to survive.
+    pub(crate) fn end(&mut self) {
+        if self.is_idle() {
+            self.outbox.close();
+        }
+    }
+
     /// A number of its own, for jitter.
     pub(crate) const fn seed(&self) -> u64 {
         self.worker.0.as_u64_pair().1
@@ -111,7 +147,8 @@ impl Desk {
                 self.outbox.say(Some(token), entry::Entry::Started(started), Vec::new());
             }
         }
-        let mut messages: VecDeque<_> = self.outbox.again().into_iter().map(carry).collect();
+        let holds = self.holds();
+        let mut messages: VecDeque<_> = self.outbox.again(holds).into_iter().map(carry).collect();
         if self.stopping == Urgency::None {
             for (slot, desk) in self.slots.iter_mut().enumerate().filter(|(_, desk)| desk.wants) {
                 desk.told = true;
@@ -123,7 +160,8 @@ impl Desk {
 
     pub(crate) fn flush(&mut self) -> VecDeque<from_worker::Message> {
         self.urgent = false;
-        let mut messages: VecDeque<_> = self.outbox.flush().into_iter().map(carry).collect();
+        let holds = self.holds();
+        let mut messages: VecDeque<_> = self.outbox.flush(holds).into_iter().map(carry).collect();
         messages.extend(self.notes.drain(..));
         if self.stopping == Urgency::None {
             for (slot, desk) in self.slots.iter_mut().enumerate().filter(|(_, desk)| desk.wants && !desk.told) {
@@ -134,9 +172,9 @@ impl Desk {
         messages
     }
 
-    /// Half a lease without a word would be careless; a third leaves room for one that is lost.
+    /// How often the coordinator is told that the worker lives. One that is away for half a lease must cost nobody what he holds.
     pub(crate) fn alive_every(&self) -> Duration {
-        self.lease / 3
+        self.lease / 5
     }
 
     /// How long a lease lasts without a word.
@@ -144,7 +182,7 @@ impl Desk {
         self.lease
     }
 
-    pub(crate) const fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.outbox.is_full()
     }
 
@@ -277,7 +315,8 @@ impl Desk {
             Some(Message::Stop(stop)) => self.control(Token(stop.token), Control::Stop { kill: stop.kill }),
             Some(Message::Close(close)) => self.close(&close.run),
             Some(Message::Ack(ack)) => self.outbox.acknowledge(ack.seq),
-            None => {}
+            // The session keeps account of these.
+            Some(Message::Heard(_)) | None => {}
         }
     }
 

@@ -1,4 +1,4 @@
-//! The worker: a process that offers slots. Stateless: it can die at any time and nothing is lost.
+//! The worker: a process that offers slots. It can die at any time and nothing is lost.
 //!
 //! - [`process`] starts test processes through a small spawner of its own, bounds what they may print and how long they
 //!   may live, and leaves none behind.
@@ -6,7 +6,7 @@
 //! - [`databases`] asks the coordinator for what tests need of databases, and gives it back; `cleanup` performs what tests
 //!   asked to be done after them.
 //! - `slot` works through shards, `desk` knows what the slots hold and what they said, `outbox` keeps what is not
-//!   acknowledged, `session` carries it over one stream after the other.
+//!   acknowledged, `spool` keeps it over the end of the process, `session` carries it over one stream after the other, `tenure` knows how long leases are certainly its own.
 //!
 //! It leaves every decision about what runs where to the coordinator.
 
@@ -20,7 +20,10 @@ mod scratch;
 mod serve;
 mod session;
 mod slot;
+mod spool;
+mod tenure;
 mod translate;
 
 pub use serve::{Config, serve};
 pub use session::Error;
+pub use spool::SpoolPlace;

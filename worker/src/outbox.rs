@@ -1,7 +1,9 @@
 //! What a worker has said and not had acknowledged: kept, in order, until the coordinator calls it durable.
 //!
-//! Bounded: when it is full the slots wait, and with them their frameworks. Nothing is ever dropped.
+//! In memory up to a bound, beyond it in the spool, and in the spool anyway where there is one, so that it survives the process. Where
+//! neither takes more the slots wait, and with them their frameworks. Nothing is ever dropped.
 
+use crate::spool::{At, Hold, Left, Record, Spool, Standing};
 use regatta_domain::Token;
 use regatta_wire::v1::{Entry, OutputPart, Report, entry};
 use std::collections::{BTreeSet, VecDeque};
@@ -9,11 +11,14 @@ use std::collections::{BTreeSet, VecDeque};
 /// Entries in one report. At about 100 bytes an entry it stays far below the bound of a message.
 const ENTRIES_PER_REPORT: usize = 512;
 
-/// Unacknowledged entries at which the slots wait: a second of two slots' trivial tests.
+/// Unacknowledged entries that are kept in memory: a second of two slots' trivial tests.
 const ENTRIES: usize = 16_384;
 
-/// Unacknowledged output at which the slots wait: 256 attempts at their bound.
+/// Unacknowledged output that is kept in memory: 256 attempts at their bound.
 const OUTPUT_BYTES: usize = 64 * 1024 * 1024;
+
+/// Reports that may wait, wherever they are: what is known of each where it is not in memory is about 100 bytes.
+const REPORTS: usize = 262_144;
 
 /// Bytes in one part of an attempt's output.
 const PART_BYTES: usize = 64 * 1024;
@@ -22,12 +27,22 @@ const PART_BYTES: usize = 64 * 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     next_seq: u64,
+    /// Up to this report everything was acknowledged.
+    acked: u64,
     /// Not in a report yet.
     fresh: Vec<Said>,
     /// Reported, in order of their numbers.
     reported: VecDeque<Reported>,
+    /// How many of them were given to the present stream.
+    sent: usize,
+    /// What of all that is in memory.
     entries: usize,
     output_bytes: usize,
+    spool: Option<Spool>,
+    /// It took nothing when it was asked last.
+    spool_refuses: bool,
+    /// Up to this report an earlier process made them.
+    inherited: u64,
 }
 
 /// One thing said, with the output that goes before it.
@@ -38,16 +53,34 @@ struct Said {
     output: Vec<u8>,
 }
 
-/// A report that was sent, and what it takes to send it again.
+/// A report, and what it takes to send it again.
 #[derive(Debug)]
 struct Reported {
+    seq: u64,
+    tokens: BTreeSet<Token>,
+    /// What it says, unless that is only in the spool.
+    body: Option<Body>,
+    /// Where it is in the spool, if it is.
+    at: Option<At>,
+}
+
+#[derive(Debug)]
+struct Body {
     report: Report,
     parts: Vec<OutputPart>,
-    tokens: BTreeSet<Token>,
-    output_bytes: usize,
 }
 
 impl Outbox {
+    /// One that goes on from what an earlier process of the worker left in its spool.
+    pub(crate) fn with_spool(spool: Spool, left: &Left) -> Self {
+        let reported = |(at, record): &(At, Record)| {
+            let tokens = record.report.entries.iter().filter_map(|entry| token_of(entry.entry.as_ref()?)).collect();
+            Reported { seq: record.report.seq, tokens, body: None, at: Some(*at) }
+        };
+        let reported: VecDeque<Reported> = left.reports.iter().map(reported).collect();
+        Self { next_seq: left.last, inherited: left.last, reported, spool: Some(spool), ..Self::default() }
+    }
+
     /// Says something. `output` is sent before it.
     pub(crate) fn say(&mut self, token: Option<Token>, entry: entry::Entry, output: Vec<u8>) {
         self.entries += 1;
@@ -56,13 +89,18 @@ impl Outbox {
     }
 
     /// Whether the slots have to wait.
-    pub(crate) const fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
+        let spills = self.spool.is_some() && !self.spool_refuses && self.reported.len() < REPORTS;
+        self.memory_is_full() && !spills
+    }
+
+    const fn memory_is_full(&self) -> bool {
         self.entries >= ENTRIES || self.output_bytes >= OUTPUT_BYTES
     }
 
-    /// Whether there is enough for a report of its own.
-    pub(crate) const fn has_batch(&self) -> bool {
-        self.fresh.len() >= ENTRIES_PER_REPORT
+    /// Whether there is enough for a report of its own, or something to be fetched from the spool and sent.
+    pub(crate) fn has_batch(&self) -> bool {
+        self.fresh.len() >= ENTRIES_PER_REPORT || (self.sent < self.reported.len() && self.may_send())
     }
 
     /// Whether something was said that is in no report yet.
@@ -75,51 +113,112 @@ impl Outbox {
         self.fresh.is_empty() && self.reported.is_empty()
     }
 
+    /// Whether how the worker stands is kept with each report.
+    pub(crate) const fn spools(&self) -> bool {
+        self.spool.is_some()
+    }
+
     /// The leases of which something is unacknowledged.
     pub(crate) fn tokens(&self) -> impl Iterator<Item = Token> + '_ {
         let fresh = self.fresh.iter().filter_map(|said| said.token);
         fresh.chain(self.reported.iter().flat_map(|reported| reported.tokens.iter().copied()))
     }
 
-    /// Puts what is fresh into reports, and gives the messages to send.
-    pub(crate) fn flush(&mut self) -> Vec<Message> {
-        let mut messages = Vec::new();
+    /// Puts what is fresh into reports, while the slots hold this.
+    pub(crate) fn seal(&mut self, holds: Vec<Hold>) {
+        let standing = Standing { acked: self.acked, holds };
         while self.has_fresh() {
             let rest = self.fresh.split_off(self.fresh.len().min(ENTRIES_PER_REPORT));
             let batch = std::mem::replace(&mut self.fresh, rest);
-            let reported = self.report(batch);
-            messages.extend(reported.messages());
-            self.reported.push_back(reported);
+            self.report(batch, &standing);
+        }
+    }
+
+    /// Seals, and gives the messages to send.
+    pub(crate) fn flush(&mut self, holds: Vec<Hold>) -> Vec<Message> {
+        self.seal(holds);
+        let mut messages = Vec::new();
+        while self.sent < self.reported.len() && self.may_send() {
+            self.fetch(self.sent);
+            messages.extend(self.reported[self.sent].body.iter().flat_map(Body::messages));
+            self.sent += 1;
         }
         messages
     }
 
     /// Everything that is unacknowledged, once more, for a new connection.
-    pub(crate) fn again(&mut self) -> Vec<Message> {
-        let mut messages: Vec<Message> = self.reported.iter().flat_map(Reported::messages).collect();
-        messages.extend(self.flush());
-        messages
+    pub(crate) fn again(&mut self, holds: Vec<Hold>) -> Vec<Message> {
+        self.sent = 0;
+        self.flush(holds)
     }
 
     /// The coordinator calls a report durable, and with it all before.
     pub(crate) fn acknowledge(&mut self, seq: u64) {
-        while self.reported.front().is_some_and(|reported| reported.report.seq <= seq) {
-            let Some(reported) = self.reported.pop_front() else { return };
-            self.entries -= reported.report.entries.len();
-            self.output_bytes -= reported.output_bytes;
+        while self.reported.front().is_some_and(|reported| reported.seq <= seq) {
+            let Some(reported) = self.reported.pop_front() else { break };
+            self.sent = self.sent.saturating_sub(1);
+            self.acked = reported.seq;
+            if let Some(body) = reported.body {
+                self.entries -= body.report.entries.len();
+                self.output_bytes -= body.output_bytes();
+            }
+        }
+        if let Some(spool) = &mut self.spool {
+            spool.forget(self.acked);
         }
     }
 
-    fn report(&mut self, batch: Vec<Said>) -> Reported {
+    /// Everything was acknowledged and nothing is held: nothing has to survive.
+    pub(crate) fn close(&mut self) {
+        if let Some(spool) = self.spool.take_if(|_| self.fresh.is_empty() && self.reported.is_empty()) {
+            spool.remove();
+        }
+    }
+
+    /// Whether the next report may be sent: it is in memory, or there is room for it. One is fetched in any case when nothing is under
+    /// way, or what waits behind it would keep it out for ever.
+    fn may_send(&self) -> bool {
+        let in_memory = self.reported.get(self.sent).is_some_and(|next| next.body.is_some());
+        in_memory || self.sent == 0 || !self.memory_is_full()
+    }
+
+    /// Fetches a report from the spool, if it is only there.
+    fn fetch(&mut self, at: usize) {
+        let reported = &mut self.reported[at];
+        let (None, Some(place), Some(spool)) = (&reported.body, reported.at, &self.spool) else { return };
+        let (mut report, parts) = match spool.read_at(place) {
+            Ok(record) => (record.report, record.parts),
+            Err(error) => {
+                // What is not told is not finished, and goes back with its lease.
+                tracing::error!(%error, seq = reported.seq, "what was told cannot be read back from the spool; it runs again");
+                (Report { seq: reported.seq, entries: Vec::new() }, Vec::new())
+            }
+        };
+        if reported.seq <= self.inherited {
+            // An earlier process was leaving; this one is not.
+            report.entries.retain(|entry| !matches!(entry.entry, Some(entry::Entry::Draining(_))));
+        }
+        let body = Body { report, parts };
+        self.entries += body.report.entries.len();
+        self.output_bytes += body.output_bytes();
+        reported.body = Some(body);
+    }
+
+    fn report(&mut self, batch: Vec<Said>, standing: &Standing) {
+        let had_room = self.entries - batch.len() < ENTRIES && self.output_bytes < OUTPUT_BYTES;
         let before = batch.len();
         let batch = without_finished_starts(batch);
         self.entries -= before - batch.len();
         self.next_seq += 1;
         let tokens = batch.iter().filter_map(|said| said.token).collect();
-        let output_bytes = batch.iter().map(|said| said.output.len()).sum();
         let mut parts = Vec::new();
         let mut entries = Vec::with_capacity(batch.len());
         for said in batch {
+            // What belongs to no result is not sent.
+            let of_result = matches!(&said.entry, entry::Entry::Finished(finished) if finished.result.is_some());
+            if !of_result {
+                self.output_bytes -= said.output.len();
+            }
             if let entry::Entry::Finished(finished) = &said.entry
                 && let Some(result) = &finished.result
             {
@@ -132,7 +231,52 @@ impl Outbox {
             }
             entries.push(Entry { entry: Some(said.entry) });
         }
-        Reported { report: Report { seq: self.next_seq, entries }, parts, tokens, output_bytes }
+        let body = Body { report: Report { seq: self.next_seq, entries }, parts };
+        let at = self.spool(&body, standing);
+        let mut reported = Reported { seq: self.next_seq, tokens, body: Some(body), at };
+        // Behind what waits on disk it would only take the room that is needed to fetch that.
+        let is_behind = self.reported.back().is_some_and(|last| last.body.is_none());
+        if at.is_some()
+            && (is_behind || !had_room)
+            && let Some(body) = reported.body.take()
+        {
+            self.entries -= body.report.entries.len();
+            self.output_bytes -= body.output_bytes();
+        }
+        self.reported.push_back(reported);
+    }
+
+    /// Writes a report down, where there is a spool that takes it. One that does not is said once.
+    fn spool(&mut self, body: &Body, standing: &Standing) -> Option<At> {
+        let spool = self.spool.as_mut()?;
+        match spool.write(standing, &body.report, &body.parts) {
+            Ok(at) => {
+                if std::mem::take(&mut self.spool_refuses) {
+                    tracing::info!("the spool takes results again");
+                }
+                Some(at)
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.spool_refuses, true) {
+                    tracing::error!(
+                        directory = %spool.directory().display(), %error,
+                        "the spool takes no results: what is not acknowledged is kept in memory alone, and beyond that slots wait"
+                    );
+                }
+                None
+            }
+        }
+    }
+}
+
+impl Body {
+    fn messages(&self) -> impl Iterator<Item = Message> + use<> {
+        let parts: Vec<Message> = self.parts.iter().cloned().map(Message::Output).collect();
+        parts.into_iter().chain([Message::Report(self.report.clone())])
+    }
+
+    fn output_bytes(&self) -> usize {
+        self.parts.iter().map(|part| part.data.len()).sum()
     }
 }
 
@@ -145,11 +289,20 @@ pub(crate) enum Message {
     Report(Report),
 }
 
-impl Reported {
-    fn messages(&self) -> impl Iterator<Item = Message> + use<> {
-        let parts: Vec<Message> = self.parts.iter().cloned().map(Message::Output).collect();
-        parts.into_iter().chain([Message::Report(self.report.clone())])
-    }
+/// The lease that something is said of.
+const fn token_of(entry: &entry::Entry) -> Option<Token> {
+    use entry::Entry as Said;
+    Some(Token(match entry {
+        Said::Discovered(said) => said.token,
+        Said::Listed(said) => said.token,
+        Said::Erred(said) => said.token,
+        Said::Started(said) => said.token,
+        Said::Finished(said) => said.token,
+        Said::GaveBack(said) => said.token,
+        Said::Released(said) => said.token,
+        Said::Lost(said) => said.token,
+        Said::Closed(_) | Said::Draining(_) => return None,
+    }))
 }
 
 /// That a test began is news only while it runs.
@@ -196,14 +349,14 @@ mod tests {
     fn what_is_not_acknowledged_is_said_again() {
         let mut outbox = Outbox::default();
         outbox.say(Some(Token(1)), finished(0), b"why".to_vec());
-        assert_eq!(reports(&outbox.flush()), [(1, 1)]);
+        assert_eq!(reports(&outbox.flush(Vec::new())), [(1, 1)]);
         outbox.say(Some(Token(2)), entry::Entry::Released(Released { token: 2 }), Vec::new());
-        let again = outbox.again();
+        let again = outbox.again(Vec::new());
         assert!(matches!(&again[0], Message::Output(part) if part.data == b"why"));
         assert_eq!(reports(&again), [(1, 1), (2, 1)]);
         assert_eq!(outbox.tokens().collect::<Vec<_>>(), [Token(1), Token(2)]);
         outbox.acknowledge(1);
-        assert_eq!(reports(&outbox.again()), [(2, 1)]);
+        assert_eq!(reports(&outbox.again(Vec::new())), [(2, 1)]);
         outbox.acknowledge(2);
         assert!(outbox.is_empty());
         assert_eq!((outbox.entries, outbox.output_bytes), (0, 0));
@@ -215,7 +368,7 @@ mod tests {
         for entry in [started(0), finished(0), started(1)] {
             outbox.say(Some(Token(1)), entry, Vec::new());
         }
-        assert_eq!(reports(&outbox.flush()), [(1, 2)]);
+        assert_eq!(reports(&outbox.flush(Vec::new())), [(1, 2)]);
         assert_eq!(outbox.entries, 2);
     }
 
@@ -226,8 +379,82 @@ mod tests {
             outbox.say(Some(Token(1)), finished(u32::try_from(test).expect("small")), Vec::new());
         }
         assert!(outbox.is_full());
-        let last = reports(&outbox.flush()).last().expect("reports").0;
+        let last = reports(&outbox.flush(Vec::new())).last().expect("reports").0;
         outbox.acknowledge(last);
         assert!(!outbox.is_full());
+    }
+
+    fn spooled(directory: &std::path::Path, limit: u64) -> (Outbox, Left) {
+        let place = crate::spool::SpoolPlace::At(directory.to_owned());
+        let worker = regatta_domain::WorkerId::from_bits(1);
+        let (spool, left) = Spool::open(&place, limit, worker).unwrap().unwrap();
+        (Outbox::with_spool(spool, &left), left)
+    }
+
+    #[test]
+    fn what_does_not_fit_into_memory_waits_on_disk_and_is_sent_in_order() {
+        let place = tempfile::tempdir().unwrap();
+        let (mut outbox, _) = spooled(place.path(), 1 << 30);
+        let most = u32::try_from(ENTRIES).unwrap();
+        for test in 0..3 * most {
+            outbox.say(Some(Token(1)), finished(test), Vec::new());
+            if test % 512 == 511 {
+                outbox.seal(Vec::new());
+            }
+            assert!(!outbox.is_full(), "the spool takes it");
+        }
+        assert!(outbox.entries <= ENTRIES + ENTRIES_PER_REPORT, "{} entries are in memory", outbox.entries);
+        let (mut next, mut told) = (1, 0);
+        while !outbox.is_empty() {
+            assert!(outbox.has_batch());
+            for (seq, entries) in reports(&outbox.flush(Vec::new())) {
+                assert_eq!(seq, next, "in order");
+                (next, told) = (next + 1, told + entries);
+            }
+            assert!(outbox.entries <= ENTRIES + ENTRIES_PER_REPORT, "{} entries are in memory", outbox.entries);
+            outbox.acknowledge(next - 1);
+        }
+        assert_eq!((told, outbox.entries, outbox.output_bytes), (3 * ENTRIES, 0, 0));
+    }
+
+    #[test]
+    fn a_spool_that_takes_nothing_leaves_the_bound_of_memory() {
+        let place = tempfile::tempdir().unwrap();
+        let (mut outbox, _) = spooled(place.path(), 64 * 1024);
+        for test in 0..u32::try_from(2 * ENTRIES).unwrap() {
+            if outbox.is_full() {
+                break;
+            }
+            outbox.say(Some(Token(1)), finished(test), Vec::new());
+            if test % 512 == 511 {
+                outbox.seal(Vec::new());
+            }
+        }
+        assert!(outbox.is_full() && outbox.entries <= ENTRIES + ENTRIES_PER_REPORT, "{} entries", outbox.entries);
+        let last = reports(&outbox.again(Vec::new())).last().expect("all of it is in memory").0;
+        outbox.acknowledge(last);
+        assert!(outbox.is_empty() && !outbox.is_full());
+    }
+
+    #[test]
+    fn another_process_says_what_the_first_had_not_acknowledged_and_is_not_leaving() {
+        let place = tempfile::tempdir().unwrap();
+        let (mut outbox, _) = spooled(place.path(), 1 << 30);
+        outbox.say(Some(Token(1)), finished(0), b"why".to_vec());
+        outbox.flush(Vec::new());
+        outbox.say(Some(Token(2)), entry::Entry::Released(Released { token: 2 }), Vec::new());
+        outbox.say(None, entry::Entry::Draining(regatta_wire::v1::Draining {}), Vec::new());
+        outbox.acknowledge(1);
+        outbox.flush(vec![Hold { token: 3, running: Some((7, 1)) }]);
+        drop(outbox);
+
+        let (mut outbox, left) = spooled(place.path(), 1 << 30);
+        assert_eq!(left.holds, [Hold { token: 3, running: Some((7, 1)) }]);
+        assert_eq!(outbox.tokens().collect::<Vec<_>>(), [Token(2)]);
+        outbox.say(Some(Token(3)), entry::Entry::Released(Released { token: 3 }), Vec::new());
+        assert_eq!(reports(&outbox.again(Vec::new())), [(2, 1), (3, 1)]);
+        outbox.acknowledge(3);
+        outbox.close();
+        assert!(!place.path().exists(), "nothing has to survive");
     }
 }

@@ -7,6 +7,8 @@ use crate::runner::Place;
 use crate::scratch::Scratch;
 use crate::session::{Error, Session};
 use crate::slot::Slot;
+use crate::spool::{Spool, SpoolPlace};
+use crate::tenure::Tenure;
 use regatta_domain::{SlotIx, WorkerId};
 use regatta_runtime::shutdown::Asked;
 use regatta_wire::limits::MESSAGE_BYTES;
@@ -27,7 +29,7 @@ const FROM_SLOTS: usize = 1_024;
 /// How a worker is set up.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Its id: a new one for every process.
+    /// Its id: a new one for every process. One that finds a spool of a worker that is gone speaks for that one, and has its id.
     pub worker: WorkerId,
     /// What people call it.
     pub name: String,
@@ -41,6 +43,10 @@ pub struct Config {
     pub exe: PathBuf,
     /// How often the first connection is tried before the worker gives up; `None` for ever.
     pub patience: Option<u32>,
+    /// Where it keeps what is not acknowledged, so that it survives the process.
+    pub spool: SpoolPlace,
+    /// The most bytes that may be there; beyond them slots wait.
+    pub spool_bytes: u64,
 }
 
 /// Serves until `shutdown` asks to stop and everything is handed back and acknowledged.
@@ -54,8 +60,14 @@ pub async fn serve(config: Config, channel: Channel, shutdown: watch::Receiver<A
     let scratch = Scratch::make(&std::env::temp_dir()).map_err(|error| {
         Error::Setup(format!("no directory for sockets and lists in {}: {error}", std::env::temp_dir().display()))
     })?;
+    let (place, bytes) = (config.spool.clone(), config.spool_bytes);
+    let opening = tokio::task::spawn_blocking(move || Spool::open(&place, bytes, config.worker)).await;
+    let spool = opening.expect("opening a spool does not panic").map_err(|error| Error::Setup(error.to_string()))?;
+    let worker = spool.as_ref().map_or(config.worker, |(spool, _)| spool.worker());
+    let starters = spool.as_ref().map(|(spool, _)| spool.starters());
     let databases: Arc<dyn Provider> = Arc::new(Coordinator::at(channel.clone()));
     let (out, from_slots) = mpsc::channel(FROM_SLOTS);
+    let (tenure, term) = Tenure::new();
     let mut senders = Vec::with_capacity(config.slots.into());
     let mut slots = tokio::task::JoinSet::new();
     for slot in (0..config.slots).map(SlotIx) {
@@ -64,19 +76,26 @@ pub async fn serve(config: Config, channel: Channel, shutdown: watch::Receiver<A
         let place = scratch.path().join(format!("slot-{slot}"));
         std::fs::create_dir(&place)
             .map_err(|error| Error::Setup(format!("cannot make {}: {error}", place.display())))?;
-        let spawner = Spawner::start(&config.exe).await;
+        let spawner = Spawner::start_holding(&config.exe, starters.as_deref()).await;
         let spawner = spawner
             .map_err(|error| Error::Setup(format!("cannot start {} as a spawner: {error}", config.exe.display())))?;
         let databases = Arc::clone(&databases);
-        let place = Place { worker: config.worker, slot, spawner, scratch: place, databases };
-        slots.spawn(Slot::new(place, inbox, out.clone()).run());
+        let place = Place { worker, slot, spawner, scratch: place, databases };
+        slots.spawn(Slot::new(place, term.clone(), inbox, out.clone()).run());
     }
     drop(out);
     let client =
         FleetClient::new(channel).max_decoding_message_size(MESSAGE_BYTES).max_encoding_message_size(MESSAGE_BYTES);
-    let desk = Desk::new(config.worker, config.name, (config.labels, config.capacities), senders);
+    let mut desk = Desk::new(worker, config.name, (config.labels, config.capacities), senders);
+    if let Some((spool, left)) = spool {
+        if worker != config.worker {
+            let (reports, leases) = (left.reports.len(), left.holds.len());
+            tracing::info!(%worker, reports, leases, "goes on for a worker that is gone, and tells what it had not told");
+        }
+        desk = desk.with_spool(spool, &left);
+    }
     // The desk ends with the session, the slots' inboxes close with the desk, and the slots tear down what is warm.
-    let ended = Session { desk, from_slots, client, shutdown, patience: config.patience }.run().await;
+    let ended = Session { desk, tenure, from_slots, client, shutdown, patience: config.patience }.run().await;
     while let Some(slot) = slots.join_next().await {
         if let Err(panic) = slot {
             tracing::error!(%panic, "a slot did not end well");

@@ -6,14 +6,15 @@
 
 use crate::desk::Desk;
 use crate::slot::FromSlot;
+use crate::tenure::Tenure;
 use regatta_domain::SlotIx;
 use regatta_runtime::backoff::Backoff;
 use regatta_runtime::shutdown::{Asked, Urgency};
 use regatta_wire::v1::fleet_client::FleetClient;
-use regatta_wire::v1::{Alive, FromWorker, ToWorker, from_worker};
+use regatta_wire::v1::{Alive, FromWorker, ToWorker, from_worker, to_worker};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 
@@ -26,9 +27,10 @@ const OPEN: Duration = Duration::from_secs(10);
 /// Messages that may wait to be written to the stream.
 const OUTGOING: usize = 256;
 
-/// Waits between attempts to connect: short, since a coordinator that restarts is back within a second or two.
+/// Waits between attempts to connect, with jitter: short, since a coordinator that restarts is back within a second or two, and so is
+/// another one that leads instead. An attempt where nobody listens costs next to nothing.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// Why a worker stops for good.
 #[derive(Debug)]
@@ -64,6 +66,7 @@ enum Next {
 /// The session of a worker, over all its streams.
 pub(crate) struct Session {
     pub(crate) desk: Desk,
+    pub(crate) tenure: Tenure,
     pub(crate) from_slots: mpsc::Receiver<(SlotIx, FromSlot)>,
     pub(crate) client: FleetClient<Channel>,
     pub(crate) shutdown: watch::Receiver<Asked>,
@@ -85,7 +88,10 @@ impl Session {
                 away = Instant::now();
             }
             match ended {
-                Ok(Next::Stop) => return Ok(()),
+                Ok(Next::Stop) => {
+                    self.desk.end();
+                    return Ok(());
+                }
                 Ok(Next::Again) => tracing::warn!("the coordinator closed the stream; dialling again"),
                 Err(status) if is_final(&status) => return Err(Error::Refused(status)),
                 Err(status) => {
@@ -104,18 +110,37 @@ impl Session {
     /// Waits before the next try, while the slots work on. `false` when the worker is to leave.
     async fn wait(&mut self, wait: Duration, away: Instant) -> bool {
         let until = Instant::now() + wait;
+        let mut seal_at = None;
         loop {
             if self.may_leave(away) {
                 return false;
             }
+            seal_at = seal_at.or_else(|| self.desk.has_fresh().then(|| Instant::now() + LINGER));
             tokio::select! {
                 () = sleep_until(until) => return true,
+                () = sleep_until(seal_at.unwrap_or(until)), if seal_at.is_some() => {
+                    self.desk.seal();
+                    seal_at = None;
+                }
                 Some((slot, told)) = self.from_slots.recv(), if !self.desk.is_full() => self.desk.told(slot, told),
                 changed = self.shutdown.changed() => {
                     if changed.is_err() {
                         return false;
                     }
                 }
+            }
+        }
+    }
+
+    /// Does something while the slots work on, and what they say is put where it survives.
+    async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        loop {
+            let fresh = self.desk.has_fresh();
+            tokio::select! {
+                done = &mut work => return done,
+                Some((slot, told)) = self.from_slots.recv(), if !self.desk.is_full() => self.desk.told(slot, told),
+                () = sleep(LINGER), if fresh => self.desk.seal(),
             }
         }
     }
@@ -136,16 +161,22 @@ impl Session {
     async fn stream(&mut self, backoff: &mut Backoff, ever: &mut bool) -> Result<Next, tonic::Status> {
         let (out, outgoing) = mpsc::channel::<FromWorker>(OUTGOING);
         let hello = from_worker::Message::Hello(self.desk.hello());
+        let sent = Instant::now();
         out.try_send(message(hello)).expect("the stream is new and empty");
-        let opening = self.client.session(ReceiverStream::new(outgoing));
-        let opened = timeout(OPEN, opening).await;
-        let mut incoming =
-            opened.map_err(|_| tonic::Status::deadline_exceeded("no answer to the hello in 10 s"))??.into_inner();
+        let mut client = self.client.clone();
         // The answer to the hello is what makes a session; headers alone may come from anything in between.
-        let first = timeout(OPEN, incoming.message()).await;
-        let first = first.map_err(|_| tonic::Status::deadline_exceeded("no answer to the hello in 10 s"))??;
+        let opening = async {
+            let mut incoming = client.session(ReceiverStream::new(outgoing)).await?.into_inner();
+            let first = incoming.message().await?;
+            Ok::<_, tonic::Status>((incoming, first))
+        };
+        let opened = self.meanwhile(timeout(OPEN, opening)).await;
+        let (mut incoming, first) =
+            opened.map_err(|_| tonic::Status::deadline_exceeded("no answer to the hello in 10 s"))??;
         let Some(first) = first else { return Ok(Next::Again) };
+        let answers = matches!(&first.message, Some(to_worker::Message::Attached(attached)) if attached.answers);
         self.desk.heard(first);
+        self.tenure.attached(sent, self.desk.lease(), answers);
         backoff.reset();
         *ever = true;
         let mut waiting = self.desk.again();
@@ -165,16 +196,17 @@ impl Session {
             if self.desk.has_fresh() && flush_at.is_none() {
                 flush_at = Some(Instant::now() + LINGER);
             }
+            let forsaken_at = self.tenure.forsaken_at();
             tokio::select! {
                 permit = out.reserve(), if !waiting.is_empty() => {
                     let Ok(permit) = permit else { return Ok(Next::Again) };
                     if let Some(next) = waiting.pop_front() {
                         permit.send(message(next));
-                        alive_at = Instant::now() + self.desk.alive_every();
                     }
                 }
                 received = incoming.message() => match received? {
                     Some(ToWorker { message: None }) => {}
+                    Some(ToWorker { message: Some(to_worker::Message::Heard(heard)) }) => self.tenure.heard(heard.seq),
                     Some(received) => self.desk.heard(received),
                     None => return Ok(Next::Again),
                 },
@@ -184,8 +216,14 @@ impl Session {
                     flush_at = None;
                 }
                 () = sleep_until(alive_at) => {
-                    waiting.push_back(from_worker::Message::Alive(Alive {}));
-                    alive_at = Instant::now() + self.desk.alive_every();
+                    let now = Instant::now();
+                    // Ahead of what waits: it says how the worker is, not what it did.
+                    waiting.push_front(from_worker::Message::Alive(Alive { seq: self.tenure.send(now) }));
+                    alive_at = now + self.desk.alive_every();
+                }
+                // A coordinator that answers nothing for so long has been cut off, or leads no more.
+                () = sleep_until(forsaken_at.unwrap_or_else(Instant::now)), if forsaken_at.is_some() => {
+                    return Err(tonic::Status::deadline_exceeded("no sign of life was answered for most of a lease"));
                 }
                 changed = self.shutdown.changed(), if !self.desk.is_stopping_hard() => {
                     let urgency = if changed.is_err() { Urgency::Hard } else { self.shutdown.borrow().urgency };

@@ -5,7 +5,8 @@
 
 mod load;
 
-use crate::runner::{self, Brief, Control, Place, Runner, Shard, Sink, Tell, Work};
+use crate::runner::{self, Brief, Control, Holding, Place, Runner, Shard, Sink, Tell, Work};
+use crate::tenure::Term;
 use load::Load;
 use regatta_domain::result::RunError;
 use regatta_domain::{RunId, SlotIx, TestIx, Token};
@@ -22,6 +23,9 @@ const CONTROLS: usize = 1_024;
 
 /// Warm runners a slot keeps, the one it works with included. Each may be a process of 100 MiB.
 const WARM: usize = 4;
+
+/// How the names begin of what a worker divides among its own shards.
+const OF_WORKER: &str = "worker.";
 
 /// What a slot is told.
 #[derive(Debug)]
@@ -50,6 +54,8 @@ pub(crate) enum FromSlot {
 /// A slot at work.
 pub(crate) struct Slot {
     place: Arc<Place>,
+    /// How long what its shards hold is certainly theirs.
+    term: Term,
     inbox: mpsc::Receiver<ToSlot>,
     out: mpsc::Sender<(SlotIx, FromSlot)>,
     queue: VecDeque<(Arc<Brief>, Shard)>,
@@ -66,9 +72,15 @@ struct Warm {
 }
 
 impl Slot {
-    pub(crate) fn new(place: Place, inbox: mpsc::Receiver<ToSlot>, out: mpsc::Sender<(SlotIx, FromSlot)>) -> Self {
+    pub(crate) fn new(
+        place: Place,
+        term: Term,
+        inbox: mpsc::Receiver<ToSlot>,
+        out: mpsc::Sender<(SlotIx, FromSlot)>,
+    ) -> Self {
         Self {
             place: Arc::new(place),
+            term,
             inbox,
             out,
             queue: VecDeque::new(),
@@ -143,6 +155,13 @@ impl Slot {
 
     async fn work(&mut self, brief: Arc<Brief>, shard: Shard) {
         let token = shard.token;
+        // What only one may use is let go of when it may be another's by now.
+        let mut bound = holds_alone(&brief, &shard);
+        if bound && self.term.is_over() {
+            tracing::warn!(%token, "not begun: what the lease holds may be another worker's by now");
+            return self.tell(FromSlot::Released(token)).await;
+        }
+        let mut term = self.term.clone();
         let mut warm = match self.warm_up(&brief).await {
             Ok(warm) => warm,
             Err(error) => {
@@ -159,9 +178,13 @@ impl Slot {
             loop {
                 let ask_at = tokio::time::Instant::from_std(load.runs_low_at());
                 tokio::select! {
-                    Some((token, tell)) = told.recv() => {
-                        load.note(&tell);
-                        self.tell(FromSlot::Told(token, tell)).await;
+                    // The end of the term comes before anything else: a worker that was stopped for long and goes on must not do more.
+                    biased;
+                    () = term.over(), if bound => {
+                        bound = false;
+                        tracing::warn!(%token, "stopped: no coordinator has answered for so long that what it holds may be another's");
+                        // The runner may be asked the same already, and has no room for more.
+                        let _stopping = controls.try_send(Control::Stop { kill: true });
                     }
                     message = self.inbox.recv() => match message {
                         Some(ToSlot::Control(of, what)) if of == token => {
@@ -178,6 +201,10 @@ impl Slot {
                             break;
                         }
                     },
+                    Some((token, tell)) = told.recv() => {
+                        load.note(&tell);
+                        self.tell(FromSlot::Told(token, tell)).await;
+                    }
                     () = tokio::time::sleep_until(ask_at), if !self.asked && self.queue.is_empty() => self.ask().await,
                     () = &mut work => break,
                 }
@@ -234,6 +261,12 @@ impl Slot {
         };
         tokio::join!(close, gather).1
     }
+}
+
+/// Whether a shard holds what others must not use meanwhile: of the fleet, not of the worker itself.
+fn holds_alone(brief: &Brief, shard: &Shard) -> bool {
+    let of_fleet = |holding: &Holding| !holding.resource.starts_with(OF_WORKER);
+    !brief.suite.databases.is_empty() || shard.holds.iter().any(of_fleet)
 }
 
 /// Takes tests out of work that has not begun: all of those named, or none.

@@ -3,6 +3,7 @@
 use super::heading;
 use super::run::Display;
 use super::value::{ResourceArg, RunRef, ServerUrl, ShareArg, TableFormat, label, store};
+use crate::config::value::Memory;
 use clap::{Args, ValueHint};
 use regatta_coordinator::blobs::Place;
 use regatta_coordinator::store::postgres::Server;
@@ -116,8 +117,8 @@ pub(crate) struct CoordinatorArgs {
 /// Offer slots to a coordinator
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A worker keeps nothing: it can be stopped or killed at any time, and its unfinished tests run elsewhere. On SIGTERM it takes
-nothing new, lets running tests end, and leaves.
+A worker can be stopped or killed at any time, and its unfinished tests run elsewhere; what it had not told yet is told by the next one
+on the machine. On SIGTERM it takes nothing new, lets running tests end, and leaves.
 
 Example:
   regatta worker --on http://build:7420 --slots 8")]
@@ -136,6 +137,13 @@ pub(crate) struct WorkerArgs {
     /// cpu and memory, in processors and GiB]
     #[arg(long, value_name = "NAME=N", env = "REGATTA_OFFER", value_delimiter = ',')]
     pub(crate) offer: Vec<ResourceArg>,
+    /// Where it keeps results that are not acknowledged yet, so that they survive its process; `none` for nowhere [default: below the
+    /// directory for temporary files]
+    #[arg(long, value_name = "DIR", env = "REGATTA_SPOOL", value_hint = ValueHint::DirPath)]
+    pub(crate) spool: Option<PathBuf>,
+    /// How much may be there; beyond it slots wait
+    #[arg(long, value_name = "SIZE", env = "REGATTA_SPOOL_SIZE", default_value = "1GB")]
+    pub(crate) spool_size: Memory,
     /// How people know the worker [default: the name of the machine]
     #[arg(long, value_name = "NAME", env = "REGATTA_NAME")]
     pub(crate) name: Option<String>,

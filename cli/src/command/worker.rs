@@ -9,6 +9,7 @@ use crate::intent::Context;
 use crate::link;
 use regatta_domain::WorkerId;
 use regatta_runtime::shutdown::on_signals;
+use regatta_worker::SpoolPlace;
 use uuid::Uuid;
 
 /// Offers slots to a coordinator, until a signal asks it to leave and everything is handed back.
@@ -28,6 +29,12 @@ async fn serve(args: WorkerArgs) -> Result<Exit, Error> {
         capacities: capacities(args.offer),
         exe: own_binary()?,
         patience: None,
+        spool: match args.spool {
+            Some(path) if path.as_os_str() == "none" => SpoolPlace::None,
+            Some(path) => SpoolPlace::At(path),
+            None => SpoolPlace::Temporary(args.on.to_string()),
+        },
+        spool_bytes: args.spool_size.bytes(),
     };
     tracing::info!(worker = %config.worker, slots = config.slots, on = %args.on, "the worker dials in");
     match regatta_worker::serve(config, channel, asked).await {

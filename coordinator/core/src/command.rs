@@ -177,6 +177,11 @@ pub enum Entry {
     },
     /// The worker wants no more shards.
     Draining,
+    /// The process that worked under a lease is gone with what it was at, and another one speaks for the worker.
+    Lost {
+        /// The lease.
+        token: Token,
+    },
 }
 
 /// Numbers that the core decides by. What a cluster must agree on; chosen by whoever starts the coordinator.

@@ -80,6 +80,10 @@ impl Waiting {
             }
             if line.bytes + content.len() as u64 > self.most {
                 line.refused += 1;
+                if line.refused == 1 {
+                    let bytes = line.bytes;
+                    tracing::error!(store, bytes, "no more outputs may wait: those that come now are not kept");
+                }
                 let why = line.trouble.clone().unwrap_or_else(|| "it takes them more slowly than they come".to_owned());
                 return Err(Error::TooMuchWaits { store: store.to_owned(), bytes: line.bytes, why });
             }

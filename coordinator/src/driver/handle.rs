@@ -1,6 +1,7 @@
 //! How the driver is reached.
 
 use super::Look;
+use super::pulse::Pulse;
 use super::sessions::Sessions;
 use crate::error::in_one_line;
 use crate::outage::Outage;
@@ -99,6 +100,7 @@ pub struct DriverHandle {
     to: mpsc::Sender<Request>,
     committed: watch::Receiver<u64>,
     outage: Outage,
+    pulse: Pulse,
 }
 
 /// A handle that does not keep the driver going: it is for those who work for the driver, and end with it.
@@ -107,24 +109,32 @@ pub(crate) struct WeakDriver {
     to: mpsc::WeakSender<Request>,
     committed: watch::Receiver<u64>,
     outage: Outage,
+    pulse: Pulse,
 }
 
 impl WeakDriver {
     /// The driver, while anybody else can reach it.
     pub(crate) fn upgrade(&self) -> Option<DriverHandle> {
         let to = self.to.upgrade()?;
-        Some(DriverHandle { to, committed: self.committed.clone(), outage: self.outage.clone() })
+        let Self { committed, outage, pulse, .. } = self.clone();
+        Some(DriverHandle { to, committed, outage, pulse })
     }
 }
 
 impl DriverHandle {
     /// The same, without keeping the driver going.
     pub(crate) fn downgrade(&self) -> WeakDriver {
-        WeakDriver { to: self.to.downgrade(), committed: self.committed.clone(), outage: self.outage.clone() }
+        let Self { to, committed, outage, pulse } = self.clone();
+        WeakDriver { to: to.downgrade(), committed, outage, pulse }
     }
 
-    pub(super) const fn new(to: mpsc::Sender<Request>, committed: watch::Receiver<u64>, outage: Outage) -> Self {
-        Self { to, committed, outage }
+    pub(super) const fn new(
+        to: mpsc::Sender<Request>,
+        committed: watch::Receiver<u64>,
+        outage: Outage,
+        pulse: Pulse,
+    ) -> Self {
+        Self { to, committed, outage, pulse }
     }
 
     /// Hands in a run; `request` is what the client said. Answered once it is durable.
@@ -202,6 +212,12 @@ impl DriverHandle {
         entries: Vec<Entry>,
     ) -> Result<(), Gone> {
         self.send(Request::Command(Command::Report { worker, session, seq, entries })).await
+    }
+
+    /// Answers a worker's sign of life by `answer`, without waiting for the driver: if the session counts, its worker keeps its leases
+    /// for a whole lease from now on.
+    pub(crate) fn vouch(&self, session: SessionId, answer: impl FnOnce()) {
+        self.pulse.answer(session, answer);
     }
 
     /// Looks at the core between two turns, so that everything seen is durable.

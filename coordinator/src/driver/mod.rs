@@ -7,6 +7,7 @@
 mod grant;
 mod handle;
 mod line;
+mod pulse;
 mod sessions;
 mod start;
 #[cfg(test)]
@@ -164,12 +165,27 @@ impl Driver {
             self.step(now, command, &mut turn);
         }
         if self.core.next_deadline().is_some_and(|at| at <= now) {
-            self.step(now, Command::Tick, &mut turn);
+            self.tick(now, &mut turn);
         }
         for request in batch.drain(..) {
             self.take(now, request, &mut turn);
         }
         self.append(now, turn);
+    }
+
+    /// Tells the core that a deadline may have passed. Whoever was answered ahead of the driver is heard before that, and nobody is
+    /// answered after it who was given up.
+    fn tick(&mut self, now: Time, turn: &mut Turn) {
+        let pulse = self.sessions.pulse.clone();
+        let mut look = pulse.look();
+        for session in look.answered() {
+            let Some(worker) = self.sessions.worker(session) else { continue };
+            let alive = Command::Report { worker, session, seq: 0, entries: Vec::new() };
+            self.step(now, alive, turn);
+        }
+        self.step(now, Command::Tick, turn);
+        let presence = self.core.presence();
+        look.keep(|session| self.sessions.worker(session).is_some_and(|of| presence.is_current(of, session)));
     }
 
     fn now(&mut self) -> Time {

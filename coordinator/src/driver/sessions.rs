@@ -5,6 +5,7 @@
 
 use super::grant;
 use super::handle::Newcomer;
+use super::pulse::Pulse;
 use regatta_core::{Core, SessionId, ToWorker};
 use regatta_domain::{Micros, RunId, Time, WorkerId};
 use regatta_wire::v1::to_worker::Message;
@@ -18,6 +19,8 @@ pub(crate) struct Sessions {
     open: BTreeMap<SessionId, Session>,
     next: u64,
     lease: Micros,
+    /// Those whose signs of life are answered.
+    pub(super) pulse: Pulse,
 }
 
 /// A connection.
@@ -33,8 +36,8 @@ pub(crate) struct Session {
 }
 
 impl Sessions {
-    pub(super) const fn new(lease: Micros) -> Self {
-        Self { open: BTreeMap::new(), next: 0, lease }
+    pub(super) const fn new(lease: Micros, pulse: Pulse) -> Self {
+        Self { open: BTreeMap::new(), next: 0, lease, pulse }
     }
 
     pub(super) fn open(&mut self, now: Time, newcomer: Newcomer) -> SessionId {
@@ -44,6 +47,7 @@ impl Sessions {
         tracing::info!(%worker, name, session = id.0, "a worker attached");
         let briefed = BTreeSet::new();
         self.open.insert(id, Session { worker, name, version, attached: now, outgoing, _alive, briefed });
+        self.pulse.open(id);
         // A connection that broke meanwhile is found out by the first word that is sent over it.
         let _gone = numbered.send(id);
         id
@@ -54,9 +58,15 @@ impl Sessions {
         self.open.iter().map(|(&id, session)| (id, session))
     }
 
+    /// Whose a connection is, while it stands.
+    pub(super) fn worker(&self, id: SessionId) -> Option<WorkerId> {
+        self.open.get(&id).map(|session| session.worker)
+    }
+
     /// Closes a connection, with a word why where there is somebody to tell.
     pub(super) fn close(&mut self, id: SessionId, why: Option<Failure>) {
         let Some(session) = self.open.remove(&id) else { return };
+        self.pulse.close(id);
         if let Some(why) = why {
             tracing::warn!(worker = %session.worker, session = id.0, %why, "cut a worker off");
             // Where there is no room for the word, the end of the stream has to say it.
@@ -66,6 +76,7 @@ impl Sessions {
 
     /// Closes all of them.
     pub(super) fn close_all(&mut self, why: &Failure) {
+        self.pulse.look().keep(|_| false);
         for session in std::mem::take(&mut self.open).into_values() {
             let _full = session.outgoing.try_send(Err(why.clone().into()));
         }
@@ -103,7 +114,7 @@ impl Session {
     fn words(&mut self, core: &Core, message: ToWorker, lease: Micros) -> Vec<Message> {
         let state = core.state();
         vec![match message {
-            ToWorker::Attached => Message::Attached(v1::Attached { lease_ms: lease.0 / 1_000 }),
+            ToWorker::Attached => Message::Attached(v1::Attached { lease_ms: lease.0 / 1_000, answers: true }),
             ToWorker::Grant(grant) => {
                 // A run that is over by now, or a lease that has ended: the wish is lost, which the core expects.
                 let Some(run) = state.run(grant.run) else { return Vec::new() };

@@ -1,6 +1,7 @@
 //! Starting the driver: the journal is replayed, and the core goes on from there.
 
 use super::handle::DriverHandle;
+use super::pulse::Pulse;
 use super::sessions::Sessions;
 use super::{Driver, WAITING};
 use crate::blobs::Blobs;
@@ -68,7 +69,8 @@ pub(crate) fn start(
     let committed = watch::Sender::new(last);
     let (desk, projecting) = projector.start(committed.subscribe(), outage.clone())?;
     let (to, mut waiting) = mpsc::channel(WAITING);
-    let handle = DriverHandle::new(to, committed.subscribe(), outage.clone());
+    let pulse = Pulse::default();
+    let handle = DriverHandle::new(to, committed.subscribe(), outage.clone(), pulse.clone());
     let durable = journal.durable();
     let mut driver = Driver {
         core: Core::resume(state, setup, now),
@@ -76,7 +78,7 @@ pub(crate) fn start(
         clock,
         round: now,
         journal,
-        sessions: Sessions::new(lease),
+        sessions: Sessions::new(lease, pulse),
         replies: BTreeMap::new(),
         next_reply: 0,
         in_line: VecDeque::new(),

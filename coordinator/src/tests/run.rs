@@ -189,10 +189,28 @@ async fn a_worker_that_connects_again_replaces_its_old_connection() {
     let mut after = Worker::attach(&coordinator, Vec::new()).await;
     let status = before.end().await.expect("the old connection is told");
     assert_eq!(status.code(), tonic::Code::Unavailable);
-    after.say(Says::Alive(v1::Alive {})).await;
+    after.say(Says::Alive(v1::Alive::default())).await;
     let mut client = client(&coordinator).await;
     client.submit(request(RUN, &["a.py"])).await.unwrap();
     after.ask().await;
     let Hears::Brief(brief) = after.hear().await else { panic!("a run is introduced before its first grant") };
     assert_eq!((brief.run.as_str(), brief.suites[0].name.as_str(), brief.policies.len()), (RUN, "api", 1));
+}
+
+#[tokio::test]
+async fn a_sign_of_life_is_answered_while_the_driver_is_busy() {
+    let coordinator = start(None).await;
+    let mut worker = Worker::attach(&coordinator, Vec::new()).await;
+    let (go_on, wait) = std::sync::mpsc::channel::<()>();
+    let driver = coordinator.driver().clone();
+    let busy = tokio::spawn(async move { driver.look(move |_, _| wait.recv().is_err()).await });
+    worker.say(v1::from_worker::Message::Alive(v1::Alive { seq: 7 })).await;
+    assert_eq!(worker.hear().await, v1::to_worker::Message::Heard(v1::Heard { seq: 7 }));
+    drop(go_on);
+    assert!(busy.await.unwrap().unwrap(), "it was let go by this test");
+    // One without a number is from a worker that keeps no account, and is not answered.
+    worker.say(v1::from_worker::Message::Alive(v1::Alive { seq: 0 })).await;
+    worker.say(v1::from_worker::Message::Alive(v1::Alive { seq: 8 })).await;
+    assert_eq!(worker.hear().await, v1::to_worker::Message::Heard(v1::Heard { seq: 8 }));
+    coordinator.shutdown().await.unwrap();
 }

@@ -10,6 +10,7 @@ use super::service::cgroup;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
@@ -59,7 +60,7 @@ impl Waiter {
 /// A connected spawner, and the processes that live.
 pub(super) struct Link {
     exe: PathBuf,
-    arguments: &'static [&'static str],
+    arguments: Vec<OsString>,
     socket: UnixStream,
     inbox: Inbox,
     child: Child,
@@ -77,11 +78,11 @@ enum Over {
 
 impl Link {
     /// Starts a spawner and waits for its hello.
-    pub(super) async fn start(exe: &Path, arguments: &'static [&'static str]) -> io::Result<Self> {
+    pub(super) async fn start(exe: &Path, arguments: Vec<OsString>) -> io::Result<Self> {
         let (ours, theirs) = StdUnixStream::pair()?;
         // Out of the worker's process group, so that Ctrl-C reaches the worker, which decides what becomes of tests.
         let child = Command::new(exe)
-            .args(arguments)
+            .args(&arguments)
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
             .process_group(0)
@@ -129,7 +130,7 @@ impl Link {
                 }
                 Over::Died => {
                     self.bury().await;
-                    let (exe, arguments) = (self.exe.clone(), self.arguments);
+                    let (exe, arguments) = (self.exe.clone(), self.arguments.clone());
                     drop(self.dismiss().await);
                     // Something that kills spawners as fast as they start must not keep the machine busy.
                     tokio::time::sleep(RESTART).await;

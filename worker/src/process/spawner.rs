@@ -4,6 +4,7 @@ use super::limits::{MESSAGE_BYTES, REQUESTS};
 use super::link::{Link, Order, Waiter};
 use super::protocol::{self, Containment, Request, Spawn};
 use super::{Command, Pipes, Process, SpawnError, Streams};
+use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -31,7 +32,17 @@ impl Spawner {
     /// # Errors
     /// When the process cannot be started, or is something else than a spawner.
     pub async fn start(exe: &Path) -> io::Result<Self> {
-        Self::start_with(exe, &["spawner"]).await
+        Self::start_holding(exe, None).await
+    }
+
+    /// Starts a spawner that holds the file `held` locked, together with others, until the last of its processes is gone, however it
+    /// ends.
+    ///
+    /// # Errors
+    /// As [`Spawner::start`], and when the file cannot be locked.
+    pub async fn start_holding(exe: &Path, held: Option<&Path>) -> io::Result<Self> {
+        let holding = held.iter().flat_map(|held| ["--holding".into(), held.as_os_str().to_owned()]);
+        Self::start_with(exe, ["spawner".into()].into_iter().chain(holding).collect()).await
     }
 
     /// Starts a spawner that makes no cgroup, as if none could be made.
@@ -39,10 +50,10 @@ impl Spawner {
     /// # Errors
     /// As [`Spawner::start`].
     pub async fn start_without_cgroup(exe: &Path) -> io::Result<Self> {
-        Self::start_with(exe, &["spawner", "--without-cgroup"]).await
+        Self::start_with(exe, vec!["spawner".into(), "--without-cgroup".into()]).await
     }
 
-    async fn start_with(exe: &Path, arguments: &'static [&'static str]) -> io::Result<Self> {
+    async fn start_with(exe: &Path, arguments: Vec<OsString>) -> io::Result<Self> {
         let link = Link::start(exe, arguments).await?;
         let (orders, inbox) = mpsc::channel(REQUESTS);
         let (containment, pid) = (link.containment().clone(), Arc::new(AtomicU32::new(link.pid())));

@@ -4,6 +4,7 @@ use crate::config::decode::{Decode, Mistakes, Value, refuse};
 use crate::error::Mistake;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use std::borrow::Cow;
+use std::str::FromStr;
 use toml::de::DeValue;
 
 /// An amount of memory in megabytes (of 1024 × 1024 bytes).
@@ -23,6 +24,21 @@ impl Memory {
         };
         let number: u32 = digits.parse().ok().filter(|number| (1..=999_999).contains(number))?;
         Some(Self { mb: number * factor })
+    }
+}
+
+impl Memory {
+    /// The same in bytes.
+    pub(crate) fn bytes(self) -> u64 {
+        u64::from(self.mb) * 1024 * 1024
+    }
+}
+
+impl FromStr for Memory {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::parse(text).ok_or_else(|| "it must be a whole number of MB or GB, for example 512MB or 2GB".to_owned())
     }
 }
 

@@ -49,6 +49,11 @@ impl Turn<'_> {
                 Entry::Draining => {
                     self.core.presence.drain(worker);
                 }
+                Entry::Lost { token } => {
+                    if self.lease_of(worker, token).is_some() {
+                        self.end_lease(token, LeaseEnd::WorkerLost);
+                    }
+                }
             }
         }
         if seq > 0 {

@@ -2,14 +2,14 @@
 
 use super::Turn;
 use crate::agenda::Deadline;
-use crate::command::SessionId;
+use crate::command::{OF_WORKERS, SessionId};
 use crate::effect::{GrantedTest, ToWorker};
 use crate::event::LeaseEnd;
 use crate::mutant::{self, Mutant};
 use crate::presence::Standing;
 use crate::state::{Phase, Run};
 use regatta_domain::limits::{LEASES_PER_SLOT, SLOTS_PER_WORKER};
-use regatta_domain::{Micros, RunId, SlotIx, TestIx, Token, WorkerId};
+use regatta_domain::{Held, Micros, ResourceKind, RunId, SlotIx, TestIx, Token, WorkerId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -69,14 +69,30 @@ impl Turn<'_> {
     }
 
     /// The connection broke: the worker has a short while to come back before it loses its leases. That is no sign of life: one
-    /// that was silent before has no longer than it had.
+    /// that was silent before has no longer than it had. A worker that holds what the fleet shares keeps it for as long as it may
+    /// believe that it does: it may not know that its connection broke, and work on.
     pub(super) fn detach(&mut self, worker: WorkerId, session: SessionId) {
         if !self.core.presence.is_current(worker, session) {
             return;
         }
         self.core.presence.close(worker);
+        if self.holds_of_fleet(worker) {
+            return;
+        }
         let wait = if mutant::is(Mutant::NoReconnect) { Micros::ZERO } else { self.core.setup.tuning.reconnect };
         self.core.agenda.hasten(Deadline::WorkerSilent(worker), self.now + wait);
+    }
+
+    /// Whether a worker holds something that others wait for and that nothing but its own word takes from it. A database is taken
+    /// from it at its server.
+    fn holds_of_fleet(&self, worker: WorkerId) -> bool {
+        let of_fleet = |held: &Held| {
+            let offer = self.core.setup.resources.get(&held.resource);
+            !held.resource.starts_with(OF_WORKERS)
+                && offer.is_none_or(|offer| offer.resource.kind != ResourceKind::Database)
+        };
+        let leases = self.core.state.leases_of(worker);
+        leases.iter().any(|token| self.core.state.leases[token].holds.iter().any(of_fleet))
     }
 
     /// Any word of a worker is a sign of life.

@@ -254,3 +254,16 @@ fn what_can_never_run_is_given_up_with_the_reason_and_not_before_it_was_waited_f
     );
     assert_eq!((scene.verdict(0), scene.verdict(1)), (Some(Verdict::NotRun), Some(Verdict::NotRun)));
 }
+
+#[test]
+fn a_connection_that_breaks_leaves_what_the_fleet_shares_with_its_holder_for_a_whole_lease() {
+    let mut scene = scene(&[("printer", Resource::of_seats(1))]);
+    let _step = scene.submit(needing(&[&[Need::new("printer", 1)]]));
+    assert_eq!(joined(&mut scene, 1).len(), 1);
+    assert!(scene.pass(Micros::from_secs(2)).is_empty());
+    let detach = scene.detach(A);
+    scene.check(detach, &[]);
+    // It may not know that its connection broke, and print on.
+    assert!(scene.pass(Micros(12_999_999)).is_empty());
+    assert_eq!(scene.pass(Micros(1)), ["lease 1 ended: WorkerLost"]);
+}

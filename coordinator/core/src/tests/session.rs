@@ -141,3 +141,15 @@ fn a_slot_that_is_not_offered_is_not_served() {
     let ask = scene.ask(A, 2);
     scene.check(ask, &[]);
 }
+
+#[test]
+fn what_went_on_under_a_lease_of_a_process_that_is_gone_is_charged_and_the_rest_goes_back() {
+    let mut scene = scene();
+    let attach = scene.attach(A, &[1]);
+    scene.check(attach, &["A hung up 1", "A < attached"]);
+    // The test that ran is known by its start.
+    let lost = scene.report(A, vec![started(1, 0), Entry::Lost { token: Token(1) }]);
+    scene.check(lost, &["lease 1 ended: WorkerLost, blaming 0: retry +0ms", "A < ack 1"]);
+    let again = scene.report(A, vec![Entry::Lost { token: Token(1) }, passed(1, 0)]);
+    scene.check(again, &["A < ack 2"]);
+}

@@ -3,7 +3,7 @@
 
 use super::super::{Parts, on_disk};
 use super::outputs::Outputs;
-use crate::blobs::Unkept;
+use crate::blobs::{Error, Unkept};
 use crate::planner::Context;
 use regatta_core::{Core, Entry};
 use regatta_domain::limits::{ERRORS_PER_RUN, FILES_PER_RUN, TESTS_PER_SHARD};
@@ -68,8 +68,8 @@ fn output(entry: &v1::Entry, outputs: &mut Outputs) -> Option<Vec<u8>> {
         Some(Said::Finished(v1::Finished { token, result: Some(result) })) => {
             outputs.take((Token(*token), TestIx(result.test), result.attempt))
         }
-        Some(Said::Released(released)) => {
-            outputs.drop_lease(Token(released.token));
+        Some(Said::Released(v1::Released { token }) | Said::Lost(v1::Lost { token })) => {
+            outputs.drop_lease(Token(*token));
             None
         }
         _ => None,
@@ -123,6 +123,7 @@ impl Reading {
                 Entry::Closed { run, errors: errors.collect::<Result<_, _>>()? }
             }
             Said::Draining(_) => Entry::Draining,
+            Said::Lost(lost) => Entry::Lost { token: Token(lost.token) },
         }))
     }
 
@@ -154,7 +155,11 @@ impl Reading {
         let kept = output.filter(|output| !output.is_empty()).map(|output| self.parts.blobs.put(&output));
         result.output = kept.map(|kept| {
             kept.unwrap_or_else(|Unkept { address, why }| {
-                tracing::error!(%why, "the output of a test could not be kept");
+                match why {
+                    // That was told once, and how many it were is told at its end.
+                    Error::TooMuchWaits { .. } => tracing::debug!(%why, "the output of a test is not kept"),
+                    why => tracing::error!(%why, "the output of a test could not be kept"),
+                }
                 address
             })
         });

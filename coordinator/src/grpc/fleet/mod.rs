@@ -68,6 +68,7 @@ impl Fleet for Service {
         let Introduced { worker, name, version, slots, labels, capacities, holds } = introduced(hello)?;
         let (outgoing, words) = mpsc::channel(WORDS + WORDS_PER_SLOT * usize::from(slots));
         let (alive, closed) = oneshot::channel();
+        let answers = outgoing.downgrade();
         let newcomer = |numbered| crate::driver::Newcomer {
             worker,
             name,
@@ -81,7 +82,7 @@ impl Fleet for Service {
             numbered,
         };
         let session = self.parts.driver.attach(newcomer).await?;
-        tokio::spawn(session::Session::new(self.parts.clone(), worker, session).listen(incoming, closed));
+        tokio::spawn(session::Session::new(self.parts.clone(), worker, session).listen(incoming, answers, closed));
         Ok(Response::new(ReceiverStream::new(words)))
     }
 

@@ -1,6 +1,7 @@
 //! One connection of a worker: listens to it, and passes on what it says, in order.
 //!
-//! It ends when the worker's stream does, or when the driver has closed the session; the core is told of the former.
+//! It ends when the worker's stream does, or when the driver has closed the session; the core is told of the former. Signs of life are
+//! answered as they come in, whatever else waits for the driver and its store.
 
 use super::super::Parts;
 use super::entries;
@@ -13,11 +14,17 @@ use regatta_wire::limits::{ENTRIES_PER_REPORT, NOTE_BYTES};
 use regatta_wire::v1::from_worker::Message;
 use regatta_wire::{Failure, Invalid, Why, run_id, v1};
 use std::time::{Duration, Instant};
-use tokio::sync::oneshot;
-use tonic::Streaming;
+use tokio::sync::{mpsc, oneshot};
+use tonic::{Status, Streaming};
 
 /// A worker that says something small is alive; the core is told so this often at most.
 const SIGN_OF_LIFE: Duration = Duration::from_millis(500);
+
+/// Words of a worker that may wait for the driver while its signs of life are still answered. A part of an output is 64 KiB.
+const WAITING: usize = 64;
+
+/// Where a worker is told things. The driver alone decides for how long.
+pub(super) type To = mpsc::WeakSender<Result<v1::ToWorker, Status>>;
 
 /// A connection of a worker.
 pub(super) struct Session {
@@ -28,10 +35,8 @@ pub(super) struct Session {
     last_sign: Option<Instant>,
 }
 
-/// Why a connection ends.
+/// Why a connection is ended.
 enum End {
-    /// The worker has gone, or the driver has closed the session.
-    Over,
     /// The driver is gone.
     Gone,
     /// The worker says what no worker may say.
@@ -62,33 +67,39 @@ impl Session {
     }
 
     /// Listens until the connection ends.
-    pub(super) async fn listen(mut self, mut incoming: Streaming<v1::FromWorker>, mut closed: oneshot::Receiver<()>) {
-        let end = loop {
-            let heard = tokio::select! {
-                _ = &mut closed => break End::Over,
-                heard = incoming.message() => heard,
-            };
-            let message = match heard {
-                Ok(Some(v1::FromWorker { message: Some(message) })) => message,
-                // A word that is not known here comes from a newer worker, which does not depend on it.
-                Ok(Some(v1::FromWorker { message: None })) => continue,
-                Ok(None) => break End::Over,
-                Err(status) => {
-                    tracing::debug!(worker = %self.worker, %status, "a worker's stream broke");
-                    break End::Over;
-                }
-            };
-            if let Err(end) = self.hear(message).await {
-                break end;
+    pub(super) async fn listen(
+        mut self,
+        incoming: Streaming<v1::FromWorker>,
+        answers: To,
+        closed: oneshot::Receiver<()>,
+    ) {
+        let (to, words) = mpsc::channel(WAITING);
+        let reading = Reading { parts: self.parts.clone(), id: self.id, answers, to };
+        let (worker, id, driver) = (self.worker, self.id, self.parts.driver.clone());
+        let mut reading = std::pin::pin!(reading.read(worker, incoming, closed));
+        let mut hearing = std::pin::pin!(self.hear_all(words));
+        let mut is_read = false;
+        // What was read is heard to its end, also when nothing more comes.
+        let heard = loop {
+            tokio::select! {
+                () = &mut reading, if !is_read => is_read = true,
+                heard = &mut hearing => break heard,
             }
         };
-        let refused = match end {
-            End::Over => None,
-            End::Gone => return,
-            End::Refused(failure) => Some(failure),
+        let refused = match heard {
+            Ok(()) => None,
+            Err(End::Gone) => return,
+            Err(End::Refused(failure)) => Some(failure),
         };
         // A driver that is gone has closed every session.
-        let _gone = self.parts.driver.detach(self.worker, self.id, refused).await;
+        let _gone = driver.detach(worker, id, refused).await;
+    }
+
+    async fn hear_all(&mut self, mut words: mpsc::Receiver<Message>) -> Result<(), End> {
+        while let Some(message) = words.recv().await {
+            self.hear(message).await?;
+        }
+        Ok(())
     }
 
     async fn hear(&mut self, message: Message) -> Result<(), End> {
@@ -139,5 +150,53 @@ impl Session {
         }
         self.last_sign = Some(Instant::now());
         Ok(self.parts.driver.report(self.worker, self.id, 0, Vec::new()).await?)
+    }
+}
+
+/// The end of a connection at which a worker speaks.
+struct Reading {
+    parts: Parts,
+    id: SessionId,
+    answers: To,
+    to: mpsc::Sender<Message>,
+}
+
+impl Reading {
+    /// Reads until the stream ends or the driver has closed the session.
+    async fn read(self, worker: WorkerId, mut incoming: Streaming<v1::FromWorker>, mut closed: oneshot::Receiver<()>) {
+        loop {
+            let heard = tokio::select! {
+                _ = &mut closed => return,
+                heard = incoming.message() => heard,
+            };
+            match heard {
+                Ok(Some(v1::FromWorker { message: Some(Message::Alive(alive)) })) => {
+                    self.answer(alive.seq);
+                    // Where the driver has so much to hear of this worker, it needs no word that it is alive.
+                    let _full = self.to.try_send(Message::Alive(alive));
+                }
+                Ok(Some(v1::FromWorker { message: Some(message) })) => {
+                    if self.to.send(message).await.is_err() {
+                        return;
+                    }
+                }
+                // A word that is not known here comes from a newer worker, which does not depend on it.
+                Ok(Some(v1::FromWorker { message: None })) => {}
+                Ok(None) => return,
+                Err(status) => return tracing::debug!(%worker, %status, "a worker's stream broke"),
+            }
+        }
+    }
+
+    /// Answers a sign of life, if this coordinator certainly leads.
+    fn answer(&self, seq: u64) {
+        if seq == 0 || !self.parts.standing.borrow().leads_at(Instant::now()) {
+            return;
+        }
+        let heard = v1::ToWorker { message: Some(v1::to_worker::Message::Heard(v1::Heard { seq })) };
+        self.parts.driver.vouch(self.id, || {
+            // A worker that does not read what it is sent is about to be cut off.
+            let _full = self.answers.upgrade().map(|answers| answers.try_send(Ok(heard)));
+        });
     }
 }

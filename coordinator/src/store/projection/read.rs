@@ -45,6 +45,9 @@ pub(super) trait Source: Send + Sync {
     fn connections(&self) -> Option<Connections> {
         None
     }
+
+    /// See [`Reader::hurry`].
+    fn hurry(&self) {}
 }
 
 /// How a pool of connections to a server is used.
@@ -209,6 +212,12 @@ impl Reader {
     #[must_use]
     pub fn connections(&self) -> Option<Connections> {
         self.0.connections()
+    }
+
+    /// For the end of a process: nobody is patient any more with a server that is gone, neither whoever reads nor the one that
+    /// writes. What waits is tried once more, and fails then; so does what comes after.
+    pub fn hurry(&self) {
+        self.0.hurry();
     }
 }
 

@@ -1826,9 +1826,13 @@ pub struct Ask {
     #[prost(uint32, tag = "1")]
     pub slot: u32,
 }
-/// A sign of life.
+/// A sign of life. One with a number is answered by `Heard`, unless the coordinator does not know whether it still leads; so a worker
+/// knows how long its leases are certainly its own: a lease from the moment at which it sent the last one that was answered.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Alive {}
+pub struct Alive {
+    #[prost(uint64, tag = "1")]
+    pub seq: u64,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WorkerNote {
     #[prost(string, tag = "1")]
@@ -1859,7 +1863,7 @@ pub struct Report {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Entry {
-    #[prost(oneof = "entry::Entry", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
+    #[prost(oneof = "entry::Entry", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
     pub entry: ::core::option::Option<entry::Entry>,
 }
 /// Nested message and enum types in `Entry`.
@@ -1884,6 +1888,8 @@ pub mod entry {
         Closed(super::Closed),
         #[prost(message, tag = "9")]
         Draining(super::Draining),
+        #[prost(message, tag = "10")]
+        Lost(super::Lost),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1948,9 +1954,16 @@ pub struct Closed {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Draining {}
+/// The process that worked under a lease is gone, and with it what it was at: another one speaks for the same worker. What was
+/// unfinished goes back; the test that ran is charged with it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Lost {
+    #[prost(uint64, tag = "1")]
+    pub token: u64,
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ToWorker {
-    #[prost(oneof = "to_worker::Message", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "to_worker::Message", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
     pub message: ::core::option::Option<to_worker::Message>,
 }
 /// Nested message and enum types in `ToWorker`.
@@ -1973,6 +1986,8 @@ pub mod to_worker {
         Close(super::Close),
         #[prost(message, tag = "8")]
         Ack(super::Ack),
+        #[prost(message, tag = "9")]
+        Heard(super::Heard),
     }
 }
 /// The session stands.
@@ -1981,6 +1996,15 @@ pub struct Attached {
     /// A worker that is silent for longer loses its leases.
     #[prost(uint64, tag = "1")]
     pub lease_ms: u64,
+    /// Numbered signs of life are answered.
+    #[prost(bool, tag = "2")]
+    pub answers: bool,
+}
+/// A sign of life was heard, by a coordinator that certainly leads.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Heard {
+    #[prost(uint64, tag = "1")]
+    pub seq: u64,
 }
 /// What a worker has to know of a run; precedes its first grant on a connection.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -12,6 +12,7 @@ mod start;
 mod wake;
 
 use super::protocol::{self, Containment, Inbox, Reply, Request};
+use crate::spool::hold;
 use cgroup::Leaf;
 use family::Family;
 use nix::errno::Errno;
@@ -20,6 +21,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use wake::Wake;
@@ -27,7 +29,24 @@ use wake::Wake;
 /// The whole life of a spawner. Its standard input is the socket; `arguments` are those after `spawner`.
 #[must_use]
 pub fn spawner_main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let without_cgroup = arguments.into_iter().any(|argument| argument == "--without-cgroup");
+    let (mut without_cgroup, mut holding) = (false, None);
+    let mut arguments = arguments.into_iter();
+    while let Some(argument) = arguments.next() {
+        without_cgroup |= argument == "--without-cgroup";
+        if argument == "--holding" {
+            holding = arguments.next();
+        }
+    }
+    // Whoever waits for it knows that nothing runs any more that was started here.
+    let held =
+        holding.map(|path| hold(Path::new(&path)).ok_or_else(|| io::Error::other("its lock is another worker's")));
+    let _held = match held.transpose() {
+        Ok(held) => held,
+        Err(error) => {
+            eprintln!("regatta spawner: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     match Service::open(without_cgroup).and_then(Service::run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -2,7 +2,7 @@
 
 use super::names::{self, File, Files, Runs, Suites};
 use super::refused::Refused;
-use super::{code, column, recall, text};
+use super::{column, numbers, recall, text};
 use crate::store::projection::Row;
 use crate::store::projection::costs::Learnt;
 use crate::store::projection::history::Scope;
@@ -59,6 +59,7 @@ pub(super) async fn learn(
     }
     let owners: BTreeSet<Owner> = taught.iter().flat_map(|taught| [taught.own, taught.main]).collect();
     let mut known = find(transaction, &scopes, owners.into_iter().collect()).await?;
+    let found: BTreeSet<Owner> = known.keys().copied().collect();
     let mut changed: BTreeMap<Owner, Cow<'_, str>> = BTreeMap::new();
     // One after the other: what a test is taught twice in a batch, it is taught twice.
     for Taught { lesson, own, main } in &taught {
@@ -68,7 +69,20 @@ pub(super) async fn learn(
             changed.insert(*own, text(lesson.name));
         }
     }
-    put(transaction, &scopes, &known, changed.into_iter().collect(), day).await
+    // What was not found is not there: only the others have to be looked for again.
+    let (old, new): (Vec<_>, Vec<_>) = changed.into_iter().partition(|(owner, _)| found.contains(owner));
+    let replace = format!(
+        "ON CONFLICT (file, key, branch, class) DO UPDATE SET (name, {COLUMNS}, day) = (
+            excluded.name, excluded.runs, excluded.mean, excluded.variance, excluded.odd, excluded.passes,
+            excluded.flakes, excluded.failures, excluded.skips, excluded.failing, excluded.recent, excluded.last,
+            excluded.seen, excluded.imported, excluded.levels, excluded.queries, excluded.day)",
+        COLUMNS = recall::COLUMNS
+    );
+    tokio::try_join!(
+        put(transaction, &scopes, &known, &new, day, ""),
+        put(transaction, &scopes, &known, &old, day, &replace),
+    )?;
+    Ok(())
 }
 
 /// The lessons of a batch, with whose they are.
@@ -137,55 +151,61 @@ async fn find(
     Ok(known)
 }
 
-/// Writes the histories that changed, each with the name of its test.
+/// Writes histories, each with the name of its test; `otherwise` says what to do with those that are there.
 async fn put(
     transaction: &Transaction<'_>,
     scopes: &Scopes,
     known: &BTreeMap<Owner, TestHistory>,
-    changed: Vec<(Owner, Cow<'_, str>)>,
+    changed: &[(Owner, Cow<'_, str>)],
     day: u64,
+    otherwise: &str,
 ) -> Result<(), Refused> {
     if changed.is_empty() {
         return Ok(());
     }
+    // What is not odd is no number.
     let put = format!(
-        "INSERT INTO regatta.history (file, key, branch, class, name, {COLUMNS}, day)
-            SELECT a.*, $21::bigint FROM unnest($1::bigint[], $2::bytea[], $3::text[], $4::text[], $5::text[],
-                $6::int[], $7::float8[], $8::float8[], $9::float8[], $10::int[], $11::int[], $12::int[], $13::int[],
-                $14::float8[], $15::int[], $16::smallint[], $17::bigint[], $18::bool[], $19::int[], $20::bytea[]) a
-            ON CONFLICT (file, key, branch, class) DO UPDATE SET (name, {COLUMNS}, day) = (
-                excluded.name, excluded.runs, excluded.mean, excluded.variance, excluded.odd, excluded.passes,
-                excluded.flakes, excluded.failures, excluded.skips, excluded.failing, excluded.recent, excluded.last,
-                excluded.seen, excluded.imported, excluded.levels, excluded.queries, excluded.day)",
-        COLUMNS = recall::COLUMNS
+        "INSERT INTO regatta.history (file, key, branch, class, name, {}, day)
+            SELECT $1[i * 10 + 1], key, branch, class, name, $1[i * 10 + 2], $2[i * 4 + 1], $2[i * 4 + 2],
+                nullif($2[i * 4 + 3], 'NaN'), $1[i * 10 + 3], $1[i * 10 + 4], $1[i * 10 + 5], $1[i * 10 + 6],
+                $2[i * 4 + 4], $1[i * 10 + 7], $1[i * 10 + 8], $1[i * 10 + 9], imported, $1[i * 10 + 10], queries, $8
+            FROM (
+                SELECT key, branch, class, name, queries, imported, at::int - 1 AS i
+                FROM unnest($3::bytea[], $4::text[], $5::text[], $6::text[], $7::bytea[], $9::bool[])
+                    WITH ORDINALITY a (key, branch, class, name, queries, imported, at) OFFSET 0
+            ) a {otherwise}",
+        recall::COLUMNS
     );
-    let owners: Vec<Owner> = column(&changed, |changed| changed.0);
+    let owners: Vec<Owner> = column(changed, |changed| changed.0);
     let (branches, classes) = scopes.columns(&owners);
-    let histories: Vec<&TestHistory> = column(&owners, |owner| &known[owner]);
-    let last = |history: &&TestHistory| code(history.last.map_or(0, |last| v1::Verdict::from(last).into()));
-    let queries = |history: &&TestHistory| (history.queries != Queries::default()).then(|| history.queries.to_bytes());
+    let whole = numbers(&owners, |owner| {
+        let TestHistory { runs, passes, flakes, failures, skips, .. } = known[owner];
+        let counts = [runs, passes, flakes, failures, skips].map(|count| i64::from(count.cast_signed()));
+        let TestHistory { recent, last, seen, levels, .. } = known[owner];
+        let [runs, passes, flakes, failures, skips] = counts;
+        let [recent, levels] = [recent.0, levels.0].map(|bits| i64::from(bits.cast_signed()));
+        let last: i32 = last.map_or(0, |last| v1::Verdict::from(last).into());
+        [owner.0, runs, passes, flakes, failures, skips, recent, last.into(), seen.0.cast_signed(), levels]
+    });
+    let real: Vec<f64> = owners
+        .iter()
+        .map(|owner| &known[owner])
+        .flat_map(|history| [history.mean, history.variance, history.odd.unwrap_or(f64::NAN), history.failing])
+        .collect();
+    let queries = |owner: &Owner| {
+        let queries = known[owner].queries;
+        (queries != Queries::default()).then(|| queries.to_bytes())
+    };
     let columns = [
-        (&column(&owners, |owner| owner.0) as _, Type::INT8_ARRAY),
+        (&whole as _, Type::INT8_ARRAY),
+        (&real as _, Type::FLOAT8_ARRAY),
         (&column(&owners, |owner| &owner.1.0[..]) as _, Type::BYTEA_ARRAY),
         (&branches as _, Type::TEXT_ARRAY),
         (&classes as _, Type::TEXT_ARRAY),
-        (&column(&changed, |changed| &*changed.1) as _, Type::TEXT_ARRAY),
-        (&column(&histories, |history| history.runs.cast_signed()) as _, Type::INT4_ARRAY),
-        (&column(&histories, |history| history.mean) as _, Type::FLOAT8_ARRAY),
-        (&column(&histories, |history| history.variance) as _, Type::FLOAT8_ARRAY),
-        (&column(&histories, |history| history.odd) as _, Type::FLOAT8_ARRAY),
-        (&column(&histories, |history| history.passes.cast_signed()) as _, Type::INT4_ARRAY),
-        (&column(&histories, |history| history.flakes.cast_signed()) as _, Type::INT4_ARRAY),
-        (&column(&histories, |history| history.failures.cast_signed()) as _, Type::INT4_ARRAY),
-        (&column(&histories, |history| history.skips.cast_signed()) as _, Type::INT4_ARRAY),
-        (&column(&histories, |history| history.failing) as _, Type::FLOAT8_ARRAY),
-        (&column(&histories, |history| history.recent.0.cast_signed()) as _, Type::INT4_ARRAY),
-        (&column(&histories, last) as _, Type::INT2_ARRAY),
-        (&column(&histories, |history| history.seen.0.cast_signed()) as _, Type::INT8_ARRAY),
-        (&column(&histories, |history| history.imported) as _, Type::BOOL_ARRAY),
-        (&column(&histories, |history| history.levels.0.cast_signed()) as _, Type::INT4_ARRAY),
-        (&column(&histories, queries) as _, Type::BYTEA_ARRAY),
+        (&column(changed, |changed| &*changed.1) as _, Type::TEXT_ARRAY),
+        (&column(&owners, queries) as _, Type::BYTEA_ARRAY),
         (&day.cast_signed() as _, Type::INT8),
+        (&column(&owners, |owner| known[owner].imported) as _, Type::BOOL_ARRAY),
     ];
     transaction.execute_typed(&put, &columns).await?;
     Ok(())

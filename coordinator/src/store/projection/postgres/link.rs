@@ -12,11 +12,13 @@ use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, S
 use regatta_runtime::backoff::Backoff;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::watch;
 use tokio::task::block_in_place;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 use tokio_postgres::{Client, NoTls};
 
 /// A try that takes longer has come to a server that hangs, or to nobody: the longest that is really done takes a few seconds.
@@ -55,6 +57,8 @@ pub(super) struct Link {
     epoch: u64,
     pool: Pool,
     patience: Patience,
+    /// Whether nobody waits any more.
+    hurried: Arc<watch::Sender<bool>>,
     handle: Handle,
 }
 
@@ -65,7 +69,7 @@ impl Link {
         let manager = Manager::from_config(server.config().clone(), NoTls, recycling);
         let pool =
             Pool::builder(manager).max_size(CONNECTIONS).build().expect("a pool without time-outs needs no runtime");
-        Self { server: server.clone(), epoch, pool, patience, handle }
+        Self { server: server.clone(), epoch, pool, patience, hurried: Arc::default(), handle }
     }
 
     pub(super) const fn server(&self) -> &Server {
@@ -75,6 +79,11 @@ impl Link {
     /// When the leader began to lead that this belongs to.
     pub(super) const fn epoch(&self) -> u64 {
         self.epoch
+    }
+
+    /// From now on everything is tried once, and what waits for its next try is tried at once.
+    pub(super) fn hurry(&self) {
+        self.hurried.send_replace(true);
     }
 
     pub(super) fn connections(&self) -> Connections {
@@ -116,7 +125,9 @@ impl Link {
         let begun = Instant::now();
         // Jitter needs no better chance than what the keys of hash maps are drawn from.
         let mut backoff = Backoff::new(WAITS.0, WAITS.1, RandomState::new().build_hasher().finish());
+        let mut hurried = self.hurried.subscribe();
         loop {
+            let is_last = *hurried.borrow();
             let error = match self.once(&work).await {
                 Ok(done) => {
                     if backoff.tries() > 0 {
@@ -127,14 +138,15 @@ impl Link {
                 Err(error) => error,
             };
             let (is_first, wait) = (backoff.tries() == 0, backoff.wait());
-            if !refused::may_pass(&error) || begun.elapsed() + wait > patience {
+            if is_last || !refused::may_pass(&error) || begun.elapsed() + wait > patience {
                 return Err(error);
             }
             if is_first {
                 let why = crate::error::in_one_line(&error);
                 tracing::warn!(why, "a query or a projection waits for the database, for {patience:?} at most");
             }
-            sleep(wait).await;
+            // Either way it is tried again.
+            let _over = timeout(wait, hurried.wait_for(|hurried| *hurried)).await;
         }
     }
 

@@ -99,6 +99,10 @@ impl Source for Tables {
     fn connections(&self) -> Option<Connections> {
         Some(self.0.connections())
     }
+
+    fn hurry(&self) {
+        self.0.hurry();
+    }
 }
 
 /// Where what was written of a run lies, and how far it is.

@@ -5,7 +5,7 @@
 
 use super::names::{Runs, Suites};
 use super::refused::Refused;
-use super::{code, column, text};
+use super::{code, column, numbers, text};
 use crate::store::projection::Row;
 use crate::store::projection::cache::cached;
 use regatta_domain::report::{Counts, RunOutcome};
@@ -15,7 +15,11 @@ use regatta_wire::v1;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use tokio_postgres::Transaction;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
+
+/// What is heard when a row that was taken for new is there.
+const STALE: [SqlState; 2] = [SqlState::UNIQUE_VIOLATION, SqlState::IN_FAILED_SQL_TRANSACTION];
 
 /// Rows of a kind, each with what it is found by.
 type Keyed<K, V> = Vec<(K, V)>;
@@ -109,11 +113,10 @@ impl<'a> Batch<'a> {
     }
 
     /// Writes them. The statements are on their way together: none waits for the answer to the one before.
-    pub(super) async fn write(&self, transaction: &Transaction<'_>) -> Result<(), Refused> {
+    pub(super) async fn write(&self, transaction: &mut Transaction<'_>) -> Result<(), Refused> {
+        self.record(transaction).await?;
+        let transaction = &*transaction;
         tokio::try_join!(
-            self.events(transaction),
-            self.attempts(transaction),
-            self.verdicts(transaction),
             self.errors(transaction),
             self.progress(transaction),
             self.listings(transaction),
@@ -122,74 +125,104 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    async fn events(&self, transaction: &Transaction<'_>) -> Result<(), Refused> {
+    /// Writes the record of runs: as rows that are new, which they are unless the journal was replaced by an older one. To look
+    /// for each whether it is there would take a server twice as long.
+    async fn record(&self, transaction: &mut Transaction<'_>) -> Result<(), Refused> {
+        let fresh = transaction.savepoint("fresh").await?;
+        let written = tokio::try_join!(self.events(&fresh, ""), self.attempts(&fresh, ""), self.verdicts(&fresh, ""));
+        match written {
+            Ok(_) => Ok(fresh.commit().await?),
+            // Of several that are under way, it may be one behind it that is heard first.
+            Err(Refused::Said(error)) if error.code().is_some_and(|code| STALE.contains(code)) => {
+                fresh.rollback().await?;
+                tokio::try_join!(
+                    self.events(transaction, "ON CONFLICT (run, seq, part) DO UPDATE SET body = excluded.body"),
+                    self.attempts(
+                        transaction,
+                        "ON CONFLICT (run, test, attempt, part) DO UPDATE SET outcome = excluded.outcome,
+                            nuance = excluded.nuance, started = excluded.started, duration = excluded.duration,
+                            reason = excluded.reason, output = excluded.output"
+                    ),
+                    self.verdicts(
+                        transaction,
+                        "ON CONFLICT (run, test, part) DO UPDATE SET key = excluded.key, verdict = excluded.verdict,
+                            attempts = excluded.attempts, duration = excluded.duration"
+                    ),
+                )?;
+                Ok(())
+            }
+            Err(refused) => Err(refused),
+        }
+    }
+
+    async fn events(&self, transaction: &Transaction<'_>, otherwise: &str) -> Result<(), Refused> {
         let rows = &self.events;
         if rows.is_empty() {
             return Ok(());
         }
-        let put = "INSERT INTO regatta.events (run, seq, part, body)
-            SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::int[], $4::bytea[])
-            ON CONFLICT (run, seq, part) DO UPDATE SET body = excluded.body";
-        let columns = [
-            (&column(rows, |row| row.0.0) as _, Type::INT8_ARRAY),
-            (&column(rows, |row| row.0.1.cast_signed()) as _, Type::INT8_ARRAY),
-            (&column(rows, |row| row.0.2) as _, Type::INT4_ARRAY),
-            (&column(rows, |row| row.1) as _, Type::BYTEA_ARRAY),
-        ];
-        transaction.execute_typed(put, &columns).await?;
+        let put = format!(
+            "INSERT INTO regatta.events (run, seq, part, body)
+                SELECT $1[i + 1], $1[i + 2], $1[i + 3], body FROM (
+                    SELECT body, (at::int - 1) * 3 AS i FROM unnest($2::bytea[]) WITH ORDINALITY a (body, at) OFFSET 0
+                ) a {otherwise}"
+        );
+        let numbers = numbers(rows, |((run, seq, part), _)| [*run, seq.cast_signed(), i64::from(*part)]);
+        let columns = [(&numbers as _, Type::INT8_ARRAY), (&column(rows, |row| row.1) as _, Type::BYTEA_ARRAY)];
+        transaction.execute_typed(&put, &columns).await?;
         Ok(())
     }
 
-    async fn attempts(&self, transaction: &Transaction<'_>) -> Result<(), Refused> {
+    async fn attempts(&self, transaction: &Transaction<'_>, otherwise: &str) -> Result<(), Refused> {
         let rows = &self.attempts;
         if rows.is_empty() {
             return Ok(());
         }
-        let put = "INSERT INTO regatta.attempts
-                (run, test, attempt, part, outcome, nuance, started, duration, reason, output)
-            SELECT * FROM unnest($1::bigint[], $2::int[], $3::int[], $4::int[], $5::smallint[], $6::smallint[],
-                $7::bigint[], $8::bigint[], $9::text[], $10::bytea[])
-            ON CONFLICT (run, test, attempt, part) DO UPDATE SET outcome = excluded.outcome, nuance = excluded.nuance,
-                started = excluded.started, duration = excluded.duration, reason = excluded.reason,
-                output = excluded.output";
-        let outcome = |result: &TestResult| code(v1::Outcome::from(result.outcome).into());
-        let nuance = |result: &TestResult| code(v1::Nuance::from(result.nuance).into());
+        let put = format!(
+            "INSERT INTO regatta.attempts
+                    (run, test, attempt, part, outcome, nuance, started, duration, reason, output)
+                SELECT $1[i + 1], $1[i + 2], $1[i + 3], $1[i + 4], $1[i + 5], $1[i + 6], $1[i + 7], $1[i + 8],
+                    reason, output
+                FROM (
+                    SELECT reason, output, (at::int - 1) * 8 AS i
+                    FROM unnest($2::text[], $3::bytea[]) WITH ORDINALITY a (reason, output, at) OFFSET 0
+                ) a {otherwise}"
+        );
+        let numbers = numbers(rows, |((run, test, attempt, part), result)| {
+            let outcome = i32::from(v1::Outcome::from(result.outcome));
+            let nuance = i32::from(v1::Nuance::from(result.nuance));
+            let (started, duration) = (result.started.0.cast_signed(), result.duration.0.cast_signed());
+            let test = test.cast_signed();
+            [*run, test.into(), (*attempt).into(), (*part).into(), outcome.into(), nuance.into(), started, duration]
+        });
         let columns = [
-            (&column(rows, |row| row.0.0) as _, Type::INT8_ARRAY),
-            (&column(rows, |row| row.0.1.cast_signed()) as _, Type::INT4_ARRAY),
-            (&column(rows, |row| i32::from(row.0.2)) as _, Type::INT4_ARRAY),
-            (&column(rows, |row| row.0.3) as _, Type::INT4_ARRAY),
-            (&column(rows, |row| outcome(row.1)) as _, Type::INT2_ARRAY),
-            (&column(rows, |row| nuance(row.1)) as _, Type::INT2_ARRAY),
-            (&column(rows, |row| row.1.started.0.cast_signed()) as _, Type::INT8_ARRAY),
-            (&column(rows, |row| row.1.duration.0.cast_signed()) as _, Type::INT8_ARRAY),
+            (&numbers as _, Type::INT8_ARRAY),
             (&column(rows, |row| row.1.reason.as_deref().map(text)) as _, Type::TEXT_ARRAY),
             (&column(rows, |row| row.1.output.as_ref().map(|output| &output.digest.0[..])) as _, Type::BYTEA_ARRAY),
         ];
-        transaction.execute_typed(put, &columns).await?;
+        transaction.execute_typed(&put, &columns).await?;
         Ok(())
     }
 
-    async fn verdicts(&self, transaction: &Transaction<'_>) -> Result<(), Refused> {
+    async fn verdicts(&self, transaction: &Transaction<'_>, otherwise: &str) -> Result<(), Refused> {
         let rows = &self.verdicts;
         if rows.is_empty() {
             return Ok(());
         }
-        let put = "INSERT INTO regatta.verdicts (run, test, part, key, verdict, attempts, duration)
-            SELECT * FROM unnest($1::bigint[], $2::int[], $3::int[], $4::bytea[], $5::smallint[], $6::int[],
-                $7::bigint[])
-            ON CONFLICT (run, test, part) DO UPDATE SET key = excluded.key, verdict = excluded.verdict,
-                attempts = excluded.attempts, duration = excluded.duration";
-        let columns = [
-            (&column(rows, |row| row.0.0) as _, Type::INT8_ARRAY),
-            (&column(rows, |row| row.0.1.cast_signed()) as _, Type::INT4_ARRAY),
-            (&column(rows, |row| row.0.2) as _, Type::INT4_ARRAY),
-            (&column(rows, |row| &row.1.key.0[..]) as _, Type::BYTEA_ARRAY),
-            (&column(rows, |row| row.1.code) as _, Type::INT2_ARRAY),
-            (&column(rows, |row| i32::from(row.1.attempts)) as _, Type::INT4_ARRAY),
-            (&column(rows, |row| row.1.duration.map(|duration| duration.0.cast_signed())) as _, Type::INT8_ARRAY),
-        ];
-        transaction.execute_typed(put, &columns).await?;
+        // No duration is -1.
+        let put = format!(
+            "INSERT INTO regatta.verdicts (run, test, part, verdict, attempts, duration, key)
+                SELECT $1[i + 1], $1[i + 2], $1[i + 3], $1[i + 4], $1[i + 5], nullif($1[i + 6], -1), key FROM (
+                    SELECT key, (at::int - 1) * 6 AS i FROM unnest($2::bytea[]) WITH ORDINALITY a (key, at) OFFSET 0
+                ) a {otherwise}"
+        );
+        let numbers = numbers(rows, |((run, test, part), verdict)| {
+            let duration = verdict.duration.map_or(-1, |duration| duration.0.cast_signed());
+            let test = test.cast_signed();
+            [*run, test.into(), (*part).into(), verdict.code.into(), verdict.attempts.into(), duration]
+        });
+        let columns =
+            [(&numbers as _, Type::INT8_ARRAY), (&column(rows, |row| &row.1.key.0[..]) as _, Type::BYTEA_ARRAY)];
+        transaction.execute_typed(&put, &columns).await?;
         Ok(())
     }
 

@@ -74,13 +74,13 @@ impl Sink for Tables {
 }
 
 /// Writes rows in one transaction with the cursor.
-async fn write(
+pub(super) async fn write(
     client: &mut Client,
     rows: &[Row],
     cursor: u64,
     (fence, keep, day): (Fence, Keep, u64),
 ) -> Result<(), Refused> {
-    let transaction = fence::begin(client).await?;
+    let mut transaction = fence::begin(client).await?;
     if fence.pass(&transaction, Some(cursor)).await? == Passed::Before {
         return Ok(());
     }
@@ -88,7 +88,7 @@ async fn write(
     let suites = Suites::of(&transaction, rows).await?;
     learn::learn(&transaction, rows, &runs, &suites, day).await?;
     learn::learn_costs(&transaction, rows, &runs, &suites).await?;
-    Batch::of(rows, &runs, &suites)?.write(&transaction).await?;
+    Batch::of(rows, &runs, &suites)?.write(&mut transaction).await?;
     transaction.commit().await?;
     Ok(())
 }

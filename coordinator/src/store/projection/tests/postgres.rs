@@ -76,6 +76,15 @@ fn of_two_that_hold_the_same_epoch_one_writes() {
 }
 
 #[test]
+fn a_commit_that_was_not_answered_is_not_made_twice() {
+    let server = database();
+    drop(lead(&server, 1, Keep::LOCAL, PATIENCE).unwrap());
+    RUNTIME.block_on(super::super::postgres::write_unanswered(&server, &whole_run(1)));
+    let (writer, reader) = lead(&server, 1, Keep::LOCAL, PATIENCE).unwrap();
+    assert_eq!((writer.cursor(), known(&reader)[0].history.failures), (1, 1));
+}
+
+#[test]
 fn one_that_vanished_in_the_middle_of_a_write_holds_nobody_up_for_long() {
     let server = database();
     let (old, reader) = lead(&server, 1, Keep::LOCAL, PATIENCE).unwrap();
@@ -139,6 +148,22 @@ fn patience_has_an_end_and_the_error_names_the_server() {
     assert_eq!(writer.cursor(), 1);
     writer.write(&whole_run(2), 2).unwrap();
     assert_eq!(reader.runs(9).unwrap().len(), 2);
+}
+
+#[test]
+fn whoever_is_hurried_waits_for_no_server() {
+    let own = TestServer::start();
+    let server = RUNTIME.block_on(own.database());
+    let long = Patience { write: Duration::from_secs(3_600), read: Duration::from_secs(3_600) };
+    let (mut writer, reader) = lead(&server, 1, Keep::LOCAL, long).unwrap();
+    own.tell("stop");
+    std::thread::scope(|threads| {
+        let waits = threads.spawn(|| writer.write(&whole_run(1), 1));
+        reader.hurry();
+        assert!(waits.join().unwrap().is_err());
+    });
+    assert!(reader.runs(1).is_err());
+    own.tell("start");
 }
 
 /// Tables of runs that are there: parts of the record.
