@@ -24,6 +24,8 @@ const WORKERS: usize = 1_024;
 #[derive(Debug)]
 pub(crate) struct Place {
     pub(super) directory: PathBuf,
+    /// Whether the directory was made here, and goes with what is in it.
+    made: bool,
     _owner: Flock<File>,
 }
 
@@ -48,7 +50,7 @@ impl Place {
                 None => std::thread::sleep(Duration::from_millis(20)),
             }
         };
-        Self::settled(directory, owner)
+        Self::settled(directory, owner, false)
     }
 
     /// Takes the first directory below `base` that no worker has.
@@ -58,14 +60,14 @@ impl Place {
             let directory = base.join(number.to_string());
             make(&directory).map_err(|error| Error::Io(directory.clone(), error))?;
             if let Some(owner) = lock(&directory.join(OWNER), FlockArg::LockExclusiveNonblock)? {
-                return Self::settled(&directory, owner);
+                return Self::settled(&directory, owner, true);
             }
         }
         Err(Error::Held)
     }
 
     /// Waits until nothing of an earlier worker runs: whoever speaks for it may say so from then on.
-    fn settled(directory: &Path, owner: Flock<File>) -> Result<Self, Error> {
+    fn settled(directory: &Path, owner: Flock<File>, made: bool) -> Result<Self, Error> {
         let since = Instant::now();
         while lock(&directory.join(STARTERS), FlockArg::LockExclusiveNonblock)?.is_none() {
             if since.elapsed() > LINGER {
@@ -73,7 +75,7 @@ impl Place {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        Ok(Self { directory: directory.to_owned(), _owner: owner })
+        Ok(Self { directory: directory.to_owned(), made, _owner: owner })
     }
 
     /// What whoever starts tests holds locked while it lives.
@@ -81,11 +83,14 @@ impl Place {
         self.directory.join(STARTERS)
     }
 
-    /// Removes the directory, in which nothing is that anybody needs.
+    /// Removes the directory, in which nothing is that anybody needs; one that somebody else made stays.
     pub(super) fn remove(self) -> io::Result<()> {
+        if !self.made {
+            return Ok(());
+        }
         fs::remove_dir_all(&self.directory)?;
-        // Those above it go where nobody else is in them.
-        let _others = self.directory.parent().map(fs::remove_dir);
+        // Those above it that were made with it go where no other worker is in them.
+        let _others = self.directory.ancestors().skip(1).take(2).try_for_each(fs::remove_dir);
         Ok(())
     }
 }
@@ -114,7 +119,12 @@ fn lock(path: &Path, how: FlockArg) -> Result<Option<Flock<File>>, Error> {
     let io = |error| Error::Io(path.to_owned(), error);
     let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
     match Flock::lock(open.map_err(io)?, how) {
-        Ok(locked) => Ok(Some(locked)),
+        // A worker that leaves removes the file before it lets go of it: then this is not the one that others see.
+        Ok(locked) => {
+            let seen =
+                fs::metadata(path).is_ok_and(|seen| locked.metadata().is_ok_and(|ours| ours.ino() == seen.ino()));
+            Ok(seen.then_some(locked))
+        }
         Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
         Err((_, errno)) => Err(io(errno.into())),
     }

@@ -51,7 +51,21 @@ fn a_spool_with_nothing_to_say_belongs_to_whoever_comes() {
     let (spool, left) = open(place.path(), B);
     assert_eq!((spool.worker(), seqs(&left), left.last), (B, vec![], 0));
     spool.remove();
-    assert!(!place.path().exists());
+    let left: Vec<_> = Segment::list(place.path()).unwrap();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_directory_that_was_made_for_it_goes_with_it_and_one_that_was_named_stays() {
+    let temporary = tempfile::tempdir().unwrap();
+    let base = base(temporary.path(), "http://a:1");
+    let (first, second) = (Place::take_one_of(&base).unwrap(), Place::take_one_of(&base).unwrap());
+    first.remove().unwrap();
+    assert!(base.exists(), "another worker is in it");
+    second.remove().unwrap();
+    assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
+    Place::take(temporary.path()).unwrap().remove().unwrap();
+    assert!(temporary.path().exists());
 }
 
 #[test]
