@@ -59,7 +59,7 @@ pub(crate) struct Kept {
     #[arg(value_hint = ValueHint::DirPath)]
     data: PathBuf,
     /// A store in PostgreSQL, instead of a directory: these have tools of their own
-    #[arg(long, value_name = "URL", env = "REGATTA_STORE")]
+    #[arg(long, value_name = "URL", env = "REGATTA_STORE", hide_env_values = true)]
     store: Option<String>,
     /// What standard output carries
     #[arg(long, value_name = "FORMAT", env = "REGATTA_FORMAT", default_value = "human")]

@@ -262,6 +262,37 @@ async fn a_backup_that_is_taken_beside_a_coordinator_is_restored_to_the_same_run
     assert!(matches!(refused, Error::NotEmpty(_)), "{refused}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn backups_that_are_taken_while_runs_come_and_go_are_sound() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let coordinator = start(Some(&data)).await;
+    let runs = async {
+        for n in 1..=12 {
+            whole_run(&coordinator, &format!("01890000-0000-7000-8000-{n:012}")).await;
+        }
+    };
+    let backups = async {
+        let mut cursors = std::collections::BTreeSet::new();
+        for n in 0..12 {
+            let (store, to) = (store(&data), directory.path().join(format!("backup-{n}")));
+            let taken = tokio::task::spawn_blocking(move || (care::backup(&store, &to, false), to)).await.unwrap();
+            let (taken, to) = (taken.0.unwrap(), taken.1);
+            let checked = check(&to).await;
+            assert!(checked.is_sound(), "{taken:?}: {checked:?}");
+            cursors.insert(taken.cursor);
+        }
+        cursors
+    };
+    let ((), cursors) = tokio::join!(runs, backups);
+    assert!(cursors.len() > 1, "they were taken of one moment only: {cursors:?}");
+    coordinator.shutdown().await.unwrap();
+
+    // A projection that lacks what has left the journal is no good.
+    sql(&data.join("projection.db"), "UPDATE cursor SET seq = 0");
+    assert!(!check(&data).await.is_sound());
+}
+
 #[tokio::test]
 async fn a_backup_that_is_not_whole_or_was_altered_is_not_restored() {
     let directory = tempfile::tempdir().unwrap();

@@ -60,10 +60,10 @@ fn salvage(store: &care::Store, to: &Path) -> Result<Exit, Error> {
 fn findings(checked: &Checked) -> Vec<Finding> {
     let mut findings = journal(checked);
     // Where the journal cannot be read there is nothing to compare with.
-    let last = checked.journal.as_ref().map_or(u64::MAX, |survey| survey.last);
+    let (base, last) = checked.journal.as_ref().map_or((0, u64::MAX), |survey| (survey.base, survey.last));
     findings.push(match &checked.tables {
         None => Finding::good("projection", "there is none; it is made anew, from what the journal still has"),
-        Some(Ok(found)) => tables(found, last),
+        Some(Ok(found)) => tables(found, base, last),
         Some(Err(error)) => broken("projection", error),
     });
     if let Err(error) = &checked.resources {
@@ -121,17 +121,21 @@ fn version(found: i64, known: i64) -> String {
     }
 }
 
-fn tables(found: &Tables, last: u64) -> Finding {
+fn tables(found: &Tables, base: u64, last: u64) -> Finding {
     if !found.file.is_empty() {
         return Finding::bad("projection", found.file.join("; "), SALVAGE);
     }
     let runs = count_of(usize::try_from(found.runs).unwrap_or(usize::MAX), "run");
     let what = format!("{runs}, up to commit {}, {}", found.cursor, version(found.version, found.known));
-    match found.cursor > last {
-        true => {
+    match found.cursor {
+        cursor if cursor > last => {
             Finding::bad("projection", format!("{what}: that is beyond the journal, which ends at {last}"), SALVAGE)
         }
-        false => Finding::good("projection", what),
+        cursor if cursor < base => {
+            let lost = format!("{what}: the journal begins after {base}, and what happened in between is in neither");
+            Finding::bad("projection", lost, "restore a backup, or go on without it: a coordinator starts all the same")
+        }
+        _ => Finding::good("projection", what),
     }
 }
 

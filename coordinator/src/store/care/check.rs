@@ -62,10 +62,10 @@ impl Checked {
     #[must_use]
     pub fn is_sound(&self) -> bool {
         let journal = self.journal.as_ref().is_ok_and(|survey| survey.damage.is_none());
-        let last = self.journal.as_ref().map_or(0, |survey| survey.last);
+        let commits = self.journal.as_ref().map_or(0..=0, |survey| survey.base..=survey.last);
         let tables = match &self.tables {
             None => true,
-            Some(Ok(tables)) => tables.file.is_empty() && tables.cursor <= last,
+            Some(Ok(tables)) => tables.file.is_empty() && commits.contains(&tables.cursor),
             Some(Err(_)) => false,
         };
         journal && self.journal_file.is_empty() && tables && self.resources.is_ok()
