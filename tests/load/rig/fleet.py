@@ -132,14 +132,13 @@ class Worker(Process):
         self.killed = []
         super().__init__(*words, **more)
 
-    def id(self):
-        """Its id; nothing where it was killed before it could say so."""
-        found = re.search(r'"worker":"([^"]+)"', self.said())
-        return found and found[1]
+    def ids(self):
+        """Its ids: its own, and that of a worker for which it goes on. None where it was killed before it could say so."""
+        return set(re.findall(r'"worker":"([^"]+)"', self.said()))
 
     def kill(self):
         at = super().kill()
-        self.killed.append((self.id(), at))
+        self.killed += [(id_, at) for id_ in self.ids()]
         return at
 
 
