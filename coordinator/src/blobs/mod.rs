@@ -1,7 +1,7 @@
 //! Blobs: captured output, addressed by its content.
 //!
-//! They lie in a [directory](directory), or in a [bucket](bucket) of an S3-compatible store. Putting one never waits for a
-//! network: what goes to a bucket [waits](waiting) in a directory until a [ferry](ferry) has carried it over. So a store that
+//! They lie in a [directory], or in a [bucket] of an S3-compatible store. Putting one never waits for a
+//! network: what goes to a bucket [waits](waiting) in a directory until a [ferry] has carried it over. So a store that
 //! is away costs no verdict and, up to a bound, no output. What is read is compared with its address.
 
 mod bucket;
