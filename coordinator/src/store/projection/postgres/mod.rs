@@ -109,3 +109,15 @@ pub(super) async fn write_unanswered(server: &Server, rows: &[super::Row]) {
         write::write(&mut client, rows, 1, (fence, Keep::LOCAL, 0)).await.unwrap();
     }
 }
+
+/// How many versions of the tables there have been.
+#[cfg(test)]
+pub(super) const VERSIONS: usize = TABLES.steps.len();
+
+/// Brings the tables to a version, as the program of its time did.
+#[cfg(test)]
+pub(super) async fn migrate_to(server: &Server, version: usize) {
+    let mut client = server.connect().await.unwrap();
+    let of_its_time = postgres::Tables { kind: TABLES.kind, steps: &TABLES.steps[..version] };
+    postgres::migrate(server, &mut client, &of_its_time).await.unwrap();
+}

@@ -8,8 +8,10 @@ use regatta_domain::history::{Levels, Queries, Recent, TestHistory};
 use regatta_domain::{TestKey, Time, Verdict};
 use regatta_wire::verdict::Closed as _;
 use std::collections::HashSet;
-use tokio_postgres::types::Type;
+use std::pin::pin;
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
+use tokio_stream::StreamExt as _;
 
 /// The columns of a history, in the order in which [`history`] reads them.
 pub(super) const COLUMNS: &str = "runs, mean, variance, odd, passes, flakes, failures, skips, failing, recent, last, seen, imported, levels, queries";
@@ -88,14 +90,16 @@ async fn rows_of(client: &Client, asked: &Asked, files: &[usize], branches: &str
             JOIN regatta.history h ON h.file = f.id AND {branches}"
     );
     let digests: Vec<&[u8]> = super::column(files, |&file| &asked.files[file][..]);
-    let columns = [
-        (&asked.project as _, Type::TEXT),
-        (&asked.suite as _, Type::TEXT),
-        (&asked.branch as _, Type::TEXT),
-        (&digests as _, Type::BYTEA_ARRAY),
+    let columns: [(&(dyn ToSql + Sync), Type); 4] = [
+        (&asked.project, Type::TEXT),
+        (&asked.suite, Type::TEXT),
+        (&asked.branch, Type::TEXT),
+        (&digests, Type::BYTEA_ARRAY),
     ];
+    // As they come: a great suite has a million rows, each larger on its way than as what it says.
+    let mut coming = pin!(client.query_typed_raw(&find, columns).await?);
     let mut rows = Vec::new();
-    for row in client.query_typed(&find, &columns).await? {
+    while let Some(row) = coming.next().await.transpose()? {
         let file = files[names::place(row.try_get(0)?)];
         let name: &str = row.try_get(2)?;
         let remembered = Remembered { key: key(&row, 1)?, name: name.into(), history: history(&row, 5)? };

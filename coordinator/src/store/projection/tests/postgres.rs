@@ -5,6 +5,7 @@ use super::world::{PATIENCE, RUNTIME, lead};
 use super::*;
 use crate::store::postgres::fixture::{SHARED, TestServer};
 use crate::store::postgres::{Server, Trouble};
+use crate::store::projection::postgres::{VERSIONS, half_a_write, migrate_to, write_unanswered};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio_postgres::Client;
@@ -79,7 +80,7 @@ fn of_two_that_hold_the_same_epoch_one_writes() {
 fn a_commit_that_was_not_answered_is_not_made_twice() {
     let server = database();
     drop(lead(&server, 1, Keep::LOCAL, PATIENCE).unwrap());
-    RUNTIME.block_on(super::super::postgres::write_unanswered(&server, &whole_run(1)));
+    RUNTIME.block_on(write_unanswered(&server, &whole_run(1)));
     let (writer, reader) = lead(&server, 1, Keep::LOCAL, PATIENCE).unwrap();
     assert_eq!((writer.cursor(), known(&reader)[0].history.failures), (1, 1));
 }
@@ -88,7 +89,7 @@ fn a_commit_that_was_not_answered_is_not_made_twice() {
 fn one_that_vanished_in_the_middle_of_a_write_holds_nobody_up_for_long() {
     let server = database();
     let (old, reader) = lead(&server, 1, Keep::LOCAL, PATIENCE).unwrap();
-    let half = RUNTIME.block_on(super::super::postgres::half_a_write(&server));
+    let half = RUNTIME.block_on(half_a_write(&server));
     let (mut new, _) = lead(&server, 2, Keep::LOCAL, PATIENCE).unwrap();
     new.write(&whole_run(1), 1).unwrap();
     assert_eq!(reader.runs(9).unwrap().len(), 1);
@@ -228,6 +229,30 @@ fn a_projection_of_a_newer_version_is_refused_and_left_alone() {
     assert_eq!(count(&server, "SELECT epoch FROM regatta.cursor"), 1);
     execute(&server, &set.replace('9', "1"));
     assert!(lead(&server, 1, Keep::LOCAL, PATIENCE).is_ok());
+}
+
+/// Every column and index of the tables, apart from those of parts.
+const SHAPE: &str = "SELECT string_agg(shape, '\n' ORDER BY shape) FROM (
+    SELECT concat_ws(' ', table_name, column_name, data_type, collation_name, is_nullable) AS shape
+    FROM information_schema.columns WHERE table_schema = 'regatta'
+    UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = 'regatta') shapes";
+
+#[test]
+fn tables_of_every_version_become_those_of_the_newest() {
+    let shape = |server: &Server| -> String {
+        let client = connect(server);
+        RUNTIME.block_on(client.query_one(SHAPE, &[])).unwrap().get(0)
+    };
+    let newest = database();
+    drop(lead(&newest, 1, Keep::LOCAL, PATIENCE).unwrap());
+    for version in 1..=VERSIONS {
+        let old = database();
+        RUNTIME.block_on(migrate_to(&old, version));
+        let (mut writer, reader) = lead(&old, 1, Keep::LOCAL, PATIENCE).unwrap();
+        assert_eq!(shape(&old), shape(&newest), "from version {version}");
+        writer.write(&whole_run(1), 1).unwrap();
+        assert_eq!(known(&reader)[0].history.failures, 1);
+    }
 }
 
 #[test]
