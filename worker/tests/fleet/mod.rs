@@ -116,14 +116,18 @@ impl Stream {
 
     /// The entries of the next report, acknowledged where that is wanted.
     pub(crate) async fn report(&mut self, acknowledge: bool) -> Vec<v1::entry::Entry> {
-        loop {
-            if let Said::Report(report) = self.hear().await {
-                if acknowledge {
-                    self.tell(Told::Ack(v1::Ack { seq: report.seq })).await;
+        // Signs of life come in all the while, and are no report.
+        patiently("a report", async {
+            loop {
+                if let Said::Report(report) = self.hear().await {
+                    if acknowledge {
+                        self.tell(Told::Ack(v1::Ack { seq: report.seq })).await;
+                    }
+                    return report.entries.into_iter().filter_map(|entry| entry.entry).collect();
                 }
-                return report.entries.into_iter().filter_map(|entry| entry.entry).collect();
             }
-        }
+        })
+        .await
     }
 }
 
