@@ -22,10 +22,10 @@ def verdict(id_="a", what="passed", attempts=((1, "passed", 10.0),)):
 
 
 class Checker(unittest.TestCase):
-    def check(self, *wanted, tests=None, known=None, executions=None, killed=None, away=(), **more):
+    def check(self, *wanted, tests=None, known=None, executions=None, killed=None, away=(), spooled=False, **more):
         record = Record(more.get("ended", True), [verdict()] if tests is None else tests, more.get("orphans", 0))
         executions = [ran()] if executions is None else executions
-        found = checker.check(known or {"a": "passed"}, record, executions, more.get("nonsense", []), killed or {}, away, lambda at: at)
+        found = checker.check(known or {"a": "passed"}, record, executions, more.get("nonsense", []), killed or {}, away, lambda at: at, spooled=spooled)
         self.assertEqual(len(found.violations), len(wanted), found.violations)
         for line, words in zip(found.violations, wanted):
             self.assertIn(words, line)
@@ -64,6 +64,10 @@ class Checker(unittest.TestCase):
         # It had said its result long before.
         self.check("4.0 s before its worker was killed", tests=[second], executions=[ran(), again], killed={"w": [15.0]})
         found = self.check(tests=[second], executions=[ran(), again], killed={"w": [15.0]}, away=[(10.9, 16.0)])
+        # With a spool it did not need one.
+        words = "which had a spool"
+        self.check(words, tests=[second], executions=[ran(), again], killed={"w": [15.0]}, away=[(10.9, 16.0)], spooled=True)
+        self.check(tests=[second], executions=[ran(), again], killed={"w": [11.2]}, spooled=True)
         self.assertEqual(list(found.again), ["its result was lost with a worker that had no coordinator to say it to"])
 
     def test_a_test_whose_result_was_accepted_is_not_begun_again(self):

@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 #: A worker that can say a result has had it acknowledged within this, on a machine of two cores with twenty workers.
 SAID_S = 2.0
 
+#: Beside a spool it is on disk within this, coordinator or not.
+SPOOLED_S = 0.5
+
 #: How far the recorded beginning of an attempt may be from what its test wrote down, where more than one could be meant.
 APART_S = 30.0
 
@@ -33,9 +36,10 @@ class Check:
         self.violations.append(what)
 
 
-def check(known, record, executions, nonsense, killed, away=(), wall_of=None, given_up=frozenset()):
+def check(known, record, executions, nonsense, killed, away=(), wall_of=None, given_up=frozenset(), spooled=False):
     """`killed`: when (by uptime) each worker was killed, by id. `away`: while no coordinator served, as pairs of uptimes. `given_up`: the
-    tokens of leases whose worker was cut off or stopped until the coordinator gave it up.
+    tokens of leases whose worker was cut off or stopped until the coordinator gave it up. `spooled`: workers that were killed came back
+    to the results that they had spooled.
 
     `wall_of` turns an uptime into seconds since the epoch; without it, times are not compared (somebody stepped a clock).
     """
@@ -56,7 +60,7 @@ def check(known, record, executions, nonsense, killed, away=(), wall_of=None, gi
     for test in record.tests:
         _rests_on_what_ran(found, test, by_id[test.id], accepted, wall_of)
     for id_, several in by_id.items():
-        _ran_again(found, id_, several, accepted.get(id_), killed, away, given_up)
+        _ran_again(found, id_, several, accepted.get(id_), killed, away, given_up, spooled)
     return found
 
 
@@ -93,7 +97,7 @@ def _rests_on_what_ran(found, test, executions, accepted, wall_of):
             accepted.setdefault(test.id, ended[0])
 
 
-def _ran_again(found, id_, executions, accepted, killed, away, given_up):
+def _ran_again(found, id_, executions, accepted, killed, away, given_up, spooled):
     """Each execution but the first has a reason, and it is the one before it, in the order in which leases were granted.
 
     Under a lease that was given up a test may begin late, at a worker that was stopped or cut off and has not heard of it.
@@ -115,7 +119,9 @@ def _ran_again(found, id_, executions, accepted, killed, away, given_up):
         else:
             lost = min(kills) - before.ended
             cut_off = sum(max(0.0, min(min(kills), to) - max(before.ended, since)) for since, to in away)
-            if cut_off > 0:
+            if spooled and lost > SPOOLED_S:
+                found.wrong(f"{id_} ended {lost:.1f} s before its worker was killed, which had a spool, and ran again")
+            elif cut_off > 0 and not spooled:
                 found.again["its result was lost with a worker that had no coordinator to say it to"] += 1
             else:
                 found.again["its result was lost with its worker, on its way"] += 1
