@@ -241,7 +241,7 @@ pub(crate) fn recorded(entry: &Entry, worker: WorkerId, durable: &State) -> Chec
     let lost = match entry {
         Entry::Finished { token, result } => held(token, result.test),
         Entry::GaveBack { token, tests } => tests.iter().any(|&test| held(token, test)),
-        Entry::Released { token } => live(token).is_some(),
+        Entry::Released { token } | Entry::Lost { token } => live(token).is_some(),
         Entry::Listed { token, file, .. } | Entry::Erred { token, file: Some(file), .. } => {
             run_of(token).is_some_and(|run| run.file(*file).listed == Listed::Leased(*token))
         }
