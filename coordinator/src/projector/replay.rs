@@ -74,12 +74,19 @@ impl Projector {
     /// Takes up the snapshot, if there is one that goes on where the journal begins.
     fn recall(&mut self, base: u64) -> Result<(), Error> {
         let Some(snapshots) = &mut self.snapshots else { return Ok(()) };
-        let Some(kept) = snapshots.latest()? else { return Ok(()) };
+        let kept = match snapshots.latest() {
+            Err(error @ Error::Corrupt { .. }) => return unread(&error),
+            kept => kept?,
+        };
+        let Some(kept) = kept else { return Ok(()) };
         if kept.seq < base {
             // All that was in it is over: else the journal would still have what came after it.
             return snapshots.forget();
         }
-        let (translator, at) = snapshot::read(&kept.body).map_err(|why| snapshots.corrupt(why))?;
+        let (translator, at) = match snapshot::read(&kept.body) {
+            Err(why) => return unread(&snapshots.corrupt(why)),
+            Ok(read) => read,
+        };
         let last = self.journal.read(kept.seq - 1, 1)?;
         if kept.seq > base && last.first().is_none_or(|commit| (commit.seq, commit.at) != (kept.seq, at)) {
             tracing::warn!("the snapshot is of another journal, or of a later one; it is not used");
@@ -154,4 +161,12 @@ impl End {
             self.state.runs.remove(&run);
         }
     }
+}
+
+/// A snapshot only shortens what is read: the journal has everything that live runs did. So one that is damaged, or was
+/// written by another version, is no reason not to start.
+#[expect(clippy::unnecessary_wraps, reason = "it is what its callers give")]
+fn unread(error: &Error) -> Result<(), Error> {
+    tracing::warn!(%error, "the snapshot is not used; the journal is read from its beginning");
+    Ok(())
 }
