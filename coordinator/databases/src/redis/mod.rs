@@ -50,7 +50,7 @@ const TENANT: Tenant =
 pub struct Settings {
     /// The server's program or its directory; without it it is looked for.
     pub program: Option<PathBuf>,
-    /// A memory file system for what servers load, used while it has [`limits::MEMORY_FREE`] to spare.
+    /// A memory file system for what servers load, used while it has [`crate::limits::MEMORY_FREE`] to spare.
     pub memory: Option<PathBuf>,
     /// Where that is kept otherwise.
     pub directory: PathBuf,

@@ -32,7 +32,7 @@ const LEASES: u32 = 256;
 /// What whoever runs the engine chooses.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// A memory file system for the files, used while it has [`limits::MEMORY_FREE`] to spare.
+    /// A memory file system for the files, used while it has [`crate::limits::MEMORY_FREE`] to spare.
     pub memory: Option<PathBuf>,
     /// Where they are kept otherwise.
     pub directory: PathBuf,
