@@ -11,13 +11,11 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::intent::Context;
 use crate::render::safe;
+use regatta_domain::database::Observation;
 use regatta_domain::{Confidence, Level, Micros, TestIx};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::sync::Arc;
-
-/// How a note begins that tells what was left behind.
-const LEFT: &str = "left behind: ";
 
 /// How a note begins that tells a statement.
 const BY: &str = "by: ";
@@ -101,7 +99,7 @@ impl Checked {
             if let Some(attempt) =
                 attempts.iter().filter(|attempt| attempt.observation.exceeds()).max_by_key(|one| one.seen())
             {
-                checked.dangerous.push(line(attempt, notes(attempt, |note| !note.starts_with(LEFT))));
+                checked.dangerous.push(line(attempt, notes(attempt, |note| !note.starts_with(Observation::LEFT))));
             }
             if let Some(attempt) = attempts.iter().find(|attempt| was_refused(attempt)) {
                 let reason = attempt.reason.clone().unwrap_or_else(|| "it went on, and passed all the same".into());
@@ -114,7 +112,7 @@ impl Checked {
                 checked.slow.push(line(last, Vec::new()));
             }
             for attempt in attempts {
-                let left = notes(attempt, |note| note.starts_with(LEFT));
+                let left = notes(attempt, |note| note.starts_with(Observation::LEFT));
                 if !left.is_empty() {
                     checked.leaks.push(line(attempt, left));
                 }
