@@ -30,6 +30,7 @@ pub use regatta_core::{Setup, Share, Tuning};
 pub use resources::Broken;
 pub use server::stand_by;
 pub use standing::Standing;
+use standing::Handover;
 pub use store::projection::Keep;
 
 use blobs::{Blobs, Place};
@@ -205,7 +206,8 @@ impl Coordinator {
         let planner = PlannerDesk::new(projection, asked, projector.clone(), steward.clone());
         // Ends with the driver, which holds the other end.
         drop(tokio::spawn(resources::attend(databases.clone(), handle.downgrade(), to_do.ended, errands)));
-        let parts = Parts { driver: handle, planner, projector, blobs, databases, steward, standing };
+        let handover = Handover::default();
+        let parts = Parts { driver: handle, planner, projector, blobs, databases, steward, standing, handover };
         let coordinator = Self {
             parts,
             outage,
@@ -266,12 +268,19 @@ impl Coordinator {
         self.outage.wait().await
     }
 
+    /// Waits until somebody wishes that another coordinator leads: for ever, as a rule.
+    pub async fn handed_over(&self) {
+        self.parts.handover.wished().await;
+    }
+
     /// Ends the coordinator in order: what was asked is durable and projected, workers and watchers are told, connections
     /// are given a moment to end.
     ///
     /// # Errors
     /// When the store has refused.
     pub async fn shutdown(&self) -> Result<(), Error> {
+        // What waits for a store that is away waits no longer.
+        self.parts.planner.projection().hurry();
         self.parts.driver.stop().await;
         let driver = self.driver.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(driver) = driver {

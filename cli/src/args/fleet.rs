@@ -4,7 +4,7 @@ use super::heading;
 use super::run::Display;
 use super::value::{ResourceArg, RunRef, ServerUrl, ShareArg, TableFormat, label, store};
 use crate::config::value::Memory;
-use clap::{Args, ValueHint};
+use clap::{Args, Subcommand, ValueHint};
 use regatta_coordinator::blobs::Place;
 use regatta_coordinator::store::postgres::Server;
 use std::net::SocketAddr;
@@ -72,6 +72,7 @@ pub(crate) struct CancelArgs {
 
 /// Serve as the coordinator of a fleet
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 #[command(after_help = "\
 The data directory holds all that the coordinator must not forget. A coordinator that is killed and started again with the
 same directory goes on where it was, and so do its workers.
@@ -84,6 +85,9 @@ Examples:
   regatta coordinator --resources lab.toml
   regatta coordinator --resource db=1 --resource licence=4 --share shop=3 --share lab=1:16")]
 pub(crate) struct CoordinatorArgs {
+    /// What is asked of one that serves; to serve where that is left out.
+    #[command(subcommand)]
+    pub(crate) command: Option<CoordinatorCommand>,
     /// The address to listen on
     #[arg(long, value_name = "ADDR", env = "REGATTA_LISTEN", default_value = "127.0.0.1:7420")]
     pub(crate) listen: SocketAddr,
@@ -112,6 +116,27 @@ pub(crate) struct CoordinatorArgs {
     /// A project's weight against others (1 when left out), and the most slots that it may hold; may be given several times
     #[arg(long, value_name = "PROJECT=WEIGHT[:QUOTA]", env = "REGATTA_SHARE", value_delimiter = ',')]
     pub(crate) share: Vec<ShareArg>,
+}
+
+/// What is asked of a coordinator that serves.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CoordinatorCommand {
+    /// Ask the coordinator that leads to let another one lead, as before its machine is taken down
+    #[command(after_help = "\
+What runs goes on, and nothing is lost: workers and clients go to the one that leads then, whose address is printed. The
+one that led stands by.
+
+Example:
+  regatta coordinator handover --on http://one:7420,http://two:7420")]
+    Handover(HandoverArgs),
+}
+
+/// Ask for another leader.
+#[derive(Debug, Args)]
+pub(crate) struct HandoverArgs {
+    /// The coordinators, or one of them
+    #[arg(long, value_name = "URL", env = "REGATTA_ON", help_heading = heading::WHERE)]
+    pub(crate) on: ServerUrl,
 }
 
 /// Offer slots to a coordinator

@@ -14,7 +14,9 @@ mod run;
 mod store;
 mod value;
 
-pub(crate) use fleet::{CancelArgs, CoordinatorArgs, RunsArgs, WatchArgs, WorkerArgs, WorkersArgs};
+pub(crate) use fleet::{
+    CancelArgs, CoordinatorArgs, CoordinatorCommand, HandoverArgs, RunsArgs, WatchArgs, WorkerArgs, WorkersArgs,
+};
 pub(crate) use history::{
     ExportArgs, ExportFormat, HistoryArgs, HistoryCommand, ImportArgs, ShowArgs, TimingFormat, Whose,
 };

@@ -1,7 +1,9 @@
-//! Serves as the coordinator of a fleet.
+//! Serves as the coordinator of a fleet, or asks one that does.
+
+mod handover;
 
 use super::{block_on, declared};
-use crate::args::{CoordinatorArgs, ResourceArg, ShareArg};
+use crate::args::{CoordinatorArgs, CoordinatorCommand, ResourceArg, ShareArg};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::here::refused;
@@ -16,8 +18,20 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-/// Serves as the coordinator of a fleet, until a signal asks it to end.
+/// Why one that led leads no more, where nothing is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// A signal asked it to end.
+    Asked,
+    /// Another one is to lead.
+    HandedOver,
+}
+
+/// Serves as the coordinator of a fleet, until a signal asks it to end; or does what is asked of one that serves.
 pub(crate) fn coordinator(args: CoordinatorArgs, context: &Context<'_>) -> Result<Exit, Error> {
+    if let Some(CoordinatorCommand::Handover(args)) = args.command {
+        return block_on(handover::hand_over(&args))?;
+    }
     regatta_runtime::telemetry::start("info");
     block_on(serve(args, context))?
 }
@@ -43,8 +57,10 @@ async fn serve(args: CoordinatorArgs, context: &Context<'_>) -> Result<Exit, Err
     };
     say()?;
     let advertised = args.advertise.unwrap_or_else(|| format!("http://{address}"));
+    let mut handed_over = false;
     loop {
-        let mut candidate = Candidate::new(server.clone(), &advertised);
+        let candidate = Candidate::new(server.clone(), &advertised);
+        let mut candidate = if handed_over { candidate.behind_others() } else { candidate };
         let standing = candidate.standing();
         tracing::info!(%address, %server, "the coordinator stands by");
         let leadership = tokio::select! {
@@ -60,26 +76,34 @@ async fn serve(args: CoordinatorArgs, context: &Context<'_>) -> Result<Exit, Err
             Err(error) => Err(error),
         };
         match led {
-            Ok(()) => return Ok(Exit::Ok),
-            Err(error) if error.is_deposed() => tracing::warn!("{error}"),
+            Ok(Ended::Asked) => return Ok(Exit::Ok),
+            Ok(Ended::HandedOver) => handed_over = true,
+            Err(error) if error.is_deposed() => {
+                tracing::warn!("{error}");
+                handed_over = false;
+            }
             Err(error) => return Err(refused(&error)),
         }
     }
 }
 
-/// Serves as the one that leads, until a signal asks it to end, or it does not lead any more.
+/// Serves as the one that leads, until a signal asks it to end, or another one is to lead, or does.
 async fn lead(
     coordinator: &Coordinator,
     listener: Arc<TcpListener>,
     asked: &mut watch::Receiver<Asked>,
-) -> Result<(), regatta_coordinator::Error> {
+) -> Result<Ended, regatta_coordinator::Error> {
     let ended = tokio::select! {
-        served = coordinator.serve(listener) => served,
-        _ = asked.wait_for(|asked| asked.urgency != Urgency::None) => Ok(()),
+        served = coordinator.serve(listener) => served.map(|()| Ended::Asked),
+        _ = asked.wait_for(|asked| asked.urgency != Urgency::None) => Ok(Ended::Asked),
+        () = coordinator.handed_over() => Ok(Ended::HandedOver),
     };
-    tracing::info!("the coordinator stops");
+    match ended {
+        Ok(Ended::HandedOver) => tracing::info!("the coordinator hands over"),
+        _ => tracing::info!("the coordinator stops"),
+    }
     let stopped = coordinator.shutdown().await;
-    ended.and(stopped)
+    ended.and_then(|ended| stopped.map(|()| ended))
 }
 
 /// Answers that another one leads, for ever.

@@ -1,6 +1,7 @@
-//! Which coordinator leads: the one question that each answers, and the only one that a coordinator which stands by does.
+//! Which coordinator leads: the one question that each answers, and the only one that a coordinator which stands by does. And the
+//! wish that another one leads.
 
-use crate::standing::Standing;
+use crate::standing::{Handover, Standing};
 use regatta_wire::v1::coordination_server::{Coordination, CoordinationServer};
 use regatta_wire::v1::databases_server::DatabasesServer;
 use regatta_wire::v1::fleet_server::FleetServer;
@@ -20,32 +21,49 @@ use tonic::server::NamedService;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
+/// Why one hands nothing over.
+const ALONE: &str = "this coordinator keeps everything in a directory of its own, so nobody can take its place; stop it with SIGTERM, \
+                     and start it again: its workers wait for it";
+
 /// The service.
 pub(super) struct Service {
     standing: watch::Receiver<Standing>,
+    handover: Handover,
 }
 
 /// The service, to be served.
-pub(super) fn service(standing: watch::Receiver<Standing>) -> CoordinationServer<Service> {
-    CoordinationServer::new(Service { standing })
+pub(super) fn service(standing: watch::Receiver<Standing>, handover: Handover) -> CoordinationServer<Service> {
+    CoordinationServer::new(Service { standing, handover })
 }
 
 #[tonic::async_trait]
 impl Coordination for Service {
     async fn leader(&self, _: Request<v1::LeaderRequest>) -> Result<Response<v1::LeaderResponse>, Status> {
         let standing = self.standing.borrow();
-        let leader = match &*standing {
-            Standing::Standby { leader } => leader.as_deref().map(ToOwned::to_owned),
-            Standing::Leads { .. } => None,
+        let (leader, epoch) = match &*standing {
+            Standing::Standby { leader } => (leader.as_deref().map(ToOwned::to_owned), 0),
+            Standing::Leads { epoch, .. } => (None, *epoch),
         };
-        Ok(Response::new(v1::LeaderResponse { leads: standing.leads_at(Instant::now()), leader }))
+        Ok(Response::new(v1::LeaderResponse { leads: standing.leads_at(Instant::now()), leader, epoch }))
+    }
+
+    async fn hand_over(&self, _: Request<v1::HandOverRequest>) -> Result<Response<v1::HandOverResponse>, Status> {
+        let standing = self.standing.borrow();
+        match *standing {
+            Standing::Leads { until: Some(_), epoch } => {
+                self.handover.wish();
+                Ok(Response::new(v1::HandOverResponse { epoch }))
+            }
+            Standing::Leads { until: None, .. } => Err(Failure::Unfit(ALONE.to_owned()).into()),
+            Standing::Standby { .. } => Err(Failure::Unavailable(standing.refusal()).into()),
+        }
     }
 }
 
 /// What a coordinator serves that stands by: who leads, and for everything else a word where to go, so that nobody takes it for a
 /// coordinator of another version.
 pub(crate) fn standby(standing: &watch::Receiver<Standing>) -> Routes {
-    Routes::new(service(standing.clone()))
+    Routes::new(service(standing.clone(), Handover::default()))
         .add_service(Elsewhere::<RunsServer<()>>::than(standing))
         .add_service(Elsewhere::<FleetServer<()>>::than(standing))
         .add_service(Elsewhere::<HistoryServer<()>>::than(standing))

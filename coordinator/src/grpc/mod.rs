@@ -13,7 +13,7 @@ use crate::driver::DriverHandle;
 use crate::planner::PlannerDesk;
 use crate::projector::Desk;
 use crate::resources::{Databases, Steward};
-use crate::standing::Standing;
+use crate::standing::{Handover, Standing};
 use regatta_runtime::dial::{KEEP_ALIVE, KEEP_ALIVE_ANSWER};
 use regatta_wire::Failure;
 use regatta_wire::limits::MESSAGE_BYTES;
@@ -43,6 +43,7 @@ pub(crate) struct Parts {
     pub(crate) databases: Databases,
     pub(crate) steward: Steward,
     pub(crate) standing: Receiver<Standing>,
+    pub(crate) handover: Handover,
 }
 
 /// The services, to be served.
@@ -60,7 +61,7 @@ pub(crate) fn routes(parts: &Parts) -> Routes {
     let resources = ResourcesServer::new(resources::Service::new(parts.clone()))
         .max_decoding_message_size(MESSAGE_BYTES)
         .max_encoding_message_size(MESSAGE_BYTES);
-    let coordination = coordination::service(parts.standing.clone());
+    let coordination = coordination::service(parts.standing.clone(), parts.handover.clone());
     let routes = Routes::new(runs).add_service(fleet).add_service(history).add_service(databases);
     routes.add_service(resources).add_service(coordination)
 }

@@ -26,7 +26,7 @@ async fn a_standby_says_who_leads_refuses_the_rest_and_serves_once_it_leads() {
     // Whoever asks it straight is told where to go, and may try again.
     let direct = Endpoint::from_shared(url.clone()).unwrap().connect().await.unwrap();
     let told = CoordinationClient::new(direct.clone()).leader(v1::LeaderRequest {}).await.unwrap().into_inner();
-    assert_eq!(told, v1::LeaderResponse { leads: false, leader: Some("http://other:7420".to_owned()) });
+    assert_eq!(told, v1::LeaderResponse { leads: false, leader: Some("http://other:7420".to_owned()), epoch: 0 });
     let refused = RunsClient::new(direct).list(v1::ListRunsRequest { limit: 1 }).await.unwrap_err();
     assert_eq!(
         (refused.code(), refused.message()),
@@ -39,7 +39,7 @@ async fn a_standby_says_who_leads_refuses_the_rest_and_serves_once_it_leads() {
     let nobody = client.list(v1::ListRunsRequest { limit: 1 }).await.unwrap_err();
     assert!(dial::awaits_a_leader(&nobody), "{nobody:?}");
 
-    tell.send_replace(Standing::Leads { until: Some(Instant::now() + Duration::from_secs(60)) });
+    tell.send_replace(Standing::Leads { until: Some(Instant::now() + Duration::from_secs(60)), epoch: 1 });
     patiently("the end of the standby", standby).await.unwrap().unwrap();
     let coordinator = start(None).await;
     let listener = patiently("the listener", async {

@@ -32,6 +32,9 @@ const VOUCHED: Duration = Duration::from_millis(2_700);
 /// What answers nothing for so long is asked over another connection.
 const ANSWER: Duration = Duration::from_secs(1);
 
+/// How long one that handed over lets others go first: some looks, and a wait between two tries to reach the database.
+const YIELDS: Duration = Duration::from_secs(2);
+
 /// How long a coordinator waits between tries to reach the database.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
@@ -54,6 +57,8 @@ pub struct Candidate {
     address: Arc<str>,
     standing: watch::Sender<Standing>,
     client: Option<Client>,
+    /// Until then it takes nobody's place.
+    yields: Option<Instant>,
 }
 
 impl Candidate {
@@ -61,7 +66,14 @@ impl Candidate {
     #[must_use]
     pub fn new(server: Server, address: &str) -> Self {
         let standing = watch::Sender::new(Standing::Standby { leader: None });
-        Self { server, holder: Uuid::new_v4(), address: address.into(), standing, client: None }
+        Self { server, holder: Uuid::new_v4(), address: address.into(), standing, client: None, yields: None }
+    }
+
+    /// One that lets others go first: it was asked to hand over.
+    #[must_use]
+    pub fn behind_others(mut self) -> Self {
+        self.yields = Some(Instant::now() + YIELDS);
+        self
     }
 
     /// How it stands, for whoever serves.
@@ -96,7 +108,7 @@ impl Candidate {
     }
 
     /// Looks once: takes the row where a term has passed.
-    async fn look(&mut self) -> Result<Option<Leadership>, Error> {
+    pub(super) async fn look(&mut self) -> Result<Option<Leadership>, Error> {
         if self.client.as_ref().is_none_or(Client::is_closed) {
             let mut client = self.server.connect().await?;
             migrate(&self.server, &mut client, &TABLES).await?;
@@ -108,14 +120,17 @@ impl Candidate {
             WHERE until < clock_timestamp() RETURNING epoch";
         let asked = Instant::now();
         let sorted = |error| self.server.sorted(error);
-        let taken = client
-            .query_opt(take, &[&self.holder.to_string(), &&*self.address, &millis(TERM)])
-            .await
-            .map_err(sorted)?;
+        let taken = match self.yields {
+            Some(until) if asked < until => None,
+            _ => {
+                let row = client.query_opt(take, &[&self.holder.to_string(), &&*self.address, &millis(TERM)]);
+                row.await.map_err(sorted)?
+            }
+        };
         if let Some(row) = taken {
             let epoch = row.get::<_, i64>(0).cast_unsigned();
             tracing::info!(server = %self.server, epoch, "this coordinator leads");
-            self.standing.send_replace(Standing::Leads { until: Some(asked + VOUCHED) });
+            self.standing.send_replace(Standing::Leads { until: Some(asked + VOUCHED), epoch });
             return Ok(Some(Leadership::hold(self, epoch)));
         }
         let row = client.query_one("SELECT address FROM regatta.leader", &[]).await.map_err(sorted)?;
@@ -218,7 +233,7 @@ impl Renewal {
             let asked = Instant::now();
             wait = match timeout(ANSWER, self.once()).await {
                 Ok(Ok(true)) => {
-                    self.standing.send_replace(Standing::Leads { until: Some(asked + VOUCHED) });
+                    self.standing.send_replace(Standing::Leads { until: Some(asked + VOUCHED), epoch: self.epoch });
                     RENEWED.saturating_sub(asked.elapsed())
                 }
                 Ok(Ok(false)) => {

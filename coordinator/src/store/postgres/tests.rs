@@ -35,6 +35,21 @@ async fn one_leads_and_another_stands_by_until_it_resigns() {
 }
 
 #[tokio::test]
+async fn one_that_handed_over_lets_others_go_first_and_leads_again_where_there_are_none() {
+    let server = SHARED.database().await;
+    let mut first = Candidate::new(server.clone(), "http://one:7420");
+    first.stand_by().await.unwrap().resign().await;
+    // The first one looks first, and again and again.
+    let mut first = Candidate::new(server.clone(), "http://one:7420").behind_others();
+    assert!(first.look().await.unwrap().is_none());
+    let mut second = Candidate::new(server.clone(), "http://two:7420");
+    let leading = second.stand_by().await.unwrap();
+    assert_eq!(leading.epoch(), 2);
+    leading.resign().await;
+    assert_eq!(first.stand_by().await.unwrap().epoch(), 3);
+}
+
+#[tokio::test]
 async fn a_leader_whose_epoch_is_over_hears_of_it_and_vouches_for_nothing() {
     let server = SHARED.database().await;
     let mut candidate = Candidate::new(server.clone(), "http://one:7420");
@@ -55,7 +70,7 @@ async fn a_leader_that_cannot_ask_vouches_for_nothing_after_its_term_and_goes_on
     let _leading = candidate.stand_by().await.unwrap();
     let mut standing = candidate.standing();
     own.tell("kill");
-    let Standing::Leads { until: Some(until) } = *standing.borrow_and_update() else { panic!("it leads") };
+    let Standing::Leads { until: Some(until), .. } = *standing.borrow_and_update() else { panic!("it leads") };
     tokio::time::sleep_until(until.into()).await;
     assert!(!standing.borrow().leads_at(Instant::now()), "its term has passed");
     own.tell("start");

@@ -14,8 +14,8 @@ use tonic::transport::Endpoint;
 /// What came of asking.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// It leads.
-    Leads,
+    /// It leads, since this epoch.
+    Leads(u64),
     /// It does not; whoever leads says that it can be reached there.
     Follows(Option<String>),
     /// It did not answer, for this reason.
@@ -37,13 +37,13 @@ pub(super) async fn ask(at: SocketAddr) -> Answer {
             Ok(answer) => Ok(answer.into_inner()),
             // One of an earlier version, which is always alone.
             Err(status) if status.code() == Code::Unimplemented => {
-                Ok(regatta_wire::v1::LeaderResponse { leads: true, leader: None })
+                Ok(regatta_wire::v1::LeaderResponse { leads: true, ..Default::default() })
             }
             Err(status) => Err(status.message().to_owned()),
         }
     };
     match timeout(LIMIT, asking).await {
-        Ok(Ok(answer)) if answer.leads => Answer::Leads,
+        Ok(Ok(answer)) if answer.leads => Answer::Leads(answer.epoch),
         Ok(Ok(answer)) => Answer::Follows(answer.leader),
         Ok(Err(why)) => Answer::Failed(why),
         Err(_) => Answer::Failed(format!("it did not say in {} s whether it leads", LIMIT.as_secs())),

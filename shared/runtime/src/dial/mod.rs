@@ -11,7 +11,7 @@ mod search;
 mod tests;
 
 pub use address::{Address, Addresses, Malformed};
-pub use search::Nobody;
+pub use search::{Leader, Nobody};
 
 use hyper_util::rt::TokioIo;
 use search::Search;
@@ -47,6 +47,14 @@ pub fn channel(addresses: Addresses) -> Channel {
         .connect_with_connector_lazy(Connector::new(addresses))
 }
 
+/// Which of the coordinators at `addresses` leads.
+///
+/// # Errors
+/// When none does: what each said.
+pub async fn leader(addresses: &Addresses) -> Result<Leader, Nobody> {
+    Search::among(addresses, None).run().await
+}
+
 /// Whether a call failed only because nobody leads yet: somebody stands by, and is about to.
 #[must_use]
 pub fn awaits_a_leader(status: &tonic::Status) -> bool {
@@ -75,7 +83,7 @@ impl Connector {
 
     async fn connect(self) -> Result<TokioIo<TcpStream>, Nobody> {
         let led = self.led.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let (address, at) = Search::among(&self.addresses, led).run().await?;
+        let Leader { address, at, .. } = Search::among(&self.addresses, led).run().await?;
         let connection = ask::connect(at).await.map_err(|why| Nobody::of(&address, &why))?;
         *self.led.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
         Ok(TokioIo::new(connection))

@@ -33,6 +33,16 @@ pub(super) struct Search {
     heard: Nobody,
 }
 
+/// The one that leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leader {
+    /// As it was given, or as a standby named it.
+    pub address: Address,
+    pub(super) at: SocketAddr,
+    /// Since when it leads, where its store is shared; 0 where it is not.
+    pub epoch: u64,
+}
+
 /// Nobody leads, as far as can be told: what each said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Nobody {
@@ -70,7 +80,7 @@ impl Search {
     }
 
     /// Where the one is that leads.
-    pub(super) async fn run(mut self) -> Result<(Address, SocketAddr), Nobody> {
+    pub(super) async fn run(mut self) -> Result<Leader, Nobody> {
         loop {
             let more = self.ask_next().await;
             tokio::select! {
@@ -78,7 +88,7 @@ impl Search {
                     // One that panicked has said nothing, and its candidate is asked no more.
                     let Ok((address, at, answer)) = answered else { continue };
                     match answer {
-                        Answer::Leads => return Ok((address, at)),
+                        Answer::Leads(epoch) => return Ok(Leader { address, at, epoch }),
                         Answer::Follows(leader) => self.follow(&address, leader),
                         Answer::Failed(why) => self.hear(&address, at, &why),
                     }

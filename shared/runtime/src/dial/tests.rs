@@ -2,7 +2,7 @@
 
 use super::*;
 use regatta_wire::v1::coordination_server::{Coordination, CoordinationServer};
-use regatta_wire::v1::{LeaderRequest, LeaderResponse, coordination_client::CoordinationClient};
+use regatta_wire::v1::{HandOverRequest, HandOverResponse, LeaderRequest, LeaderResponse, coordination_client::CoordinationClient};
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio_stream::wrappers::TcpListenerStream;
@@ -22,6 +22,10 @@ impl Coordination for Says {
     async fn leader(&self, _: Request<LeaderRequest>) -> Result<Response<LeaderResponse>, Status> {
         Ok(Response::new(self.0.borrow().clone()))
     }
+
+    async fn hand_over(&self, _: Request<HandOverRequest>) -> Result<Response<HandOverResponse>, Status> {
+        Err(Status::unimplemented("it does nothing but say who leads"))
+    }
 }
 
 impl Fake {
@@ -39,11 +43,11 @@ impl Fake {
 }
 
 fn leads() -> LeaderResponse {
-    LeaderResponse { leads: true, leader: None }
+    LeaderResponse { leads: true, leader: None, epoch: 7 }
 }
 
 fn follows(leader: Option<&Fake>) -> LeaderResponse {
-    LeaderResponse { leads: false, leader: leader.map(|fake| fake.address.clone()) }
+    LeaderResponse { leads: false, leader: leader.map(|fake| fake.address.clone()), epoch: 0 }
 }
 
 /// Where nobody listens: a port that was free a moment ago.
@@ -55,7 +59,7 @@ async fn nobody() -> String {
 async fn search(addresses: &[&str]) -> Result<String, String> {
     let addresses: Addresses = addresses.join(",").parse().unwrap();
     let found = Search::among(&addresses, None).run().await;
-    found.map(|(_, at)| format!("http://{at}")).map_err(|nobody| nobody.to_string())
+    found.map(|found| format!("http://{}", found.at)).map_err(|nobody| nobody.to_string())
 }
 
 #[tokio::test]

@@ -32,6 +32,19 @@ fn a_coordinator_that_is_not_there_is_told_and_nothing_is_run() {
 }
 
 #[test]
+fn a_coordinator_that_shares_its_store_with_nobody_hands_nothing_over() {
+    let project = sound();
+    let cluster = Cluster::start(project.path(), 0, 1);
+    let hand_over = |on: &str| Said::by(project.path(), ["coordinator", "handover", "--on", on]);
+    let said = hand_over(&cluster.url);
+    assert_told(&said.stderr, &["does not hand over", "in a directory of its own", "stop it with SIGTERM"]);
+    assert_eq!((said.code, &*said.stdout), (2, ""), "{}", said.stderr);
+    let said = hand_over(NOBODY);
+    assert_told(&said.stderr, &["no coordinator leads", "Connection refused"]);
+    assert_eq!(said.code, 3, "{}", said.stderr);
+}
+
+#[test]
 fn with_a_fallback_a_coordinator_that_is_not_there_means_running_here() {
     let project = sound();
     let ended = Client::start(project.path(), ["run", "--on", NOBODY, "--fallback", "local"]).end();
