@@ -29,8 +29,8 @@ pub use error::Error;
 pub use regatta_core::{Setup, Share, Tuning};
 pub use resources::Broken;
 pub use server::stand_by;
-pub use standing::Standing;
 use standing::Handover;
+pub use standing::Standing;
 pub use store::projection::Keep;
 
 use blobs::{Blobs, Place};

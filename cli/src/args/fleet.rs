@@ -123,8 +123,8 @@ pub(crate) struct CoordinatorArgs {
 pub(crate) enum CoordinatorCommand {
     /// Ask the coordinator that leads to let another one lead, as before its machine is taken down
     #[command(after_help = "\
-What runs goes on, and nothing is lost: workers and clients go to the one that leads then, whose address is printed. The
-one that led stands by.
+What runs goes on, and nothing is lost: workers and clients go to the one that leads then, whose
+address is printed. The one that led stands by.
 
 Example:
   regatta coordinator handover --on http://one:7420,http://two:7420")]

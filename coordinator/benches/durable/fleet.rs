@@ -129,9 +129,10 @@ impl Fleet {
         self.serve(round, Some(every), 0.3).await
     }
 
-    /// Waits until the tables tell everything. It is asked over a connection that stands.
-    pub(crate) async fn tables(&self) {
-        self.runs.clone().list(v1::ListRunsRequest { limit: 1 }).await.expect("it is answered");
+    /// Waits until the tables tell everything, and gives what they tell of the last run. It is asked over a connection that stands.
+    pub(crate) async fn tables(&self) -> v1::RunSummary {
+        let listed = self.runs.clone().list(v1::ListRunsRequest { limit: 1 }).await.expect("it is answered");
+        listed.into_inner().runs.pop().expect("there was a run")
     }
 
     async fn serve(&mut self, round: usize, every: Option<Duration>, part: f64) -> Measured {
@@ -249,7 +250,8 @@ impl Worker {
             tokio::select! {
                 heard = self.hears.message() => match heard {
                     Ok(Some(heard)) => self.hear(heard),
-                    Ok(None) | Err(_) => return self.told,
+                    Ok(None) => return self.gone("it hung up"),
+                    Err(status) => return self.gone(status.message()),
                 },
                 _ = alive.tick() => self.say(word(Says::Alive(v1::Alive::default()))).await,
                 _ = pace.tick(), if every.is_some() => self.report(PACED).await,
@@ -264,6 +266,13 @@ impl Worker {
                 return self.told;
             }
         }
+    }
+
+    /// What was seen until the coordinator was gone.
+    fn gone(self, why: &str) -> Told {
+        let left: usize = self.under_way.iter().map(|(_, results, _)| results).sum();
+        eprintln!("a worker lost its coordinator, which had not acknowledged {left} results: {why}");
+        self.told
     }
 
     async fn say(&self, word: Bytes) {
@@ -310,8 +319,13 @@ impl Worker {
             self.first.push(Entry::GaveBack(v1::GaveBack { token: steal.token, tests }));
         }
         if let Some(close) = heard.close {
+            let close_run = close.run.clone();
             self.first.push(Entry::Closed(v1::Closed { run: close.run, errors: Vec::new() }));
             self.closing = true;
+            let left: usize = self.leases.values().map(|lease| lease.tests.len()).sum();
+            if left > 0 || !self.leases.is_empty() {
+                eprintln!("told to close {} with {left} tests of {} leases", close_run, self.leases.len());
+            }
         }
     }
 

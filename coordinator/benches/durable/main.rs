@@ -44,8 +44,13 @@ async fn measure(shape: &Shape) {
         let mut fleet = Fleet::attach(shape, &server).await;
         let measured = fleet.run(round, 1.0).await;
         let tables = Instant::now();
-        fleet.tables().await;
+        let told = fleet.tables().await;
         let behind = tables.elapsed();
+        let recorded = (told.tests as usize, told.passed as usize);
+        assert_eq!(recorded, (shape.tests, shape.tests), "every test is recorded, and passed: {told:?}");
+        if measured.results != shape.tests {
+            println!("  acknowledged {} of {} results", measured.results, shape.tests);
+        }
         let commits = server::commits(data) - commits;
         let what = if round == 0 { "first (listing too)" } else { "run" };
         measured.print(what);

@@ -153,8 +153,9 @@ impl Worker {
         Ok(Self { says, hears, seq: 0 })
     }
 
+    /// Says something; whether anybody still listens is told by what is heard.
     pub(super) async fn say(&self, message: Says) {
-        self.says.send(v1::FromWorker { message: Some(message) }).await.unwrap();
+        let _gone = self.says.send(v1::FromWorker { message: Some(message) }).await;
     }
 
     pub(super) async fn hear(&mut self) -> Hears {

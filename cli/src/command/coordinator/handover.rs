@@ -35,7 +35,9 @@ pub(super) async fn hand_over(args: &HandoverArgs) -> Result<Exit, Error> {
     print(&format!("{}\n", after.address))?;
     if after.address == before.address {
         let what = format!("{} leads again: nobody took its place", after.address);
-        return Err(Error::infrastructure(what).help("start another coordinator on the same store, with an address of its own"));
+        return Err(
+            Error::infrastructure(what).help("start another coordinator on the same store, with an address of its own")
+        );
     }
     eprintln!("{} leads in place of {}, after {took:.1} s", after.address, before.address);
     Ok(Exit::Ok)
@@ -53,5 +55,7 @@ async fn next(args: &HandoverArgs, epoch: u64, until: Instant) -> Result<Leader,
 }
 
 fn nobody_leads(nobody: &dial::Nobody) -> Error {
-    Error::infrastructure("no coordinator leads").because(nobody).help("one that stands by leads in some seconds; try again")
+    Error::infrastructure("no coordinator leads")
+        .because(nobody)
+        .help("one that stands by leads in some seconds; try again")
 }

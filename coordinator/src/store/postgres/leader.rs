@@ -123,8 +123,8 @@ impl Candidate {
         let taken = match self.yields {
             Some(until) if asked < until => None,
             _ => {
-                let row = client.query_opt(take, &[&self.holder.to_string(), &&*self.address, &millis(TERM)]);
-                row.await.map_err(sorted)?
+                let (holder, address, term) = (self.holder.to_string(), &*self.address, millis(TERM));
+                client.query_opt(take, &[&holder, &address, &term]).await.map_err(sorted)?
             }
         };
         if let Some(row) = taken {

@@ -2,7 +2,9 @@
 
 use super::*;
 use regatta_wire::v1::coordination_server::{Coordination, CoordinationServer};
-use regatta_wire::v1::{HandOverRequest, HandOverResponse, LeaderRequest, LeaderResponse, coordination_client::CoordinationClient};
+use regatta_wire::v1::{
+    HandOverRequest, HandOverResponse, LeaderRequest, LeaderResponse, coordination_client::CoordinationClient,
+};
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio_stream::wrappers::TcpListenerStream;

@@ -4623,6 +4623,17 @@ pub struct LeaderResponse {
     /// Where the one that leads says that it can be reached, as far as that is known and it is another one.
     #[prost(string, optional, tag = "2")]
     pub leader: ::core::option::Option<::prost::alloc::string::String>,
+    /// Since when it leads, where it does, and its store is one that is shared: greater than that of every leader before.
+    #[prost(uint64, tag = "3")]
+    pub epoch: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HandOverRequest {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HandOverResponse {
+    /// That of the one that gives its place up.
+    #[prost(uint64, tag = "1")]
+    pub epoch: u64,
 }
 /// Generated client implementations.
 pub mod coordination_client {
@@ -4728,6 +4739,33 @@ pub mod coordination_client {
                 .insert(GrpcMethod::new("regatta.v1.Coordination", "Leader"));
             self.inner.unary(req, path, codec).await
         }
+        /// Asks the one that leads to let another one lead, which takes its place at once: what was said is durable, and sessions and watches
+        /// are dialled again there. Answered before that happens; it has happened when somebody leads with a greater epoch. Where nobody takes
+        /// its place within some seconds, the one that was asked leads again. Refused by a coordinator that shares its store with nobody.
+        pub async fn hand_over(
+            &mut self,
+            request: impl tonic::IntoRequest<super::HandOverRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::HandOverResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/regatta.v1.Coordination/HandOver",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("regatta.v1.Coordination", "HandOver"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -4750,6 +4788,16 @@ pub mod coordination_server {
             &self,
             request: tonic::Request<super::LeaderRequest>,
         ) -> std::result::Result<tonic::Response<super::LeaderResponse>, tonic::Status>;
+        /// Asks the one that leads to let another one lead, which takes its place at once: what was said is durable, and sessions and watches
+        /// are dialled again there. Answered before that happens; it has happened when somebody leads with a greater epoch. Where nobody takes
+        /// its place within some seconds, the one that was asked leads again. Refused by a coordinator that shares its store with nobody.
+        async fn hand_over(
+            &self,
+            request: tonic::Request<super::HandOverRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::HandOverResponse>,
+            tonic::Status,
+        >;
     }
     #[derive(Debug)]
     pub struct CoordinationServer<T> {
@@ -4857,6 +4905,51 @@ pub mod coordination_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = LeaderSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/regatta.v1.Coordination/HandOver" => {
+                    #[allow(non_camel_case_types)]
+                    struct HandOverSvc<T: Coordination>(pub Arc<T>);
+                    impl<
+                        T: Coordination,
+                    > tonic::server::UnaryService<super::HandOverRequest>
+                    for HandOverSvc<T> {
+                        type Response = super::HandOverResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::HandOverRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Coordination>::hand_over(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = HandOverSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
