@@ -319,13 +319,9 @@ impl Worker {
             self.first.push(Entry::GaveBack(v1::GaveBack { token: steal.token, tests }));
         }
         if let Some(close) = heard.close {
-            let close_run = close.run.clone();
             self.first.push(Entry::Closed(v1::Closed { run: close.run, errors: Vec::new() }));
-            self.closing = true;
-            let left: usize = self.leases.values().map(|lease| lease.tests.len()).sum();
-            if left > 0 || !self.leases.is_empty() {
-                eprintln!("told to close {} with {left} tests of {} leases", close_run, self.leases.len());
-            }
+            // Whoever attaches is reminded of the run before, for what it may have kept warm.
+            self.closing = self.told.granted.is_some();
         }
     }
 

@@ -48,9 +48,7 @@ async fn measure(shape: &Shape) {
         let behind = tables.elapsed();
         let recorded = (told.tests as usize, told.passed as usize);
         assert_eq!(recorded, (shape.tests, shape.tests), "every test is recorded, and passed: {told:?}");
-        if measured.results != shape.tests {
-            println!("  acknowledged {} of {} results", measured.results, shape.tests);
-        }
+        assert_eq!(measured.results, shape.tests, "every result is acknowledged");
         let commits = server::commits(data) - commits;
         let what = if round == 0 { "first (listing too)" } else { "run" };
         measured.print(what);
