@@ -2,7 +2,7 @@
 
 use super::heading;
 use super::run::Display;
-use super::value::{ResourceArg, RunRef, ServerUrl, ShareArg, TableFormat, label, store};
+use super::value::{LimitArg, ResourceArg, RunRef, ServerUrl, ShareArg, TableFormat, label, store};
 use crate::config::value::Memory;
 use clap::{Args, Subcommand, ValueHint};
 use regatta_coordinator::blobs::Place;
@@ -107,6 +107,16 @@ pub(crate) struct CoordinatorArgs {
     /// [default: in the data directory]
     #[arg(long, value_name = "URL", env = "REGATTA_BLOBS")]
     pub(crate) blobs: Option<Place>,
+    /// How many runs that ended are kept
+    #[arg(long, value_name = "N", env = "REGATTA_KEEP_RUNS", default_value = "1000")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..), help_heading = heading::KEPT)]
+    pub(crate) keep_runs: u32,
+    /// How many tests these have together at most, at about half a kilobyte each
+    #[arg(long, value_name = "N", env = "REGATTA_KEEP_TESTS", default_value = "10000000", help_heading = heading::KEPT)]
+    pub(crate) keep_tests: u64,
+    /// How long they are kept, such as 720h [default: as long as there are not too many]
+    #[arg(long, value_name = "DURATION", env = "REGATTA_KEEP_FOR", help_heading = heading::KEPT)]
+    pub(crate) keep_for: Option<LimitArg>,
     /// A resource that the fleet shares, and how many seats it has; may be given several times
     #[arg(long, value_name = "NAME=SEATS", env = "REGATTA_RESOURCE", value_delimiter = ',')]
     pub(crate) resource: Vec<ResourceArg>,

@@ -44,6 +44,8 @@ pub(crate) mod heading {
     pub(crate) const RULES: &str = "Rules";
     /// Where they run.
     pub(crate) const WHERE: &str = "Where";
+    /// What stays.
+    pub(crate) const KEPT: &str = "Kept";
     /// What is shown.
     pub(crate) const OUTPUT: &str = "Output";
     /// For every command.

@@ -9,7 +9,7 @@ use crate::exit::Exit;
 use crate::here::refused;
 use crate::intent::Context;
 use regatta_coordinator::store::postgres::leader::Candidate;
-use regatta_coordinator::{Config, Coordinator, Share, Standing, stand_by};
+use regatta_coordinator::{Config, Coordinator, Keep, Share, Standing, stand_by};
 use regatta_domain::{Offer, Resource};
 use regatta_runtime::shutdown::{Asked, Urgency, on_signals};
 use std::collections::BTreeMap;
@@ -44,6 +44,8 @@ async fn serve(args: CoordinatorArgs, context: &Context<'_>) -> Result<Exit, Err
     let data = context.cwd.join(args.data);
     let mut config = Config::cluster(data.clone());
     config.blobs = args.blobs;
+    let age = args.keep_for.map(|limit| limit.0);
+    config.keep = Keep { runs: args.keep_runs, tests: args.keep_tests, age, ..Keep::CLUSTER };
     config.setup.resources = resources(args.resource, args.resources.as_deref(), context)?;
     let share = |share: ShareArg| (share.project.into(), Share { weight: share.weight, quota: share.quota });
     config.setup.shares = args.share.into_iter().map(share).collect();

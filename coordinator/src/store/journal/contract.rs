@@ -1,12 +1,13 @@
 //! The contract of a journal, checked on every one of them.
 
-use super::{Base, Batch, Commit, Journal, MemoryJournal, PostgresJournal, Reader, SqliteJournal};
+use super::{Base, Batch, Commit, Journal, MemoryJournal, PostgresJournal, READ_BYTES, Reader, SqliteJournal};
 use crate::store::Error;
 use crate::store::postgres::Server;
 use crate::store::postgres::fixture::{SHARED, TestServer};
 use crate::store::postgres::leader::{Candidate, Leadership};
 use regatta_core::Event;
 use regatta_domain::report::{CancelCause, RunOutcome};
+use regatta_domain::result::{RunError, RunErrorKind};
 use regatta_domain::{RunId, Time, Token};
 use std::path::Path;
 use std::time::Duration;
@@ -96,6 +97,26 @@ fn the_journal_on_disk_keeps_its_promises() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("journal.db");
     keeps_its_promises(|| Box::new(SqliteJournal::open(&file).unwrap()));
+    reads_large_ones_one_by_one(Box::new(SqliteJournal::open(&file).unwrap()));
+}
+
+/// Whether commits that are large are read one by one, and small ones with the large one before.
+fn reads_large_ones_one_by_one(mut journal: Box<dyn Journal>) {
+    let error = |bytes: usize| RunError {
+        kind: RunErrorKind::Infrastructure,
+        place: "here".into(),
+        message: "x".repeat(bytes).into(),
+    };
+    let first = journal.durable().borrow().seq;
+    for (n, bytes) in (1..).zip([READ_BYTES, READ_BYTES / 2, READ_BYTES / 2, 1, 1]) {
+        let erred = Event::RunErred { run: run(1), suite: None, error: error(bytes) };
+        journal.append(Batch { at: Time(n), events: [erred].into(), requests: Vec::new() });
+    }
+    journal.settle().unwrap();
+    let mut reader = journal.reader().unwrap();
+    assert_eq!(seqs(&mut *reader, first, 9), [first + 1]);
+    assert_eq!(seqs(&mut *reader, first + 1, 9), [first + 2, first + 3]);
+    assert_eq!(seqs(&mut *reader, first + 2, 9), [first + 3, first + 4, first + 5]);
 }
 
 /// How long a server may be away, for tests.
@@ -113,7 +134,11 @@ async fn the_journal_in_postgresql_keeps_its_promises() {
     let open = move || -> Box<dyn Journal> {
         Box::new(here.block_on(PostgresJournal::open(&server, epoch, PATIENCE)).unwrap())
     };
-    spawn_blocking(move || keeps_its_promises(open)).await.unwrap();
+    let check = move || {
+        keeps_its_promises(&open);
+        reads_large_ones_one_by_one(open());
+    };
+    spawn_blocking(check).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -22,6 +22,10 @@ use regatta_domain::{RunId, Time, Token};
 use std::sync::Arc;
 use tokio::sync::watch;
 
+/// Bytes of commits that are read at once, the last one's beyond them not counted: some ten thousand results. A commit may hold
+/// anything between one result and a million tests, so that their number bounds nothing.
+pub(crate) const READ_BYTES: usize = 1024 * 1024;
+
 /// What is appended at once.
 #[derive(Clone, Debug)]
 pub struct Batch {
@@ -107,7 +111,8 @@ pub trait Journal: Send {
 
 /// A view of a journal.
 pub trait Reader: Send {
-    /// The commits after `after`, in order, at most `most` of them; none when there are no more.
+    /// The commits after `after`, in order, at most `most` of them, and from a disk no more than reach [`READ_BYTES`]; none when
+    /// there are no more.
     ///
     /// # Errors
     /// When the store cannot be read, or what is read is not what was written: a commit that is damaged, or missing among others.

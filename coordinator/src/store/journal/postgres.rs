@@ -4,7 +4,7 @@
 //! epoch as it writes. A server that is away for a while is waited for; whether what was under way then was written is looked up
 //! before anything is written again.
 
-use super::{Base, Batch, Commit, Durable, Journal, Reader, encode, follow_one_another};
+use super::{Base, Batch, Commit, Durable, Journal, READ_BYTES, Reader, encode, follow_one_another};
 use crate::store::Error;
 use crate::store::postgres::{Asking, Line, Server, Tables, migrate};
 use regatta_domain::{RunId, Token};
@@ -293,9 +293,13 @@ struct View {
 impl Reader for View {
     fn read(&mut self, after: u64, most: usize) -> Result<Vec<Commit>, Error> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let next = "SELECT commits.seq, body, sum, base.seq FROM regatta.commits, regatta.base
-            WHERE commits.seq > $1 ORDER BY commits.seq LIMIT $2";
-        let rows = self.asking.ask(next, vec![Box::new(after.cast_signed()), Box::new(most)])?;
+        let next = "SELECT found.seq, body, found.sum, base.seq FROM (
+                SELECT *, sum(octet_length(body)) OVER (ORDER BY seq) - octet_length(body) AS before FROM (
+                    SELECT seq, body, sum FROM regatta.commits WHERE seq > $1 ORDER BY seq LIMIT $2
+                ) AS next
+            ) AS found, regatta.base WHERE before < $3 ORDER BY found.seq";
+        let bytes = i64::try_from(READ_BYTES).unwrap_or(i64::MAX);
+        let rows = self.asking.ask(next, vec![Box::new(after.cast_signed()), Box::new(most), Box::new(bytes)])?;
         let base = rows.first().map_or(0, |row| row.get::<_, i64>(3).cast_unsigned());
         let found = rows.iter().map(|row| row.get::<_, i64>(0).cast_unsigned());
         follow_one_another(after, base, found).map_err(|why| Error::Corrupt { file: self.name.clone(), why })?;

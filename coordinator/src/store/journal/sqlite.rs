@@ -3,7 +3,7 @@
 //! A thread of its own writes. What gathered while it waited for the disk goes into one transaction, so that the disk is
 //! waited for once.
 
-use super::{Base, Batch, Commit, Durable, Journal, Reader, encode, follow_one_another};
+use super::{Base, Batch, Commit, Durable, Journal, READ_BYTES, Reader, encode, follow_one_another};
 use crate::store::Error;
 use crate::store::database::{Database, Schema};
 use crate::store::snapshot::{FileSnapshots, Snapshots};
@@ -308,10 +308,16 @@ impl Reader for View {
             let base: i64 = transaction.query_row("SELECT seq FROM base", [], |row| row.get(0))?;
             let next = "SELECT seq, body, sum FROM commits WHERE seq > ? ORDER BY seq LIMIT ?";
             let mut next = transaction.prepare_cached(next)?;
-            let rows = next.query_map([after.cast_signed(), most], |row| {
-                Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, Vec<u8>>(2)?))
-            })?;
-            Ok((base, rows.collect::<Result<Vec<_>, _>>()?))
+            let mut found = next.query([after.cast_signed(), most])?;
+            let (mut rows, mut bytes) = (Vec::new(), 0);
+            while bytes < READ_BYTES
+                && let Some(row) = found.next()?
+            {
+                let row = (row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, Vec<u8>>(2)?);
+                bytes += row.1.len();
+                rows.push(row);
+            }
+            Ok((base, rows))
         })?;
         let file = &self.database.file;
         let found = rows.iter().map(|(seq, ..)| seq.cast_unsigned());

@@ -1,5 +1,7 @@
 //! How much is kept, so that no table grows for ever. Dropping the rest is left to the kinds of stores.
 
+use regatta_domain::{Micros, Time};
+
 /// How much is kept of runs that ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keep {
@@ -7,8 +9,21 @@ pub struct Keep {
     pub runs: u32,
     /// As long as they have not more tests than this together. At about 500 bytes a test, a million is half a gigabyte.
     pub tests: u64,
+    /// As long as they were handed in no longer ago than this; for ever where it is left out.
+    pub age: Option<Micros>,
     /// So many rows of history, at about 150 bytes each.
     pub history: u64,
+}
+
+/// A run that ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ended {
+    /// Its number in the store.
+    pub(super) id: i64,
+    /// How many tests it has.
+    pub(super) tests: u64,
+    /// When it was handed in.
+    pub(super) submitted: Time,
 }
 
 /// Nothing is dropped until a bound is passed by a tenth, so that it is not done at the end of every run.
@@ -28,27 +43,30 @@ pub(super) const BATCH: u64 = 50_000;
 
 impl Keep {
     /// On somebody's own machine.
-    pub const LOCAL: Self = Self { runs: 100, tests: 500_000, history: 2_000_000 };
+    pub const LOCAL: Self = Self { runs: 100, tests: 500_000, age: None, history: 2_000_000 };
 
     /// On a server.
-    pub const CLUSTER: Self = Self { runs: 1_000, tests: 10_000_000, history: 2_000_000 };
+    pub const CLUSTER: Self = Self { runs: 1_000, tests: 10_000_000, age: None, history: 2_000_000 };
 
-    /// Whether so many runs that ended, with so many tests together, are to be fewer.
-    pub(super) const fn is_passed(self, runs: u64, tests: u64) -> bool {
-        let most = self.runs as u64;
-        runs > most + most / SLACK || tests > self.tests + self.tests / SLACK
+    /// Whether so many runs that ended, with so many tests together, are to be fewer, or the oldest of them is too old.
+    pub(super) fn is_passed(self, runs: u64, tests: u64, oldest: Option<Time>, now: Time) -> bool {
+        let most = u64::from(self.runs);
+        let slack = |age: Micros| Micros(age.0 + age.0 / SLACK);
+        let old = self.age.zip(oldest).is_some_and(|(age, oldest)| now.since(oldest) > slack(age));
+        old || runs > most + most / SLACK || tests > self.tests + self.tests / SLACK
     }
 
-    /// Which of the runs that ended are beyond the bounds: those after so many, and after so many tests, but never the
-    /// newest. They are told newest first, by their numbers, each with how many tests it has.
-    pub(super) fn beyond(self, runs: impl IntoIterator<Item = (i64, u64)>) -> Vec<i64> {
-        let (mut age, mut all) = (0_u32, 0_u64);
+    /// Which of the runs that ended are beyond the bounds: those after so many, after so many tests, and the old ones, but
+    /// never the newest. They are told newest first.
+    pub(super) fn beyond(self, runs: impl IntoIterator<Item = Ended>, now: Time) -> Vec<i64> {
+        let (mut rank, mut all) = (0_u32, 0_u64);
         let mut beyond = Vec::new();
-        for (run, tests) in runs {
-            age = age.saturating_add(1);
-            all = all.saturating_add(tests);
-            if age > 1 && (age > self.runs || all > self.tests) {
-                beyond.push(run);
+        for run in runs {
+            rank = rank.saturating_add(1);
+            all = all.saturating_add(run.tests);
+            let old = self.age.is_some_and(|age| now.since(run.submitted) > age);
+            if rank > 1 && (old || rank > self.runs || all > self.tests) {
+                beyond.push(run.id);
             }
         }
         beyond

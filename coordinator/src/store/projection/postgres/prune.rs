@@ -5,7 +5,7 @@ use super::parts;
 use super::refused::Refused;
 use crate::store::projection::Keep;
 use crate::store::projection::activity::Activity;
-use crate::store::projection::keep::{BATCH, FILE_LISTS_PER_SUITE, listings_beyond};
+use crate::store::projection::keep::{BATCH, Ended, FILE_LISTS_PER_SUITE, listings_beyond};
 use regatta_domain::Time;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row, Transaction};
@@ -34,7 +34,7 @@ pub(super) async fn prune(client: &mut Client, fence: Fence, keep: Keep, now: Ti
         let kept_from = oldest(&transaction).await?;
         return Ok(Pruned { kept_from, day, empty });
     }
-    let kept_from = runs(&transaction, keep).await?;
+    let kept_from = runs(&transaction, keep, now).await?;
     caches(&transaction).await?;
     let mut activity = activity(&transaction).await?;
     activity.tick(now);
@@ -58,18 +58,22 @@ pub(super) async fn activity(transaction: &Transaction<'_>) -> Result<Activity, 
 }
 
 /// Drops the oldest runs that ended: nobody finds them from then on. What was written of them goes with their parts.
-async fn runs(transaction: &Transaction<'_>, keep: Keep) -> Result<Option<Time>, Refused> {
-    let all = format!("SELECT count(*), coalesce(sum({TESTS}), 0)::bigint FROM regatta.runs WHERE ended IS NOT NULL");
+async fn runs(transaction: &Transaction<'_>, keep: Keep, now: Time) -> Result<Option<Time>, Refused> {
+    let all = format!(
+        "SELECT count(*), coalesce(sum({TESTS}), 0)::bigint, min(submitted) FROM regatta.runs WHERE ended IS NOT NULL"
+    );
     let all = transaction.query_typed_one(&all, &[]).await?;
-    if !keep.is_passed(number(&all, 0)?, number(&all, 1)?) {
+    let time = |at: i64| Time(at.cast_unsigned());
+    if !keep.is_passed(number(&all, 0)?, number(&all, 1)?, all.try_get::<_, Option<i64>>(2)?.map(time), now) {
         return Ok(None);
     }
-    let newest =
-        format!("SELECT id, {TESTS} FROM regatta.runs WHERE ended IS NOT NULL ORDER BY submitted DESC, id DESC");
+    let newest = format!(
+        "SELECT id, {TESTS}, submitted FROM regatta.runs WHERE ended IS NOT NULL ORDER BY submitted DESC, id DESC"
+    );
     let newest = transaction.query_typed(&newest, &[]).await?;
-    let newest: Vec<(i64, u64)> =
-        newest.iter().map(|row| Ok((row.try_get(0)?, number(row, 1)?))).collect::<Result<_, Refused>>()?;
-    let beyond = keep.beyond(newest);
+    let ended = |row: &Row| Ok(Ended { id: row.try_get(0)?, tests: number(row, 1)?, submitted: time(row.try_get(2)?) });
+    let newest: Vec<Ended> = newest.iter().map(ended).collect::<Result<_, Refused>>()?;
+    let beyond = keep.beyond(newest, now);
     for drop in ["DELETE FROM regatta.errors WHERE run = ANY($1)", "DELETE FROM regatta.runs WHERE id = ANY($1)"] {
         transaction.execute_typed(drop, &[(&beyond, Type::INT8_ARRAY)]).await?;
     }

@@ -1,14 +1,14 @@
 //! Dropping what is beyond the bounds.
 
 use crate::store::projection::activity::Activity;
-use crate::store::projection::keep::{BATCH, FILE_LISTS_PER_SUITE, Keep, listings_beyond};
+use crate::store::projection::keep::{BATCH, Ended, FILE_LISTS_PER_SUITE, Keep, listings_beyond};
 use regatta_domain::Time;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 /// Drops what is beyond the bounds. Gives the moment from which on runs are still kept, where any were dropped, and the day.
 pub(super) fn prune(connection: &mut Connection, keep: Keep, now: Time) -> rusqlite::Result<(Option<Time>, u64)> {
     let transaction = connection.transaction()?;
-    let kept_from = runs(&transaction, keep)?;
+    let kept_from = runs(&transaction, keep, now)?;
     let listings = transaction.query_row("SELECT count(*) FROM listings", [], |row| number(row, 0))?;
     let beyond = listings_beyond(listings);
     if beyond > 0 {
@@ -58,20 +58,23 @@ fn history(connection: &Connection, keep: Keep, today: u64) -> rusqlite::Result<
 }
 
 /// Drops the oldest runs that ended. Gives when the oldest of those that stay was handed in, where any were dropped.
-fn runs(connection: &Connection, keep: Keep) -> rusqlite::Result<Option<Time>> {
+fn runs(connection: &Connection, keep: Keep, now: Time) -> rusqlite::Result<Option<Time>> {
     let sum = "passed + flaky + failed + timed_out + crashed + not_run + skipped";
-    let (all, tests) = connection.query_row(
-        &format!("SELECT count(*), coalesce(sum({sum}), 0) FROM runs WHERE ended IS NOT NULL"),
+    let time = |at: i64| Time(at.cast_unsigned());
+    let (all, tests, oldest) = connection.query_row(
+        &format!("SELECT count(*), coalesce(sum({sum}), 0), min(submitted) FROM runs WHERE ended IS NOT NULL"),
         [],
-        |row| Ok((number(row, 0)?, number(row, 1)?)),
+        |row| Ok((number(row, 0)?, number(row, 1)?, row.get::<_, Option<i64>>(2)?.map(time))),
     )?;
-    if !keep.is_passed(all, tests) {
+    if !keep.is_passed(all, tests, oldest, now) {
         return Ok(None);
     }
-    let newest = format!("SELECT id, {sum} FROM runs WHERE ended IS NOT NULL ORDER BY submitted DESC, id DESC");
+    let newest =
+        format!("SELECT id, {sum}, submitted FROM runs WHERE ended IS NOT NULL ORDER BY submitted DESC, id DESC");
     let mut newest = connection.prepare(&newest)?;
-    let newest = newest.query_map([], |row| Ok((row.get(0)?, number(row, 1)?)))?;
-    let beyond = keep.beyond(newest.collect::<Result<Vec<_>, _>>()?);
+    let newest = newest
+        .query_map([], |row| Ok(Ended { id: row.get(0)?, tests: number(row, 1)?, submitted: time(row.get(2)?) }))?;
+    let beyond = keep.beyond(newest.collect::<Result<Vec<_>, _>>()?, now);
     for table in ["events", "verdicts", "attempts", "errors"] {
         let mut drop = connection.prepare(&format!("DELETE FROM {table} WHERE run = ?"))?;
         beyond.iter().try_for_each(|id| drop.execute([id]).map(std::mem::drop))?;
@@ -79,7 +82,7 @@ fn runs(connection: &Connection, keep: Keep) -> rusqlite::Result<Option<Time>> {
     let mut drop = connection.prepare("DELETE FROM runs WHERE id = ?")?;
     beyond.iter().try_for_each(|id| drop.execute([id]).map(std::mem::drop))?;
     let oldest = connection.query_row("SELECT min(submitted) FROM runs", [], |row| row.get::<_, Option<i64>>(0));
-    Ok(oldest.optional()?.flatten().map(|time| Time(time.cast_unsigned())))
+    Ok(oldest.optional()?.flatten().map(time))
 }
 
 fn number(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {

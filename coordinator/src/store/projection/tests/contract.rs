@@ -16,6 +16,7 @@ promises!(
     a_listing_is_remembered_by_content,
     names_and_paths_of_any_kind_are_found_again,
     the_oldest_runs_are_dropped_and_the_newest_always_stays,
+    runs_that_are_too_old_are_dropped_but_never_the_newest,
     a_run_that_is_live_stays_and_so_does_what_was_written_of_it,
     of_the_file_lists_of_a_suite_the_newest_are_kept,
 );
@@ -213,6 +214,17 @@ fn the_oldest_runs_are_dropped_and_the_newest_always_stays(world: &World) {
     assert_eq!(reader.runs(100).unwrap().len(), 1);
     writer.write(&whole_run(14), 14).unwrap();
     assert_eq!((writer.cursor(), reader.runs(100).unwrap().len()), (14, 2));
+}
+
+fn runs_that_are_too_old_are_dropped_but_never_the_newest(world: &World) {
+    let (mut writer, reader) = world.open(Keep { age: Some(Micros(100)), ..Keep::LOCAL });
+    for n in [1, 50, 60] {
+        writer.write(&whole_run(n), n).unwrap();
+    }
+    assert_eq!(writer.prune(Time(111)).unwrap(), None, "the bound may be passed by a tenth");
+    assert_eq!(writer.prune(Time(155)).unwrap(), Some(Time(60)), "once it is, it counts");
+    assert_eq!(writer.prune(Time(1_000)).unwrap(), Some(Time(60)));
+    assert_eq!(reader.runs(9).unwrap().len(), 1);
 }
 
 fn a_run_that_is_live_stays_and_so_does_what_was_written_of_it(world: &World) {
