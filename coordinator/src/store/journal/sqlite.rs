@@ -20,7 +20,6 @@ pub(in crate::store) const VERSION: i64 = 1;
 
 const SCHEMA: Schema = Schema {
     version: VERSION,
-    synchronous: "FULL",
     create: "
         CREATE TABLE commits (seq INTEGER PRIMARY KEY, body BLOB NOT NULL, sum BLOB NOT NULL);
         CREATE TABLE requests (run BLOB PRIMARY KEY, seq INTEGER NOT NULL, body BLOB NOT NULL);

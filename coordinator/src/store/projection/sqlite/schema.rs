@@ -62,7 +62,6 @@ pub(super) const FROM_3: &str = "ALTER TABLE history ADD COLUMN queries BLOB;";
 pub(super) const SCHEMA: Schema = Schema {
     version: 4,
     // What the last power loss took is projected again from the journal.
-    synchronous: "NORMAL",
     create: concat!(
         "
         CREATE TABLE cursor (only INTEGER PRIMARY KEY CHECK (only = 0), seq INTEGER NOT NULL);
