@@ -9,11 +9,14 @@ use std::sync::Arc;
 
 /// A test that ended, and its output, which travels apart.
 pub(crate) fn finished(token: Token, finished: Finished) -> (v1::Finished, Vec<u8>) {
+    let cause = finished.because();
     let result = TestResult {
         test: finished.test,
         attempt: finished.attempt,
         outcome: finished.outcome,
         nuance: finished.nuance,
+        cause,
+        exit: finished.exit,
         started: finished.started,
         duration: Micros::from(finished.duration),
         reason: finished.reason.map(|reason| clip(&reason, REASON_BYTES).into()),

@@ -122,7 +122,7 @@ async fn those_without_a_result_run_alone_when_the_command_dies() {
     let told = run_all(tap).await;
     quiet(&told);
     told.check("a", Outcome::Passed, "");
-    told.check("deadly", Outcome::Crashed, "signal 9 (SIGKILL): killed from outside; out of memory?");
+    told.check("deadly", Outcome::Crashed, "signal 9 (SIGKILL): killed from outside, not by Regatta; out of memory?");
     told.check("b", Outcome::Passed, "");
 
     let told = run_all(junit).await;

@@ -349,7 +349,10 @@ const CRASHES: [(&str, &str); 5] = [
     ("test_segfaults", "the pytest process was ended by signal 11 (SIGSEGV)"),
     ("test_aborts", "the pytest process was ended by signal 6 (SIGABRT)"),
     ("test_leaves_quietly", "the pytest process exited with code 0 (os._exit?)"),
-    ("test_is_killed", "the pytest process was killed by signal 9 (SIGKILL): by somebody, or for want of memory"),
+    (
+        "test_is_killed",
+        "the pytest process was ended by signal 9 (SIGKILL): killed from outside, not by Regatta; out of memory?",
+    ),
     (
         "test_closes_everything",
         "the pytest process lost its connection: the test closed descriptors that are not its own",

@@ -4,6 +4,7 @@ use super::profile::Flaky;
 use super::resolve::Resolved;
 use super::rules::Backoff;
 use super::value::Shuffle;
+use regatta_domain::Cause;
 use regatta_domain::policy::{RunPolicy, TestPolicy};
 
 impl Resolved {
@@ -36,6 +37,10 @@ impl Resolved {
             grace: self.grace.value,
             slow: self.slow.value,
             retries: self.retries.value,
+            budgets: Cause::ALL
+                .into_iter()
+                .filter_map(|cause| Some((cause, self.budgets[cause.at()].value?)))
+                .collect(),
             backoff: self.delay.value,
             exponential: self.backoff.value == Backoff::Exponential,
             jitter: self.jitter.value,

@@ -21,7 +21,7 @@ pub(crate) struct Profile {
     pub(crate) suites: Option<At<Vec<At<Name>>>>,
     /// How many tests run at once, in local mode. One per processor when left out.
     pub(crate) slots: Option<At<Whole<1, 1_024>>>,
-    /// How often a test that failed, timed out or crashed is run again: a count, or a table.
+    /// How often a test that failed, timed out or crashed is run again: a count, or a table, in which each cause may have its own.
     #[schemars(default)]
     pub(crate) retries: Retries,
     /// When a test is stopped: a duration, or a table.
@@ -52,7 +52,7 @@ pub(crate) struct Profile {
     pub(crate) statements: Option<At<bool>>,
     /// The tests that run when neither a filter nor a test is given. All when left out.
     pub(crate) filter: Option<At<Selected>>,
-    /// How often a test may lose its worker before it is called crashed. 3 when left out.
+    /// How often a test may lose its worker before it is called crashed, and a resource be unwell under it. 3 when left out.
     pub(crate) uncompleted_retries: Option<At<Whole<0, 100>>>,
     /// How many retries all tests of a run share. 10000 when left out.
     pub(crate) retry_cap: Option<At<Whole<0, 1_000_000>>>,

@@ -14,7 +14,7 @@ use super::value::{FailFast, Shuffle};
 use crate::error::Error;
 use regatta_domain::filter::{Filter, nearest};
 use regatta_domain::policy::{Order, Priority, RunPolicy, TestPolicy};
-use regatta_domain::{Level, Micros, Needs};
+use regatta_domain::{Cause, Level, Micros, Needs};
 
 /// What was said for this one invocation.
 #[derive(Clone, Debug, Default)]
@@ -60,6 +60,8 @@ pub(crate) struct Resolved {
     pub(crate) slots: Set<Option<u16>>,
     /// How often a failed test is retried.
     pub(crate) retries: Set<u16>,
+    /// How often for each cause, by [`Cause::at`], where that was said.
+    pub(crate) budgets: [Set<Option<u16>>; Cause::COUNT],
     /// How the wait before a retry grows.
     pub(crate) backoff: Set<Backoff>,
     /// The first wait.
@@ -149,6 +151,8 @@ impl Config {
             suites: chain.pick(None, None, |p| &p.suites, |suites| Some(names_of(suites))),
             slots: chain.pick(some(given.slots), None, |p| &p.slots, |slots| Some(slots.get())),
             retries: chain.pick(given.retries, test.retries, |p| &p.retries.count, |count| count.get()),
+            budgets: Cause::ALL
+                .map(|cause| chain.pick(None, None, |p| &p.retries.causes[cause.at()], |count| Some(count.get()))),
             backoff: chain.pick(None, Backoff::Fixed, |p| &p.retries.backoff, |backoff| *backoff),
             delay: chain.pick(None, test.backoff, |p| &p.retries.delay, |delay| delay.0),
             jitter: chain.pick(None, test.jitter, |p| &p.retries.jitter, |jitter| *jitter),
@@ -181,8 +185,13 @@ impl Config {
 }
 
 impl Resolved {
-    /// What was said for this invocation holds for every test.
+    /// What was said for this invocation holds for every test, and for every cause that lies in one.
     fn silence_rules(&mut self) {
+        if self.retries.origin.is_invocation() {
+            for cause in [Cause::Test, Cause::Timeout, Cause::Crash, Cause::SetUp] {
+                self.budgets[cause.at()] = Set::built_in(None);
+            }
+        }
         for rule in &mut self.rules {
             if self.retries.origin.is_invocation() {
                 rule.retries = None;

@@ -4,7 +4,7 @@ use super::at::At;
 use super::decode::{Choice, Decode, Fields, Mistakes, Value, kind, refuse};
 use super::value::{Limit, Name, NeedWord, Selected, Wait, Whole};
 use crate::error::Mistake;
-use regatta_domain::Level;
+use regatta_domain::{Cause, Level};
 use regatta_wire::limits::NEEDS_PER_TEST;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use std::borrow::Cow;
@@ -13,7 +13,7 @@ use toml::de::DeValue;
 /// How often a test is retried.
 pub(crate) type Count = Whole<0, 1_000>;
 
-/// How often, and after how long, a test that failed, timed out or crashed is run again.
+/// How often, and after how long, a test that did not pass is run again.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Retries {
     /// How often.
@@ -24,6 +24,8 @@ pub(crate) struct Retries {
     pub(crate) delay: Option<At<Wait>>,
     /// Whether the wait is shortened at random.
     pub(crate) jitter: Option<At<bool>>,
+    /// How often for each cause, by [`Cause::at`].
+    pub(crate) causes: [Option<At<Count>>; Cause::COUNT],
 }
 
 /// The table form of [`Retries`].
@@ -39,6 +41,24 @@ struct RetriesTable {
     delay: Option<Wait>,
     /// Take up to half of the wait off at random, so that retries do not come in step. False when left out.
     jitter: Option<bool>,
+    /// How often when it failed. `count` when left out.
+    test: Option<Count>,
+    /// How often when it exceeded its limit. `count` when left out.
+    timeout: Option<Count>,
+    /// How often when its process ended under it. `count` when left out.
+    crash: Option<Count>,
+    /// How often when its set-up failed. `count` when left out.
+    set_up: Option<Count>,
+    /// How often when the system ended it for want of memory. 1 when left out.
+    out_of_memory: Option<Count>,
+    /// How often when its worker was lost. `uncompleted-retries` when left out.
+    worker_lost: Option<Count>,
+    /// How often when its worker was asked to leave. 100 when left out.
+    drained: Option<Count>,
+    /// How often when a resource that it held was not well. `uncompleted-retries` when left out.
+    resource: Option<Count>,
+    /// How often when the machine could not run it. 3 when left out.
+    infrastructure: Option<Count>,
 }
 
 /// How the wait before a retry grows.
@@ -137,12 +157,17 @@ impl Decode for Retries {
             DeValue::Integer(_) => Some(Self { count: At::decode(key, value, told), ..Self::default() }),
             DeValue::Table(table) => {
                 let mut fields = Fields::of("`retries`", table, value.span());
-                let retries = Self {
+                let mut retries = Self {
                     count: fields.take("count", told),
                     backoff: fields.take("backoff", told),
                     delay: fields.take("delay", told),
                     jitter: fields.take("jitter", told),
+                    causes: Default::default(),
                 };
+                // A cancelled run runs nothing again.
+                for cause in Cause::ALL.into_iter().filter(|cause| *cause != Cause::Cancelled) {
+                    retries.causes[cause.at()] = fields.take(cause.key(), told);
+                }
                 fields.finish(told);
                 Some(retries)
             }

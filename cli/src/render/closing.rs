@@ -6,9 +6,9 @@ use super::{Ending, foreseen, safe, status, words};
 use crate::exit::Exit;
 use crate::view::{HeldBack, Tally, Test, View};
 use anstyle::Style;
-use regatta_domain::Verdict;
 use regatta_domain::database::Observation;
 use regatta_domain::report::{CancelCause, RunOutcome};
+use regatta_domain::{Cause, Verdict};
 
 /// The lines.
 pub(super) fn closing(view: &View, paint: Paint, ending: &Ending<'_>) -> Vec<String> {
@@ -17,6 +17,7 @@ pub(super) fn closing(view: &View, paint: Paint, ending: &Ending<'_>) -> Vec<Str
     if ending.exit != Exit::Ok {
         lines.push(exit_line(view, paint, ending.exit));
     }
+    lines.extend(causes_line(view, paint));
     lines.push(time_line(view, paint, ending.slots));
     lines.extend(revoked_line(view, paint));
     lines.extend(databases_line(view, paint));
@@ -89,6 +90,18 @@ fn counts(view: &View, tally: Tally) -> Vec<(Style, u32, String)> {
         (WARN, tally.xpassed, "xpassed".to_owned()),
     ];
     all.into_iter().filter(|(_, number, _)| *number > 0).collect()
+}
+
+/// Why tests are red, where that lies not in all of them: what is to be looked at first may be a machine.
+fn causes_line(view: &View, paint: Paint) -> Option<String> {
+    let causes = view.causes();
+    if causes.keys().all(|cause| matches!(cause, Cause::Test | Cause::Timeout | Cause::Crash | Cause::SetUp)) {
+        return None;
+    }
+    let mut line = String::new();
+    push_verb(paint, &mut line, FAIL, "Causes");
+    let parts: Vec<String> = causes.iter().map(|(cause, tests)| format!("{} {cause}", words::count(*tests))).collect();
+    Some(format!("{line} {}", parts.join(", ")))
 }
 
 fn exit_line(view: &View, paint: Paint, exit: Exit) -> String {

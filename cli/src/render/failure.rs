@@ -8,7 +8,7 @@ use super::status::{self, Status, VERB_COLUMNS};
 use super::{reproduce, statements, words};
 use crate::view::{Attempt, ErrorAt, Outputs, Test, View};
 use regatta_domain::result::{RunError, RunErrorKind};
-use regatta_domain::{Nuance, Outcome, TestIx, Verdict};
+use regatta_domain::{Cause, Nuance, Outcome, TestIx, Verdict};
 use std::collections::BTreeMap;
 
 /// So many blocks are written of each kind; a person reads no more, and reports have the rest.
@@ -60,6 +60,7 @@ pub(super) fn block(view: &View, ix: TestIx, telling: Telling<'_>, output: Optio
     let reason = status::reason(test).filter(|reason| attempts.iter().all(|line| !line.ends_with(reason.as_str())));
     lines.extend(reason.map(|reason| indented(&telling.paint.paint(FAIL, &reason))));
     lines.extend(attempts);
+    lines.extend(cause_line(test));
     let seen = test.last().and_then(|last| last.observation.as_deref());
     lines.extend(
         seen.iter().flat_map(|seen| &seen.notes).map(|note| indented(&format!("database: {}", one_line(note)))),
@@ -212,21 +213,42 @@ fn flaky_reason(test: &Test) -> Option<String> {
 
 /// One line for each attempt, where there were several.
 fn attempt_lines(view: &View, test: &Test) -> Vec<String> {
-    if test.attempts.len() < 2 && test.losses == 0 {
+    if test.attempts.len() < 2 && test.lost.is_empty() {
         return Vec::new();
     }
-    let line = |attempt: &Attempt| {
-        let slot = attempt.slot.as_ref().map_or_else(String::new, |(worker, slot)| place(view, worker, *slot));
+    let at = |slot: &Option<(String, u32)>| {
+        slot.as_ref().map_or_else(String::new, |(worker, slot)| place(view, worker, *slot))
+    };
+    let ended = test.attempts.iter().map(|attempt| {
         let reason = attempt.reason.as_deref().map_or_else(String::new, |reason| format!(": {}", one_line(reason)));
         let word = status::outcome_word(attempt);
-        indented(&format!("attempt {} {word} after {}{slot}{reason}", attempt.number, attempt.duration))
-    };
-    let mut lines: Vec<String> = test.attempts.iter().map(line).collect();
-    if test.losses > 0 {
-        let times = words::count_of(test.losses as usize, "attempt");
+        let cause = status::cause_beyond(attempt).map_or_else(String::new, |cause| format!(" ({cause})"));
+        let (number, took, slot) = (attempt.number, attempt.duration, at(&attempt.slot));
+        (u32::from(number), indented(&format!("attempt {number} {word}{cause} after {took}{slot}{reason}")))
+    });
+    let (told, untold): (Vec<_>, Vec<_>) = test.lost.iter().partition(|loss| loss.number > 0);
+    let lost = told.into_iter().map(|loss| {
+        let (slot, why) = (at(&loss.slot), status::lost_because(loss));
+        (loss.number, indented(&format!("attempt {} was lost{slot}: {why}", loss.number)))
+    });
+    let mut lines: Vec<(u32, String)> = ended.chain(lost).collect();
+    lines.sort_by_key(|(number, _)| *number);
+    let mut lines: Vec<String> = lines.into_iter().map(|(_, line)| line).collect();
+    if !untold.is_empty() {
+        let times = words::count_of(untold.len(), "attempt");
         lines.push(indented(&format!("{times} lost with the worker")));
     }
     lines
+}
+
+/// Why a test did not pass, what its process came to, and what to do; nothing where its own words say it all.
+fn cause_line(test: &Test) -> Option<String> {
+    let cause = test.cause.filter(|cause| !matches!(cause, Cause::Test | Cause::Timeout))?;
+    let exit = test.last().filter(|_| test.decided_by_loss().is_none()).and_then(|last| last.exit);
+    let exit = exit.map_or_else(String::new, |exit| format!(", {exit}"));
+    // What is permanent is for whoever wrote the test, who has its reason; the rest lies elsewhere, and has to be said.
+    let meaning = if cause.is_transient() { format!("; {}", cause.meaning()) } else { String::new() };
+    Some(indented(&format!("cause: {cause}{exit}{meaning}")))
 }
 
 /// Where an attempt ran: of a worker's id, as much as tells it from others; nothing where there is only one.

@@ -1,11 +1,11 @@
 //! The line of a test: a verb, how long it took, which test.
 
 use super::paint::{FAIL, PASS, PATH, Paint, RETRY, STRONG, SUITE, WARN, WEAK};
-use super::safe;
+use super::{safe, words};
 use crate::args::StatusLevel;
-use crate::view::{Attempt, Test, View};
+use crate::view::{Attempt, Loss, Test, View};
 use anstyle::Style;
-use regatta_domain::{Micros, Nuance, Outcome, TestIx, Verdict};
+use regatta_domain::{Cause, Micros, Nuance, Outcome, TestIx, Verdict};
 use std::borrow::Cow;
 
 /// The column that verbs end at.
@@ -34,9 +34,8 @@ impl Status {
             (Verdict::NotRun, _) => Self::new("NOT RUN", FAIL, StatusLevel::Fail),
             (Verdict::Skipped, None) => Self::new("SKIP", WARN, StatusLevel::Skip),
             // Lost with its worker: whatever earlier attempts said is not what decided.
-            (Verdict::Crashed, last) if last.is_none_or(|last| last.outcome != Outcome::Crashed) => {
-                Self::new("CRASH", FAIL, StatusLevel::Fail)
-            }
+            (Verdict::Crashed, _) if test.decided_by_loss().is_some() => Self::new("CRASH", FAIL, StatusLevel::Fail),
+            (Verdict::TimedOut, _) if test.decided_by_loss().is_some() => Self::new("TIMEOUT", FAIL, StatusLevel::Fail),
             (_, None) => Self::new(verdict.name().to_uppercase(), FAIL, StatusLevel::Fail),
             (Verdict::Flaky, Some(last)) => {
                 Self::new(format!("TRY {} {}", last.number, attempt_verb(last, true)), PASS, StatusLevel::Retry)
@@ -128,18 +127,43 @@ pub(super) fn id(view: &View, ix: TestIx) -> String {
 /// Why a test with this verdict did not pass, on one line.
 pub(crate) fn reason(test: &Test) -> Option<String> {
     let said = |attempt: &Attempt| attempt.reason.as_deref().map(|reason| safe::one_line(reason).into_owned());
+    if let Some(loss) = test.decided_by_loss() {
+        let same = test.lost.iter().filter(|other| other.cause == loss.cause).count();
+        let times = if same > 1 { format!(" ({same} times)") } else { String::new() };
+        return Some(format!("{}{times}", lost_because(loss)));
+    }
     match (test.verdict, test.last()) {
-        (Some(Verdict::Crashed), last) if last.is_none_or(|last| last.outcome != Outcome::Crashed) => {
-            let times = match test.losses {
-                0 | 1 => "its worker was lost while it ran".to_owned(),
-                losses => format!("its worker was lost {losses} times while it ran"),
-            };
-            Some(times)
+        (Some(Verdict::NotRun), None) if test.cause.is_some_and(|cause| cause != Cause::Test) => {
+            let cause = test.cause.unwrap_or(Cause::Test);
+            Some(format!("planned, and never run to an end ({cause})"))
         }
         (Some(Verdict::NotRun), None) => Some("planned, and never run to an end".to_owned()),
         (_, Some(last)) => said(last),
         (_, None) => None,
     }
+}
+
+/// Why an attempt ended without a result, with what is known of it.
+pub(crate) fn lost_because(loss: &Loss) -> String {
+    let worker = loss.slot.as_ref().map_or_else(
+        || "its worker".to_owned(),
+        |(worker, _)| format!("worker {}", safe::one_line(&worker.chars().take(8).collect::<String>())),
+    );
+    let what = match loss.cause {
+        Cause::Timeout => format!("it exceeded its limit, and {worker} did not stop it"),
+        Cause::Drained => format!("{worker} was asked to leave, and broke it off"),
+        Cause::Resource => "what it held was taken from it".to_owned(),
+        Cause::Infrastructure => format!("its slot of {worker} could not go on"),
+        _ => format!("{worker} was lost"),
+    };
+    let ran =
+        if loss.ran == Micros::ZERO { String::new() } else { format!("; it had run for {}", words::span(loss.ran)) };
+    format!("{what}{ran}; its last output was not received")
+}
+
+/// Why an attempt did not pass, where its outcome does not say that by itself.
+pub(crate) fn cause_beyond(attempt: &Attempt) -> Option<Cause> {
+    attempt.cause.filter(|cause| attempt.outcome.cause(attempt.nuance) != Some(*cause))
 }
 
 /// How an attempt ended, in the words that people know from the frameworks.

@@ -9,7 +9,7 @@ use super::{Sources, attempt, file::Whole};
 use crate::render::{failure, safe, status};
 use crate::view::{Attempt, ErrorAt, Outputs, Test, View};
 use chrono::SecondsFormat;
-use document::{Document, Each, Results, Retry, Status, Summary, Tool};
+use document::{Document, Each, Extra, Results, Retry, Status, Summary, Tool};
 use regatta_domain::{Micros, TestIx, Time, Verdict};
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -97,6 +97,10 @@ fn of_test<'a>(view: &'a View, ix: TestIx, outputs: &Outputs, sources: &Sources)
         flaky: test.verdict == Some(Verdict::Flaky),
         stdout: shown.and_then(|attempt| outputs.of(attempt)).map(stdout).unwrap_or_default(),
         thread_id: last.and_then(attempt::thread),
+        extra: test.cause.map(|cause| {
+            let deciding = last.filter(|_| test.decided_by_loss().is_none());
+            Extra::of(cause, deciding.and_then(|last| last.exit))
+        }),
     }
 }
 
@@ -120,6 +124,7 @@ fn of_error<'a>(view: &View, at: &'a ErrorAt, times: usize, sources: &Sources) -
         flaky: false,
         stdout: if times > 1 { vec![format!("{times} times")] } else { Vec::new() },
         thread_id: None,
+        extra: None,
     }
 }
 
@@ -136,6 +141,7 @@ fn retries(test: &Test, outputs: &Outputs) -> Vec<Retry> {
         trace: if attempt.outcome.is_ok() { None } else { outputs.of(attempt).map(trace) },
         start: ms(attempt.started),
         stop: ms(attempt.started + attempt.duration),
+        extra: attempt.cause.map(|cause| Extra::of(cause, attempt.exit)),
     };
     test.attempts.iter().take(ATTEMPTS).map(retry).collect()
 }

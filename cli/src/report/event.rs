@@ -8,7 +8,8 @@ mod words;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
-use words::{CancelCause, ErrorKind, Nuance, Outcome, RunOutcome, Verdict};
+use std::collections::BTreeMap;
+use words::{CancelCause, Cause, ErrorKind, Nuance, Outcome, RunOutcome, Verdict};
 
 /// One line of the stream.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -96,12 +97,15 @@ pub(crate) enum Event<'a> {
         #[serde(flatten)]
         attempt: Attempt<'a>,
     },
-    /// The worker that ran a test was lost, and the test runs once more.
+    /// An attempt ended without a result, with its worker or with what it held, and the test runs once more.
     TestLost {
         /// The suite.
         suite: &'a str,
         /// The id of the test.
         id: String,
+        /// What is known of the attempt.
+        #[serde(flatten)]
+        loss: Option<Loss<'a>>,
     },
     /// A test has its verdict. Said exactly once of every planned test that did not leave the plan, once the run has ended.
     TestFinished {
@@ -113,6 +117,9 @@ pub(crate) enum Event<'a> {
         verdict: Verdict,
         /// How many attempts were made, those that were lost with their worker included.
         attempts: u32,
+        /// Why it is none that passes; left out where it is, and where the attempt says it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cause: Option<Cause>,
         /// The attempt that decided; left out where none did.
         #[serde(flatten, skip_serializing_if = "Option::is_none")]
         attempt: Option<Attempt<'a>>,
@@ -168,6 +175,8 @@ pub(crate) struct Finished {
     pub(crate) exit: Exit,
     /// How many tests came to what.
     pub(crate) counts: Counts,
+    /// How many tests have no verdict that passes, by cause.
+    pub(crate) causes: BTreeMap<Cause, usize>,
     /// From the submission to the end, in seconds.
     pub(crate) wall_s: f64,
     /// No schedule on these slots could have been shorter: max(work / slots, longest group), in seconds.
@@ -216,6 +225,12 @@ pub(crate) struct Attempt<'a> {
     pub(crate) outcome: Outcome,
     /// What the framework told beyond that.
     pub(crate) nuance: Nuance,
+    /// Why it did not pass; left out where it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cause: Option<Cause>,
+    /// How its process ended, where it had one of its own that did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) exit: Option<ProcessExit>,
     /// When it began, by the worker's clock, in seconds since the Unix epoch.
     pub(crate) began_at: f64,
     /// How long it took, in seconds.
@@ -235,6 +250,47 @@ pub(crate) struct Attempt<'a> {
     /// What it was seen to do with its databases.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) database: Option<Database<'a>>,
+}
+
+/// How a process ended: with one of the two.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct ProcessExit {
+    /// The status with which it exited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) status: Option<i32>,
+    /// The signal that ended it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) signal: Option<i32>,
+    /// The name of that signal, where it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) signal_name: Option<&'static str>,
+}
+
+impl From<regatta_domain::Exit> for ProcessExit {
+    fn from(exit: regatta_domain::Exit) -> Self {
+        let signal_name = exit.signal_name();
+        match exit {
+            regatta_domain::Exit::Status(status) => Self { status: Some(status), signal: None, signal_name },
+            regatta_domain::Exit::Signal(signal) => Self { status: None, signal: Some(signal), signal_name },
+        }
+    }
+}
+
+/// An attempt that ended without a result.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Loss<'a> {
+    /// Its number, from 1.
+    pub(crate) attempt: u32,
+    /// Why it ended.
+    pub(crate) cause: Cause,
+    /// How long it had run, as far as the coordinator was told, in seconds.
+    pub(crate) ran_s: f64,
+    /// The worker that ran it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) worker: Option<&'a str>,
+    /// The slot of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) slot: Option<u32>,
 }
 
 /// What an attempt was seen to do with its databases.

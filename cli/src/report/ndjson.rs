@@ -1,7 +1,8 @@
 //! The stream of events: one JSON object a line, written while the run goes on.
 
 use super::event::{
-    Asked, Attempt, Counts, Database, Event, Exit, Finished, Line, Output, Planned, Queried, Statement, Suite, Version,
+    Asked, Attempt, Counts, Database, Event, Exit, Finished, Line, Loss, Output, Planned, Queried, Statement, Suite,
+    Version,
 };
 use super::file::Whole;
 use super::{Error, attempt};
@@ -167,14 +168,24 @@ fn event<'a>(view: &'a View, news: &'a News) -> Option<Event<'a>> {
             id: view.id(*test),
             attempt: view.test(*test).last().map(attempt_of)?,
         },
-        News::Lost(test) => Event::TestLost { suite: suite_name(view, *test), id: view.id(*test) },
-        News::Verdict(test, verdict) => Event::TestFinished {
+        News::Lost(test) => Event::TestLost {
             suite: suite_name(view, *test),
             id: view.id(*test),
-            verdict: (*verdict).into(),
-            attempts: attempt::count(view.test(*test)),
-            attempt: attempt::deciding(view.test(*test), *verdict).map(attempt_of),
+            loss: view.test(*test).lost.last().filter(|loss| loss.number > 0).map(loss),
         },
+        News::Verdict(test, verdict) => {
+            let found = view.test(*test);
+            let deciding = attempt::deciding(found, *verdict);
+            let untold = deciding.is_none_or(|attempt| attempt.cause.is_none());
+            Event::TestFinished {
+                suite: suite_name(view, *test),
+                id: view.id(*test),
+                verdict: (*verdict).into(),
+                attempts: attempt::count(found),
+                cause: found.cause.filter(|_| untold).map(Into::into),
+                attempt: deciding.map(attempt_of),
+            }
+        }
         News::Erred(at) => {
             let error = &view.errors[*at].error;
             let path = |file: FileIx| view.files.get(file.at()).map(|file| &*file.path);
@@ -213,6 +224,7 @@ fn finished(view: &View, ending: &Ending<'_>) -> Finished {
             crashed: count(Verdict::Crashed),
             not_run: tally.not_run,
         },
+        causes: view.causes().into_iter().map(|(cause, tests)| (cause.into(), tests)).collect(),
         wall_s: summary.wall.as_secs_f64(),
         bound_s: summary.bound.as_secs_f64(),
         work_s: summary.work.as_secs_f64(),
@@ -240,6 +252,8 @@ fn attempt_of(attempt: &view::Attempt) -> Attempt<'_> {
         attempt: attempt.number,
         outcome: attempt.outcome.into(),
         nuance: attempt.nuance.into(),
+        cause: attempt.cause.map(Into::into),
+        exit: attempt.exit.map(Into::into),
         began_at: seconds(attempt.started),
         duration_s: attempt.duration.as_secs_f64(),
         reason: attempt.reason.as_deref(),
@@ -253,6 +267,16 @@ fn attempt_of(attempt: &view::Attempt) -> Attempt<'_> {
             notes: seen.notes.iter().map(|note| &**note).collect(),
             asked: asked(seen),
         }),
+    }
+}
+
+fn loss(loss: &view::Loss) -> Loss<'_> {
+    Loss {
+        attempt: loss.number,
+        cause: loss.cause.into(),
+        ran_s: loss.ran.as_secs_f64(),
+        worker: loss.slot.as_ref().map(|(worker, _)| worker.as_str()),
+        slot: loss.slot.as_ref().map(|(_, slot)| *slot),
     }
 }
 

@@ -1,11 +1,11 @@
 //! The fold: one event in, what is new about it out.
 
-use super::{Attempt, ErrorAt, File, LeaseAt, Running, Suite, Test, View};
+use super::{Attempt, ErrorAt, File, LeaseAt, Loss, Running, Suite, Test, View};
 use regatta_domain::listing::ListedFile;
 use regatta_domain::policy::{RunPolicy, TestPolicy};
 use regatta_domain::report::{CancelCause, RunOutcome};
 use regatta_domain::result::{RunError, TestResult};
-use regatta_domain::{Costs, FileIx, Level, Micros, PolicyIx, Source, SuiteIx, TestIx, Time, Verdict};
+use regatta_domain::{Cause, Costs, FileIx, Level, Micros, PolicyIx, Source, SuiteIx, TestIx, Time, Verdict};
 use regatta_wire::v1::{self, run_event::Event};
 use regatta_wire::verdict::Closed as _;
 use regatta_wire::{Invalid, needs, test_key};
@@ -110,9 +110,10 @@ impl View {
                 self.idle_since = self.leases.is_empty().then_some(at);
             }
             Some(Event::VerdictsGiven(given)) => {
+                let cause = regatta_wire::verdict::cause("cause", given.cause)?;
                 if let Some(verdict) = verdict(given.verdict)? {
                     for test in given.tests.into_iter().map(TestIx) {
-                        self.give(test, verdict);
+                        self.give(test, verdict, cause);
                         news.push(News::Verdict(test, verdict));
                     }
                 }
@@ -203,11 +204,12 @@ impl View {
                 ignored: test.left_out,
                 verdict: None,
                 attempts: Vec::new(),
-                losses: 0,
+                cause: None,
+                lost: Vec::new(),
                 gone: false,
             });
             if test.ignored {
-                self.give(ix, Verdict::Skipped);
+                self.give(ix, Verdict::Skipped, None);
                 news.push(News::Verdict(ix, Verdict::Skipped));
             }
         }
@@ -232,6 +234,8 @@ impl View {
                 number: result.attempt,
                 outcome: result.outcome,
                 nuance: result.nuance,
+                cause: result.cause.or_else(|| result.outcome.cause(result.nuance)),
+                exit: result.exit,
                 started: result.started,
                 duration: result.duration,
                 reason: result.reason,
@@ -239,9 +243,10 @@ impl View {
                 observation,
                 slot: slot.clone(),
             });
+            let cause = test.attempts.iter().rev().find_map(|attempt| attempt.cause);
             match verdict {
                 Some(verdict) => {
-                    self.give(ix, verdict);
+                    self.give(ix, verdict, cause);
                     news.push(News::Verdict(ix, verdict));
                 }
                 None => news.push(News::Retried(ix)),
@@ -258,6 +263,7 @@ impl View {
 
     fn lease_ended(&mut self, ended: &v1::LeaseEnded, news: &mut Vec<News>) -> Result<(), Invalid> {
         let lease = self.leases.remove(&ended.token);
+        let slot = lease.as_ref().map(|lease| (lease.worker.clone(), lease.slot));
         let cause = ended.cause();
         if matches!(cause, v1::LeaseEnd::WorkerLost | v1::LeaseEnd::Overdue) {
             self.lost += 1;
@@ -269,10 +275,13 @@ impl View {
             self.running.retain(|_, running| running.worker != lease.worker || running.slot != lease.slot);
         }
         let Some(blamed) = ended.blamed.map(TestIx).filter(|test| test.at() < self.tests.len()) else { return Ok(()) };
-        self.tests[blamed.at()].losses += 1;
+        let untold = if cause == v1::LeaseEnd::Overdue { Cause::Timeout } else { Cause::WorkerLost };
+        let why = regatta_wire::verdict::cause("why", ended.why)?.unwrap_or(untold);
+        let loss = Loss { number: ended.attempt, cause: why, ran: Micros(ended.ran), slot };
+        self.tests[blamed.at()].lost.push(loss);
         match verdict(ended.verdict)? {
             Some(verdict) => {
-                self.give(blamed, verdict);
+                self.give(blamed, verdict, Some(why));
                 news.push(News::Verdict(blamed, verdict));
             }
             None => news.push(News::Lost(blamed)),
@@ -280,10 +289,12 @@ impl View {
         Ok(())
     }
 
-    fn give(&mut self, test: TestIx, verdict: Verdict) {
+    /// A test has its verdict, and why, where it is none that passes.
+    fn give(&mut self, test: TestIx, verdict: Verdict, cause: Option<Cause>) {
         self.running.remove(&test);
         if let Some(test) = self.tests.get_mut(test.at()).filter(|test| test.verdict.is_none()) {
             test.verdict = Some(verdict);
+            test.cause = cause.filter(|_| !verdict.is_ok());
             self.left = self.left.saturating_sub(test.estimate);
             self.counts.add(verdict);
         }

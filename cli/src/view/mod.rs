@@ -19,8 +19,8 @@ use regatta_domain::policy::{RunPolicy, TestPolicy};
 use regatta_domain::report::{CancelCause, Counts, RunOutcome};
 use regatta_domain::result::{OutputRef, RunError};
 use regatta_domain::{
-    Costs, FileIx, Level, Micros, Need, Needs, Nuance, Outcome, PolicyIx, RunId, Source, SuiteIx, TestIx, TestKey,
-    Time, Verdict, listing,
+    Cause, Costs, Exit, FileIx, Level, Micros, Need, Needs, Nuance, Outcome, PolicyIx, RunId, Source, SuiteIx, TestIx,
+    TestKey, Time, Verdict, listing,
 };
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -155,8 +155,10 @@ pub(crate) struct Test {
     pub(crate) verdict: Option<Verdict>,
     /// Its accepted attempts, in order.
     pub(crate) attempts: Vec<Attempt>,
-    /// Attempts lost with their worker.
-    pub(crate) losses: u32,
+    /// Why it has no verdict that passes.
+    pub(crate) cause: Option<Cause>,
+    /// Its attempts that ended without a result, in order.
+    pub(crate) lost: Vec<Loss>,
     /// It left the plan.
     pub(crate) gone: bool,
 }
@@ -170,6 +172,10 @@ pub(crate) struct Attempt {
     pub(crate) outcome: Outcome,
     /// What the framework told beyond that.
     pub(crate) nuance: Nuance,
+    /// Why it did not pass.
+    pub(crate) cause: Option<Cause>,
+    /// How its process ended, where it had one of its own that did.
+    pub(crate) exit: Option<Exit>,
     /// When it began, by the worker's clock.
     pub(crate) started: Time,
     /// How long it took.
@@ -180,6 +186,19 @@ pub(crate) struct Attempt {
     pub(crate) output: Option<OutputRef>,
     /// What it was seen to do with its databases.
     pub(crate) observation: Option<Arc<Observation>>,
+    /// On which slot.
+    pub(crate) slot: Option<(String, u32)>,
+}
+
+/// An attempt that ended without a result: with its worker, or with what it held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Loss {
+    /// Its number, from 1; 0 where that was not told.
+    pub(crate) number: u32,
+    /// Why it ended.
+    pub(crate) cause: Cause,
+    /// How long it had run, as far as the coordinator was told.
+    pub(crate) ran: Micros,
     /// On which slot.
     pub(crate) slot: Option<(String, u32)>,
 }
@@ -310,6 +329,20 @@ impl Test {
     /// Its last accepted attempt.
     pub(crate) fn last(&self) -> Option<&Attempt> {
         self.attempts.last()
+    }
+
+    /// The loss that decided its verdict; none where a result did.
+    pub(crate) fn decided_by_loss(&self) -> Option<&Loss> {
+        let fits = |last: &Attempt| match self.verdict {
+            Some(Verdict::Crashed) => last.outcome == Outcome::Crashed,
+            Some(Verdict::TimedOut) => last.outcome == Outcome::TimedOut,
+            _ => true,
+        };
+        let later = |loss: &&Loss| {
+            self.last().is_none_or(|last| if loss.number == 0 { !fits(last) } else { loss.number > last.number.into() })
+        };
+        let lost = matches!(self.verdict, Some(Verdict::Crashed | Verdict::TimedOut));
+        self.lost.last().filter(|_| lost).filter(later)
     }
 
     /// How long its accepted attempts took together.

@@ -2,7 +2,7 @@
 
 use super::View;
 use regatta_domain::result::RunErrorKind;
-use regatta_domain::{Micros, Nuance, TestIx, Verdict};
+use regatta_domain::{Cause, Micros, Nuance, TestIx, Verdict};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -96,6 +96,15 @@ impl View {
         let beside = self.errors.iter().filter(|at| at.error.kind != RunErrorKind::Infrastructure).count();
         tally.errors += u32::try_from(beside).unwrap_or(u32::MAX);
         tally
+    }
+
+    /// How many tests are red for which cause.
+    pub(crate) fn causes(&self) -> BTreeMap<Cause, usize> {
+        let mut causes = BTreeMap::new();
+        for cause in self.planned().filter_map(|(_, test)| test.cause) {
+            *causes.entry(cause).or_default() += 1;
+        }
+        causes
     }
 
     /// How near the run came to what was possible with `slots` slots (as many as took part, where that is more).

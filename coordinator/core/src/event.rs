@@ -4,7 +4,9 @@
 use regatta_domain::report::{CancelCause, RunOutcome};
 use regatta_domain::result::{RunError, TestResult};
 use regatta_domain::submission::{FileDraft, Submission, TestDraft};
-use regatta_domain::{FileIx, Held, Level, NeedsIx, RunId, SlotIx, SuiteIx, TestIx, Time, Token, Verdict, WorkerId};
+use regatta_domain::{
+    Cause, FileIx, Held, Level, Micros, NeedsIx, RunId, SlotIx, SuiteIx, TestIx, Time, Token, Verdict, WorkerId,
+};
 use serde::{Deserialize, Serialize};
 
 /// A fact.
@@ -109,8 +111,8 @@ pub enum Event {
         token: Token,
         /// Why.
         cause: LeaseEnd,
-        /// The test that was running and is charged with it, and what follows for it.
-        blamed: Option<(TestIx, Then)>,
+        /// The test that was running, and what follows for it.
+        blamed: Option<Blamed>,
     },
     /// What waited in a queue could not be run as the fleet stands, for longer than is waited for: it is not run.
     WaitGivenUp {
@@ -195,6 +197,19 @@ pub struct Accepted {
     pub then: Then,
 }
 
+/// A test that was running when its lease ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Blamed {
+    /// The test.
+    pub test: TestIx,
+    /// Why its attempt came to nothing.
+    pub cause: Cause,
+    /// How long it had run, as far as the coordinator was told.
+    pub ran: Micros,
+    /// What follows.
+    pub then: Then,
+}
+
 /// What follows from a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Then {
@@ -206,13 +221,25 @@ pub enum Then {
     Anew(Time, Blameless),
 }
 
+impl Then {
+    /// Whether it counts against no cap: that a worker was asked to leave is nobody's failure.
+    #[must_use]
+    pub const fn is_free(self) -> bool {
+        matches!(self, Self::Anew(_, Blameless::Drained))
+    }
+}
+
 /// Why an attempt that did not pass is not the test's fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Blameless {
     /// Its database refused it what it needs: it is leased with that level from now on.
     Promoted(Level),
-    /// A resource that it held was not well.
+    /// A resource that it held was not well, or was taken from it.
     Unwell,
+    /// Its worker was asked to leave, and did not wait for it. It does not even count against the cap of the run.
+    Drained,
+    /// The machine it was on could not run it.
+    Infrastructure,
 }
 
 /// Why a lease ended.

@@ -5,7 +5,7 @@ use crate::event::Work;
 use crate::state::{Discovery, Entry, File, Lease, Listed, Phase, Place, Queue, Run, State};
 use regatta_domain::limits::LEASES_PER_SLOT;
 use regatta_domain::report::{Counts, RunOutcome};
-use regatta_domain::{FileIx, GroupIx, Micros, NeedsIx, SuiteIx, TestIx, Token};
+use regatta_domain::{Cause, FileIx, GroupIx, Micros, NeedsIx, SuiteIx, TestIx, Token};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -111,14 +111,22 @@ fn check_tests(state: &State, run: &Run) -> Result<(), String> {
             }
             Place::Waiting | Place::Gone => {}
         }
-        let losses = test.losses <= run.policy.max_losses + 1;
-        ensure(losses, || format!("test {ix} was lost {} times", test.losses))?;
-        let most = run.policies[test.policy.at()].retries + 1;
-        ensure(test.failures <= most, || format!("test {ix} failed {} times, and may {most}", test.failures))?;
+        check_spent(run, ix)?;
     }
     ensure(counts == run.counts, || format!("the verdicts are {counts:?}, counted as {:?}", run.counts))?;
     ensure(open == run.open, || format!("{open} tests are open, counted as {}", run.open))?;
     ensure(delayed == run.delayed, || format!("{delayed:?} are delayed, noted as {:?}", run.delayed))
+}
+
+/// Every attempt that came to nothing is counted for one cause, and no cause is counted more often than it may, and once more.
+fn check_spent(run: &Run, ix: TestIx) -> Result<(), String> {
+    let (test, spent) = (run.test(ix), run.spent.get(&ix).copied().unwrap_or_default());
+    let (total, in_vain) = (spent.total(), u32::from(test.failures) + u32::from(test.losses));
+    ensure(total == in_vain, || format!("test {ix} came to nothing {in_vain} times, counted as {total}"))?;
+    Cause::ALL.into_iter().try_for_each(|cause| {
+        let (spent, budget) = (spent.of(cause), run.budget(ix, cause));
+        ensure(spent <= budget.saturating_add(1), || format!("test {ix} spent {spent} of {budget} on {cause}"))
+    })
 }
 
 /// A test that runs a second time stands under another live lease, and both are this run's.

@@ -43,6 +43,12 @@ mutants! {
     RunCapIgnored,
     /// A test may lose as many workers as it likes.
     LossesUnbounded,
+    /// A test may run out of memory as often as it likes.
+    OutOfMemoryUnbounded,
+    /// A test that exceeds its limit spends what it has for failures.
+    BudgetOfAnother,
+    /// A test whose worker is asked to leave is charged as if it had lost it.
+    DrainedCharged,
     /// A grant that never arrived is not returned.
     UnreceivedKept,
     /// A worker that is given up keeps its connection.

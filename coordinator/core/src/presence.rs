@@ -34,6 +34,8 @@ pub struct Presence {
     pub inherited: Token,
     /// The workers that have told what they are at, since the coordinator started or they came.
     pub told: BTreeSet<WorkerId>,
+    /// The workers that said that they are leaving, over whichever connection: what they break off is nobody's failure.
+    pub leaving: BTreeSet<WorkerId>,
     /// How fast workers are; kept for those that are away, too.
     speeds: BTreeMap<WorkerId, Speed>,
     /// The sets of labels that workers carry.
@@ -155,6 +157,7 @@ impl Presence {
         self.close(worker);
         self.speeds.remove(&worker);
         self.told.remove(&worker);
+        self.leaving.remove(&worker);
         let slots = self.warm.range((worker, SlotIx(0))..=(worker, SlotIx(u16::MAX)));
         let slots: Vec<_> = slots.map(|(&slot, _)| slot).collect();
         for slot in slots {
@@ -173,6 +176,7 @@ impl Presence {
     pub fn drain(&mut self, worker: WorkerId) {
         self.weigh(worker, false);
         self.asks.forget(worker);
+        self.leaving.insert(worker);
         if let Some(session) = self.workers.get_mut(&worker) {
             session.draining = true;
         }

@@ -40,7 +40,7 @@ impl fmt::Display for Line<'_> {
             Event::TestsGivenBack { token, tests, .. } => write!(f, "{} tests given back of {token}", tests.len()),
             Event::LeaseEnded { token, cause, blamed, .. } => {
                 write!(f, "lease {token} ended: {cause:?}")?;
-                blamed.map_or(Ok(()), |(test, _)| write!(f, ", test {test} is blamed"))
+                blamed.map_or(Ok(()), |blamed| write!(f, ", under test {}: {}", blamed.test, blamed.cause))
             }
             Event::RunCancelled { cause, kill, .. } => write!(f, "run cancelled: {cause:?}, kill {kill}"),
             Event::RunClosing { .. } => f.write_str("run closing"),

@@ -134,6 +134,7 @@ fn apply(base: &TestPolicy, said: &Override) -> TestPolicy {
         grace: said.grace.unwrap_or(base.grace),
         slow: said.slow.unwrap_or(base.slow),
         retries: said.retries.unwrap_or(base.retries),
+        budgets: base.budgets,
         ..base.clone()
     }
 }

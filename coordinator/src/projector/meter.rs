@@ -208,6 +208,8 @@ mod tests {
                     attempt: 1,
                     outcome: Outcome::Passed,
                     nuance: Nuance::Plain,
+                    cause: None,
+                    exit: None,
                     started: self.now + Micros::from_secs(3_600),
                     duration: ms(10),
                     reason: None,

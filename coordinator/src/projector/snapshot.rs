@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
 
 /// The first byte.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Values are written in small pieces: so many bytes of them gather first.
 const GATHERED: usize = 64 * 1024;

@@ -326,6 +326,8 @@ impl World {
             attempt: self.core.state().run(RUN).map_or(1, |run| run.test(test).attempt()),
             outcome: outcomes[usize::try_from(self.below(5)).unwrap()],
             nuance: Nuance::Plain,
+            cause: None,
+            exit: None,
             started: self.now,
             duration: Micros(10),
             reason: None,

@@ -8,15 +8,16 @@ use super::meter::Meter;
 use crate::store::projection::{Row, Scope};
 use prost::Message as _;
 use regatta_core::state::Place;
-use regatta_core::{Accepted, Event, LeaseEnd, Run, State, Then, Work};
+use regatta_core::{Accepted, Blamed, Event, LeaseEnd, Run, State, Then, Work};
 use regatta_domain::evidence::{Evidence, Observed};
 use regatta_domain::history::Queried;
 use regatta_domain::report::Counts;
-use regatta_domain::result::RunError;
+use regatta_domain::result::{RunError, RunErrorKind};
 use regatta_domain::submission::FileDraft;
-use regatta_domain::{FileIx, Micros, RunId, SlotIx, SuiteIx, TestIx, Time, Token, Verdict, WorkerId};
+use regatta_domain::{Cause, FileIx, Micros, RunId, SlotIx, SuiteIx, TestIx, Time, Token, Verdict, WorkerId};
 use regatta_wire::limits::ITEMS_PER_EVENT;
 use regatta_wire::v1::{self, run_event::Event as Told};
+use regatta_wire::verdict::of_cause;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -208,21 +209,22 @@ impl Telling<'_> {
         for test in joined.chain(before.open.iter().copied()).filter(|test| !settled.contains(test)) {
             match self.run.test(test).place {
                 Place::Done(Verdict::Skipped) if test.at() >= before.tests => {
-                    self.verdict(test, Verdict::Skipped, 0, || None);
+                    self.verdict(test, (Verdict::Skipped, None), 0, || None);
                 }
                 Place::Done(verdict) => given.entry(verdict).or_default().push(test),
                 _ => {}
             }
         }
         for (verdict, tests) in given {
+            let cause = (verdict == Verdict::NotRun).then(|| why_not_run(self.run, event));
             for tests in tests.chunks(ITEMS_PER_EVENT) {
                 for &test in tests {
-                    let found = self.run.test(test);
-                    self.verdict(test, verdict, found.failures + found.losses + found.promotions, || None);
+                    let attempts = self.run.test(test).attempt() - 1;
+                    self.verdict(test, (verdict, cause), attempts, || None);
                 }
                 let tests = || tests.iter().map(|test| test.0).collect();
-                let verdict = v1::Verdict::from(verdict).into();
-                self.say(|_| Told::VerdictsGiven(v1::VerdictsGiven { verdict, tests: tests() }));
+                let (verdict, cause) = (v1::Verdict::from(verdict).into(), of_cause(cause));
+                self.say(|_| Told::VerdictsGiven(v1::VerdictsGiven { verdict, tests: tests(), cause }));
             }
         }
     }
@@ -254,7 +256,8 @@ impl Telling<'_> {
                     self.write(|run| Row::Attempt { run: run.id, result: result.clone() });
                     if let Then::Verdict(verdict) = accepted.then {
                         let queried = || result.observation.as_deref().and_then(|seen| Queried::of(seen, verdict));
-                        self.verdict(result.test, verdict, result.attempt, || Some((result.duration, queried())));
+                        let why = (verdict, result.cause);
+                        self.verdict(result.test, why, result.attempt, || Some((result.duration, queried())));
                     }
                 }
                 self.say(|_| {
@@ -274,17 +277,21 @@ impl Telling<'_> {
             }
             Event::LeaseEnded { at, token, cause, blamed, .. } => {
                 self.tale.meter.ended(*at, *token, *cause == LeaseEnd::Released);
-                if let Some((test, Then::Verdict(verdict))) = *blamed {
-                    let found = self.run.test(test);
-                    self.verdict(test, verdict, found.failures + found.losses, || None);
+                // It was counted with the event.
+                let attempts = blamed.map_or(0, |blamed| self.run.test(blamed.test).attempt() - 1);
+                if let Some(Blamed { test, cause, then: Then::Verdict(verdict), .. }) = *blamed {
+                    self.verdict(test, (verdict, Some(cause)), attempts, || None);
                     settled.push(test);
                 }
                 self.say(|_| {
                     Told::LeaseEnded(v1::LeaseEnded {
                         token: token.0,
                         cause: lease_end(*cause).into(),
-                        blamed: blamed.map(|(test, _)| test.0),
-                        verdict: blamed.map_or(0, |(_, then)| follows(then)),
+                        blamed: blamed.map(|blamed| blamed.test.0),
+                        verdict: blamed.map_or(0, |blamed| follows(blamed.then)),
+                        why: of_cause(blamed.map(|blamed| blamed.cause)),
+                        attempt: attempts.into(),
+                        ran: blamed.map_or(0, |blamed| blamed.ran.0),
                     })
                 });
             }
@@ -389,7 +396,7 @@ impl Telling<'_> {
     fn verdict(
         &mut self,
         test: TestIx,
-        verdict: Verdict,
+        (verdict, cause): (Verdict, Option<Cause>),
         attempts: u16,
         deciding: impl FnOnce() -> Option<(Micros, Option<Queried>)>,
     ) {
@@ -407,6 +414,7 @@ impl Telling<'_> {
                 test,
                 key: found.key,
                 verdict,
+                cause,
                 attempts,
                 duration: deciding.map(|(duration, _)| duration),
                 // Nobody tells workers apart by speed yet.
@@ -434,6 +442,19 @@ impl Telling<'_> {
         if self.aloud {
             self.meaning.rows.push(row(self.run));
         }
+    }
+}
+
+/// Why tests have no result that the event leaves without one.
+fn why_not_run(run: &Run, event: &Event) -> Cause {
+    match event {
+        _ if run.cancelled.is_some() => Cause::Cancelled,
+        Event::RunErred { error, .. } if error.kind == RunErrorKind::Infrastructure => Cause::Infrastructure,
+        Event::WaitGivenUp { needs, .. } if needs.at() > 0 => Cause::Resource,
+        // No worker could have run it.
+        Event::WaitGivenUp { .. } => Cause::Infrastructure,
+        // What it belongs to cannot be built, started or listed.
+        _ => Cause::SetUp,
     }
 }
 

@@ -6,6 +6,7 @@
 //! This crate leaves all movement to `regatta-core`, and all bytes to `regatta-wire`. It does no IO, reads no clock,
 //! and draws no random numbers; its short dependency list is the proof.
 
+pub mod cause;
 pub mod cost;
 pub mod database;
 pub mod duration;
@@ -29,6 +30,7 @@ pub mod submission;
 pub mod time;
 pub mod verdict;
 
+pub use cause::{Cause, Exit};
 pub use cost::Costs;
 pub use estimate::{Estimate, Source};
 pub use evidence::{Confidence, Evidence, Fact, Facts};

@@ -1,5 +1,6 @@
 //! How one attempt of a test ended.
 
+use crate::Cause;
 use serde::{Deserialize, Serialize};
 
 /// How one attempt ended, as the worker saw it.
@@ -31,6 +32,19 @@ impl Outcome {
     #[must_use]
     pub const fn may_retry(self) -> bool {
         matches!(self, Self::Failed | Self::TimedOut | Self::Crashed)
+    }
+
+    /// What is behind it, as far as it says itself; nothing where nothing was wrong. A test that is not there is its own
+    /// cause: whoever changed its file took it away.
+    #[must_use]
+    pub const fn cause(self, nuance: Nuance) -> Option<Cause> {
+        match (self, nuance) {
+            (Self::Passed | Self::Skipped, _) => None,
+            (Self::Failed, Nuance::SetupError) => Some(Cause::SetUp),
+            (Self::Failed | Self::Missing, _) => Some(Cause::Test),
+            (Self::TimedOut, _) => Some(Cause::Timeout),
+            (Self::Crashed, _) => Some(Cause::Crash),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The rules a test runs under: limits and retries.
 
-use crate::{Micros, Verdict};
+use crate::{Cause, Micros, Verdict};
 use serde::{Deserialize, Serialize};
 
 /// The rules of one test. Runs hold few distinct ones; tests point at them by [`crate::PolicyIx`].
@@ -12,8 +12,10 @@ pub struct TestPolicy {
     pub grace: Micros,
     /// A test that runs longer than this is shown as slow.
     pub slow: Micros,
-    /// How many more attempts a test gets that failed, timed out or crashed its own process.
+    /// How many more attempts a test gets for each cause that lies in itself, where [`Self::budgets`] says nothing else.
     pub retries: u16,
+    /// The causes that have a budget of their own.
+    pub budgets: Budgets,
     /// Before the first retry.
     pub backoff: Micros,
     /// Whether the wait doubles with each retry, instead of staying as it is.
@@ -29,10 +31,68 @@ impl Default for TestPolicy {
             grace: Micros::from_secs(10),
             slow: Micros::from_secs(30),
             retries: 0,
+            budgets: Budgets::default(),
             backoff: Micros::ZERO,
             exponential: false,
             jitter: false,
         }
+    }
+}
+
+impl TestPolicy {
+    /// How many more attempts the test gets for this cause. Each cause is counted by itself, and none borrows from another.
+    #[must_use]
+    pub fn budget(&self, cause: Cause, run: &RunPolicy) -> u16 {
+        self.budgets.get(cause).unwrap_or(match cause {
+            Cause::Test | Cause::Timeout | Cause::Crash | Cause::SetUp => self.retries,
+            Cause::OutOfMemory => Budgets::OUT_OF_MEMORY,
+            Cause::WorkerLost | Cause::Resource => run.max_losses,
+            Cause::Drained => Budgets::DRAINED,
+            Cause::Infrastructure => Budgets::INFRASTRUCTURE,
+            Cause::Cancelled => 0,
+        })
+    }
+}
+
+/// How often a test is run again for each cause, as far as somebody said so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Budgets([Option<u16>; Cause::COUNT]);
+
+impl Budgets {
+    /// A test that is alone on its slot may find the memory that it did not find beside others: once.
+    pub const OUT_OF_MEMORY: u16 = 1;
+    /// To leave is a worker's good right; only a test that takes longer than workers ever live meets this bound.
+    pub const DRAINED: u16 = 100;
+    /// With a wait before each, the machine has some seconds to come to itself, or another one takes it.
+    pub const INFRASTRUCTURE: u16 = 3;
+
+    /// What was said of this cause.
+    #[must_use]
+    pub const fn get(&self, cause: Cause) -> Option<u16> {
+        self.0[cause.at()]
+    }
+
+    /// Says how often a test is run again for this cause.
+    pub const fn set(&mut self, cause: Cause, retries: Option<u16>) {
+        self.0[cause.at()] = retries;
+    }
+
+    /// The same, with this said of a cause.
+    #[must_use]
+    pub const fn with(mut self, cause: Cause, retries: u16) -> Self {
+        self.set(cause, Some(retries));
+        self
+    }
+
+    /// The causes of which something was said.
+    pub fn iter(&self) -> impl Iterator<Item = (Cause, u16)> + '_ {
+        Cause::ALL.into_iter().filter_map(|cause| Some((cause, self.get(cause)?)))
+    }
+}
+
+impl FromIterator<(Cause, u16)> for Budgets {
+    fn from_iter<I: IntoIterator<Item = (Cause, u16)>>(said: I) -> Self {
+        said.into_iter().fold(Self::default(), |budgets, (cause, retries)| budgets.with(cause, retries))
     }
 }
 
@@ -43,9 +103,10 @@ pub struct RunPolicy {
     pub timeout: Option<Micros>,
     /// The run is cancelled once this many tests did not pass; `None` for never.
     pub max_failures: Option<u32>,
-    /// How often a test may lose its worker before it is called crashed (losses that it did not cause included).
+    /// How often a test may lose its worker before it is called crashed (losses that it did not cause included), and how
+    /// often a resource that it holds may be unwell, where its own rules say nothing else.
     pub max_losses: u16,
-    /// How many retries all tests of the run share, failed and uncompleted together.
+    /// How many retries all tests of the run share, for whatever cause; but for those whose worker was asked to leave.
     pub max_retries: u32,
     /// What a flaky test does to the colour of the run.
     pub flaky_fails: bool,
@@ -162,5 +223,20 @@ impl RunPolicy {
     #[must_use]
     pub fn tolerates(&self, verdict: Verdict) -> bool {
         verdict.is_ok() && !(self.flaky_fails && verdict == Verdict::Flaky)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_a_cause_counts_for_it_alone() {
+        let run = RunPolicy { max_losses: 5, ..RunPolicy::default() };
+        let budgets = Budgets::default().with(Cause::Timeout, 1).with(Cause::Drained, 0);
+        let policy = TestPolicy { retries: 2, budgets, ..TestPolicy::default() };
+        let all = Cause::ALL.map(|cause| policy.budget(cause, &run));
+        assert_eq!(all, [2, 1, 2, 1, 5, 0, 5, 2, 3, 0]);
+        assert_eq!(budgets.iter().collect::<Vec<_>>(), [(Cause::Timeout, 1), (Cause::Drained, 0)]);
     }
 }

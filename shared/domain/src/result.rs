@@ -1,7 +1,7 @@
 //! What a worker reports of an attempt.
 
 use crate::database::Observation;
-use crate::{Digest, Micros, Nuance, Outcome, TestIx, Time};
+use crate::{Cause, Digest, Exit, Micros, Nuance, Outcome, TestIx, Time};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -16,6 +16,10 @@ pub struct TestResult {
     pub outcome: Outcome,
     /// What the framework tells beyond that.
     pub nuance: Nuance,
+    /// Why it did not pass; `None` where nothing was wrong.
+    pub cause: Option<Cause>,
+    /// How its process ended, where it had one of its own that did.
+    pub exit: Option<Exit>,
     /// When it began, by the worker's clock.
     pub started: Time,
     /// How long it took, set-up and function teardown included.

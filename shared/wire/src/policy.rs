@@ -3,8 +3,8 @@
 use crate::invalid::u16_from;
 use crate::verdict::{Closed, closed};
 use crate::{Invalid, Why, v1};
-use regatta_domain::Micros;
 use regatta_domain::policy::{Order, Priority, RunPolicy, TestPolicy};
+use regatta_domain::{Cause, Micros};
 
 impl TryFrom<v1::TestPolicy> for TestPolicy {
     type Error = Invalid;
@@ -18,6 +18,7 @@ impl TryFrom<v1::TestPolicy> for TestPolicy {
             grace: Micros(policy.grace),
             slow: Micros(policy.slow),
             retries: u16_from("retries", policy.retries, 0)?,
+            budgets: policy.budgets.into_iter().map(budget).collect::<Result<_, _>>()?,
             backoff: Micros(policy.backoff),
             exponential: policy.exponential,
             jitter: policy.jitter,
@@ -32,11 +33,21 @@ impl From<&TestPolicy> for v1::TestPolicy {
             grace: policy.grace.0,
             slow: policy.slow.0,
             retries: u32::from(policy.retries),
+            budgets: policy.budgets.iter().map(of_budget).collect(),
             backoff: policy.backoff.0,
             exponential: policy.exponential,
             jitter: policy.jitter,
         }
     }
+}
+
+/// How often a test is run again for one cause.
+fn budget(budget: v1::Budget) -> Result<(Cause, u16), Invalid> {
+    Ok((Cause::field("budgets.cause", budget.cause)?, u16_from("budgets.retries", budget.retries, 0)?))
+}
+
+fn of_budget((cause, retries): (Cause, u16)) -> v1::Budget {
+    v1::Budget { cause: v1::Cause::from(cause).into(), retries: retries.into() }
 }
 
 impl TryFrom<v1::RunPolicy> for RunPolicy {

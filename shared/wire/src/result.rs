@@ -2,12 +2,12 @@
 
 use crate::invalid::{Within as _, text, u16_from};
 use crate::limits::PATH_BYTES;
-use crate::verdict::Closed as _;
+use crate::verdict::{Closed as _, cause, of_cause};
 use crate::{Invalid, digest, v1};
 use regatta_domain::database::Observation;
 use regatta_domain::limits::{ERROR_BYTES, REASON_BYTES};
 use regatta_domain::result::{OutputRef, RunError, RunErrorKind, TestResult};
-use regatta_domain::{Micros, Nuance, Outcome, TestIx, Time};
+use regatta_domain::{Exit, Micros, Nuance, Outcome, TestIx, Time};
 use std::sync::Arc;
 
 impl TryFrom<v1::TestResult> for TestResult {
@@ -19,6 +19,8 @@ impl TryFrom<v1::TestResult> for TestResult {
             attempt: u16_from("attempt", result.attempt, 1)?,
             outcome: Outcome::field("outcome", result.outcome)?,
             nuance: Nuance::field("nuance", result.nuance)?,
+            cause: cause("cause", result.cause)?,
+            exit: result.exit.and_then(|exit| exit.how).map(Into::into),
             started: Time(result.started),
             duration: Micros(result.duration),
             reason: result.reason.map(|reason| text("reason", reason, REASON_BYTES)).transpose()?,
@@ -38,11 +40,33 @@ impl From<&TestResult> for v1::TestResult {
             attempt: u32::from(result.attempt),
             outcome: v1::Outcome::from(result.outcome).into(),
             nuance: v1::Nuance::from(result.nuance).into(),
+            cause: of_cause(result.cause),
+            exit: result.exit.map(Into::into),
             started: result.started.0,
             duration: result.duration.0,
             reason: result.reason.as_deref().map(ToOwned::to_owned),
             output: result.output.as_ref().map(Into::into),
             observation: result.observation.as_deref().map(Into::into),
+        }
+    }
+}
+
+impl From<v1::exit::How> for Exit {
+    fn from(how: v1::exit::How) -> Self {
+        match how {
+            v1::exit::How::Status(status) => Self::Status(status),
+            v1::exit::How::Signal(signal) => Self::Signal(signal),
+        }
+    }
+}
+
+impl From<Exit> for v1::Exit {
+    fn from(exit: Exit) -> Self {
+        Self {
+            how: Some(match exit {
+                Exit::Status(status) => v1::exit::How::Status(status),
+                Exit::Signal(signal) => v1::exit::How::Signal(signal),
+            }),
         }
     }
 }

@@ -5,7 +5,7 @@
 use crate::v1;
 use regatta_domain::report::{CancelCause, RunOutcome};
 use regatta_domain::result::RunErrorKind;
-use regatta_domain::{Nuance, Outcome, Verdict};
+use regatta_domain::{Cause, Nuance, Outcome, Verdict};
 
 /// Both directions between a domain enum and its wire form, and the reader of a field of it. Each variant is written once;
 /// one that is forgotten does not compile.
@@ -74,6 +74,34 @@ closed! {
     UnexpectedPass = UnexpectedPass,
     SetupError = SetupError,
     TeardownError = TeardownError,
+}
+
+closed! {
+    Cause as v1::Cause:
+    Test = Test,
+    Timeout = Timeout,
+    Crash = Crash,
+    OutOfMemory = OutOfMemory,
+    WorkerLost = WorkerLost,
+    Drained = Drained,
+    Resource = Resource,
+    SetUp = SetUp,
+    Infrastructure = Infrastructure,
+    Cancelled = Cancelled,
+}
+
+/// A cause in a field that may be without one.
+///
+/// # Errors
+/// When it is one that is not known here.
+pub fn cause(field: &str, value: i32) -> Result<Option<Cause>, crate::Invalid> {
+    if value == 0 { Ok(None) } else { Cause::field(field, value).map(Some) }
+}
+
+/// The value of a field for a cause, where there is one.
+#[must_use]
+pub fn of_cause(cause: Option<Cause>) -> i32 {
+    cause.map_or(v1::Cause::Unspecified, Into::into).into()
 }
 
 closed! {

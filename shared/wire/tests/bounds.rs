@@ -88,6 +88,11 @@ fn a_value_of_a_newer_protocol_is_refused_instead_of_guessed() {
         invalid.within("entries[2]").to_string(),
         "field `entries[2].outcome` has the value 99, which is not known here; is the other side newer?"
     );
+    let result = v1::TestResult { test: 1, attempt: 1, outcome: 5, cause: 11, ..Default::default() };
+    assert_eq!(
+        TestResult::try_from(result).expect_err("the cause is not known").to_string(),
+        "field `cause` has the value 11, which is not known here; is the other side newer?"
+    );
     let result = v1::TestResult { test: 1, attempt: 0, outcome: 1, ..Default::default() };
     assert_eq!(
         TestResult::try_from(result).expect_err("attempts count from 1").to_string(),
@@ -95,4 +100,20 @@ fn a_value_of_a_newer_protocol_is_refused_instead_of_guessed() {
     );
     let test = v1::ListedTest { level: 9, ..Default::default() };
     assert!(ListedTest::try_from(test).is_err());
+}
+
+#[test]
+fn causes_exits_and_budgets_are_read_as_they_were_written() {
+    use regatta_domain::policy::{Budgets, TestPolicy};
+    use regatta_domain::{Cause, Exit};
+    for (cause, exit) in Cause::ALL.into_iter().zip([Exit::Status(3), Exit::Signal(11)].into_iter().cycle()) {
+        let result = v1::TestResult { test: 1, attempt: 1, outcome: 5, ..Default::default() };
+        let result = TestResult::try_from(result).expect("it is a result");
+        assert_eq!((result.cause, result.exit), (None, None), "by a worker that does not tell");
+        let result = TestResult { cause: Some(cause), exit: Some(exit), ..result };
+        assert_eq!(TestResult::try_from(v1::TestResult::from(&result)).expect("it was one"), result);
+    }
+    let budgets: Budgets = Cause::ALL.into_iter().zip(0..).collect();
+    let policy = TestPolicy { budgets, ..TestPolicy::default() };
+    assert_eq!(TestPolicy::try_from(v1::TestPolicy::from(&policy)).expect("it was one"), policy);
 }

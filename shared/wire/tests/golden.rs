@@ -28,6 +28,9 @@ fn a_report_of_a_worker_is_the_bytes_it_was() {
         attempt: 2,
         outcome: Outcome::Failed,
         nuance: Nuance::SetupError,
+        // What came later is left out where there is nothing to say: the bytes stay what they were.
+        cause: None,
+        exit: None,
         started: Time(1_700_000_000_000_000),
         duration: Micros(1_250_000),
         reason: Some("assert 1 == 2".into()),
@@ -82,6 +85,7 @@ fn an_event_of_a_run_is_the_bytes_it_was() {
         cause: v1::LeaseEnd::WorkerLost.into(),
         blamed: Some(0),
         verdict: v1::Verdict::Crashed.into(),
+        ..v1::LeaseEnded::default()
     });
     check(&v1::RunEvent::recorded(4, Time(1), event), EVENT);
 }

@@ -116,6 +116,15 @@ impl Cluster {
         kill(&mut worker);
     }
 
+    /// Sends a worker a signal.
+    ///
+    /// # Panics
+    /// When it is not there.
+    pub fn signal_worker(&self, at: usize, signal: nix::sys::signal::Signal) {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.workers[at].id()).expect("pids are small"));
+        nix::sys::signal::kill(pid, signal).expect("the worker lives");
+    }
+
     /// Asks a worker to leave, and waits until it has.
     ///
     /// # Panics

@@ -367,7 +367,7 @@ impl Cluster {
                 if self.ran.insert((token, granted.test), outcome).is_some() {
                     return Err(format!("{} runs twice under {token}", granted.test));
                 }
-                Done::Ran(outcome)
+                Done::Ran(outcome, None)
             }
         };
         let out = self.ends[at].worker.done(SLOT, done);

@@ -268,6 +268,8 @@ pub(super) fn result(test: regatta_domain::TestIx, attempt: u16) -> TestResult {
         attempt,
         outcome: Outcome::Passed,
         nuance: Nuance::Plain,
+        cause: None,
+        exit: None,
         started: Time(0),
         duration: Micros::from_secs(1),
         reason: None,

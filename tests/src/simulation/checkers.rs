@@ -7,7 +7,7 @@
 //! - S4: a token is granted once, to one worker, and tokens only grow; a test is in the hands of one lease.
 //! - S7: nothing is told before it is durable.
 //! - V3: what the fleet shares is held by one at a time, as it must be (see `resources`).
-//! - Budgets: no more retries than the policies allow.
+//! - Budgets: a test is tried again exactly when what it has for the cause allows it, each cause by itself, and the run does.
 //! - Completeness: green means that every test that is really there ran and passed (or skipped itself).
 //! - Losses: lost workers are charged to a file only where it is known what they were at (see `losses`).
 //! - Thrift: where only the coordinator and connections fail, nothing runs twice.
@@ -19,9 +19,9 @@ use super::resources::Things;
 use super::truth::TrueRun;
 use super::words::{FromWorker, ToWorker};
 use regatta_core::state::{Listed, Phase, Place};
-use regatta_core::{Blameless, Entry, Event, LeaseEnd, State, Then, Work};
+use regatta_core::{Blamed, Blameless, Entry, Event, LeaseEnd, State, Then, Work};
 use regatta_domain::report::RunOutcome;
-use regatta_domain::{Needs, Outcome, RunId, TestIx, Token, Verdict, WorkerId};
+use regatta_domain::{Cause, Needs, Outcome, RunId, TestIx, Token, Verdict, WorkerId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -34,6 +34,7 @@ pub struct Checkers {
     executions: BTreeMap<(Token, TestIx), Execution>,
     given_back: BTreeSet<(Token, TestIx)>,
     released: BTreeSet<Token>,
+    leaving: BTreeSet<WorkerId>,
     reports: BTreeMap<(WorkerId, u64), Arc<Vec<Entry>>>,
     thrifty: bool,
     /// What is held of what the fleet shares.
@@ -53,6 +54,7 @@ struct Lease {
 struct Execution {
     worker: WorkerId,
     outcome: Option<Outcome>,
+    cause: Option<Cause>,
     accepted: bool,
 }
 
@@ -85,14 +87,15 @@ impl Checkers {
     /// A worker began a test.
     pub fn began(&mut self, worker: WorkerId, token: Token, test: TestIx) -> Checked {
         ensure(!self.given_back.contains(&(token, test)), || format!("{test} was given back under {token}, and runs"))?;
-        let before = self.executions.insert((token, test), Execution { worker, outcome: None, accepted: false });
+        let before =
+            self.executions.insert((token, test), Execution { worker, outcome: None, cause: None, accepted: false });
         ensure(before.is_none(), || format!("{test} runs twice under {token}"))
     }
 
     /// A test ended on a worker.
-    pub fn ended(&mut self, token: Token, test: TestIx, outcome: Outcome) {
+    pub fn ended(&mut self, token: Token, test: TestIx, outcome: Outcome, cause: Option<Cause>) {
         if let Some(execution) = self.executions.get_mut(&(token, test)) {
-            execution.outcome = Some(outcome);
+            (execution.outcome, execution.cause) = (Some(outcome), cause);
         }
     }
 
@@ -106,6 +109,9 @@ impl Checkers {
                 }
                 Entry::Released { token } => {
                     self.released.insert(*token);
+                }
+                Entry::Draining => {
+                    self.leaving.insert(worker);
                 }
                 _ => {}
             }
@@ -180,7 +186,10 @@ impl Checkers {
                         format!("S2: {outcome:?} of {test} is accepted under {token}, and never happened so")
                     })?;
                     execution.accepted = true;
-                    plan.accept(test, *token, outcome, accepted.then)?;
+                    let (cause, seen) = (accepted.result.cause, execution.cause);
+                    let told = cause == seen || (self.meddled && cause == Some(Cause::Resource) && seen.is_some());
+                    ensure(told, || format!("{test} ended for {seen:?}, and {cause:?} is recorded"))?;
+                    plan.accept(test, *token, outcome, cause, accepted.then)?;
                 }
                 Ok(())
             }
@@ -201,7 +210,18 @@ impl Checkers {
                 let lost = matches!(cause, LeaseEnd::WorkerLost | LeaseEnd::Overdue);
                 let gone = lost || *cause == LeaseEnd::Unwitnessed;
                 ensure(!(gone && self.thrifty), || format!("{cause:?} ends {token}, and no worker was lost"))?;
-                ensure(lost || blamed.is_none(), || format!("{token} ends by {cause:?} and blames a test"))?;
+                let leaves = self.leaving.contains(&lease.worker);
+                let due = |why| match cause {
+                    LeaseEnd::WorkerLost => why == Cause::WorkerLost,
+                    LeaseEnd::Overdue => why == Cause::Timeout,
+                    LeaseEnd::Revoked => why == Cause::Resource,
+                    // Nothing else makes a worker of this world break off what runs.
+                    LeaseEnd::Released | LeaseEnd::Unreceived => why == Cause::Drained && leaves,
+                    LeaseEnd::Unwitnessed => false,
+                };
+                ensure(blamed.is_none_or(|blamed| due(blamed.cause)), || {
+                    format!("{token} ends by {cause:?} and blames a test: {blamed:?}")
+                })?;
                 let revoked = *cause == LeaseEnd::Revoked;
                 ensure(!revoked || self.meddled, || format!("{token} is taken back, and nobody asked for it"))?;
                 self.things.fact(event, &Needs::default())?;
@@ -274,61 +294,69 @@ pub(super) fn verdict_of(outcome: Outcome, failures: u16) -> Verdict {
 }
 
 impl Plan {
-    fn accept(&mut self, ix: TestIx, token: Token, outcome: Outcome, then: Then) -> Checked {
-        let over = self.is_over(ix);
-        let (retries_spent, most, max_losses) = (self.retries, self.policy.max_retries, self.policy.max_losses);
-        let allowed = self.policies[self.test(ix)?.policy].retries;
+    fn accept(&mut self, ix: TestIx, token: Token, outcome: Outcome, cause: Option<Cause>, then: Then) -> Checked {
+        let bad = matches!(outcome, Outcome::Failed | Outcome::TimedOut | Outcome::Crashed);
+        let again = match cause.filter(|_| bad) {
+            Some(cause) => self.has_left(ix, cause, true)?,
+            None => false,
+        };
         let test = self.held(ix, token)?;
         let failures = test.failures;
-        test.failures += u16::from(!matches!(outcome, Outcome::Passed | Outcome::Skipped));
-        let bad = matches!(outcome, Outcome::Failed | Outcome::TimedOut | Outcome::Crashed);
-        let again_at_all = bad && retries_spent < most && !over && test.losses < max_losses;
-        let again = matches!(outcome, Outcome::Failed | Outcome::TimedOut | Outcome::Crashed)
-            && failures < allowed
-            && retries_spent < most
-            && !over;
+        let excused = matches!(then, Then::Anew(..));
+        test.failures += u16::from(!matches!(outcome, Outcome::Passed | Outcome::Skipped) && !excused);
+        if let Some(cause) = cause {
+            self.spend(ix, cause);
+        }
         match then {
             Then::Retry(_) => {
-                ensure(again, || {
-                    format!("{ix} is tried again after {outcome:?}, {failures} failures, {retries_spent} retries")
-                })?;
+                let charged = !matches!(cause, Some(Cause::Resource | Cause::Infrastructure));
+                ensure(again && charged, || format!("{ix} is tried again after {outcome:?} for {cause:?}"))?;
                 self.retries += 1;
                 Ok(())
             }
             Then::Anew(_, why) => {
-                ensure(why == Blameless::Unwell && again_at_all, || format!("{ix} is run anew for {why:?}"))?;
-                test.failures = failures;
-                test.losses += 1;
+                let due = match why {
+                    Blameless::Unwell => cause == Some(Cause::Resource),
+                    Blameless::Infrastructure => cause == Some(Cause::Infrastructure),
+                    Blameless::Drained | Blameless::Promoted(_) => false,
+                };
+                ensure(again && due, || format!("{ix} is run anew for {why:?}, {cause:?}"))?;
                 self.retries += 1;
                 Ok(())
             }
             Then::Verdict(verdict) => {
-                ensure(!again, || format!("{ix} is not tried again, and may be"))?;
+                ensure(!again, || format!("{ix} is not tried again after {cause:?}, and may be"))?;
                 let due = verdict_of(outcome, failures);
                 ensure(verdict == due, || format!("{ix} is called {verdict} and is {due}"))?;
-                test.has_run = true;
+                self.tests[ix.at()].has_run = true;
                 self.decide(ix, verdict)
             }
         }
     }
 
-    fn lease_ended(&mut self, token: Token, blamed: Option<(TestIx, Then)>) -> Checked {
-        if let Some((ix, then)) = blamed {
-            let over = self.is_over(ix);
-            let (losses, retries) = (self.policy.max_losses, self.policy.max_retries);
-            let spent = self.retries;
-            let test = self.held(ix, token)?;
-            test.losses += 1;
-            let again = test.losses <= losses && spent < retries && !over;
+    fn lease_ended(&mut self, token: Token, blamed: Option<Blamed>) -> Checked {
+        if let Some(Blamed { test: ix, cause, then, .. }) = blamed {
+            let again = self.has_left(ix, cause, cause != Cause::Drained)?;
+            self.held(ix, token)?;
+            self.spend(ix, cause);
             match then {
                 Then::Retry(_) => {
-                    ensure(again, || format!("{ix} is tried again after {} losses", test.losses))?;
+                    let charged = matches!(cause, Cause::WorkerLost | Cause::Timeout);
+                    ensure(again && charged, || format!("{ix} is tried again after {cause}"))?;
                     self.retries += 1;
                 }
-                Then::Anew(_, why) => return Err(format!("{ix} is run anew for {why:?} after a loss")),
+                Then::Anew(_, why) => {
+                    let due = match why {
+                        Blameless::Unwell => cause == Cause::Resource,
+                        Blameless::Drained => cause == Cause::Drained,
+                        Blameless::Infrastructure | Blameless::Promoted(_) => false,
+                    };
+                    ensure(again && due, || format!("{ix} is run anew for {why:?} after {cause}"))?;
+                    self.retries += u32::from(why != Blameless::Drained);
+                }
                 Then::Verdict(verdict) => {
-                    ensure(!again, || format!("{ix} is given up after {} losses", test.losses))?;
-                    ensure(!verdict.is_ok(), || format!("{ix} lost its worker and is called {verdict}"))?;
+                    ensure(!again, || format!("{ix} is given up after {cause}, and may be tried again"))?;
+                    ensure(!verdict.is_ok(), || format!("{ix} came to nothing and is called {verdict}"))?;
                     self.decide(ix, verdict)?;
                 }
             }

@@ -9,7 +9,7 @@ use super::worker::Worker;
 use super::world::{self, Happening, Life};
 use regatta_core::{Entropy, SessionId};
 use regatta_domain::result::{RunError, RunErrorKind};
-use regatta_domain::{FileIx, Micros, Outcome, RunId, SlotIx, SuiteIx, TestIx, Time, WorkerId};
+use regatta_domain::{Cause, FileIx, Micros, Nuance, Outcome, RunId, SlotIx, SuiteIx, TestIx, Time, WorkerId};
 use std::sync::Arc;
 
 /// A machine, and the worker on it.
@@ -32,6 +32,8 @@ const ALIVE: Micros = Micros::from_secs(5);
 const LINGER: Micros = Micros::from_ms(5);
 /// How a flaky test may end, drawn anew for each attempt.
 const FLAKES: [Outcome; 5] = [Outcome::Passed, Outcome::Failed, Outcome::Passed, Outcome::Failed, Outcome::Skipped];
+/// What may be behind a crash, drawn anew for each.
+const CRASHES: [Cause; 4] = [Cause::Crash, Cause::Crash, Cause::OutOfMemory, Cause::Infrastructure];
 
 impl Machine {
     pub(super) fn new(chance: &mut Entropy) -> Self {
@@ -282,8 +284,10 @@ impl Simulation {
             }
             Activity::Test(granted) => {
                 let Some(outcome) = self.outcome(run, suite, granted.test) else { return self.poisoned(at) };
-                self.checkers.ended(token, granted.test, outcome);
-                Done::Ran(outcome)
+                let cause = (outcome == Outcome::Crashed).then(|| CRASHES[pick(&mut self.chance, CRASHES.len())]);
+                let cause = cause.or_else(|| outcome.cause(Nuance::Plain));
+                self.checkers.ended(token, granted.test, outcome, cause);
+                Done::Ran(outcome, cause)
             }
         };
         let out = self.machines[at].worker.as_mut().expect("a worker is at work").done(slot, done);
@@ -307,12 +311,14 @@ impl Simulation {
         self.world.after(wait, Happening::Arrive(at));
     }
 
+    /// A worker is asked to leave, and not always given the time.
     pub(super) fn drain(&mut self, at: world::Machine, wait: Micros) -> Checked {
+        let hard = self.chance.below(3) == 0;
         self.machines[at].successor_after = wait;
         let is_stopped = self.machines[at].paused_until > self.world.now;
         match self.machines[at].worker.as_mut().filter(|_| !is_stopped) {
             Some(worker) => {
-                let out = worker.drain();
+                let out = worker.drain(hard);
                 self.carry(at, out)
             }
             None => Ok(()),

@@ -5,7 +5,7 @@ use regatta_core::{Event, Work};
 use regatta_domain::policy::{RunPolicy, TestPolicy};
 use regatta_domain::report::RunOutcome;
 use regatta_domain::submission::{FileDraft, Submission, TestDraft};
-use regatta_domain::{FileIx, Needs, NeedsIx, SuiteIx, TestIx, Token, Verdict};
+use regatta_domain::{Cause, FileIx, Needs, NeedsIx, SuiteIx, TestIx, Token, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -35,7 +35,8 @@ pub(super) struct PlannedTest {
     pub(super) policy: usize,
     needs: NeedsIx,
     pub(super) failures: u16,
-    pub(super) losses: u16,
+    /// How often it came to nothing, by cause.
+    pub(super) spent: BTreeMap<Cause, u16>,
     pub(super) verdict: Option<Verdict>,
     pub(super) has_run: bool,
     pub(super) gone: bool,
@@ -80,14 +81,14 @@ impl Plan {
         let holds = |token: &Token| self.held_needs.get(token) == Some(&draft.needs);
         let holder = holder.filter(|token| verdict.is_none() && holds(token));
         let (name, policy) = (Arc::clone(&draft.name), draft.policy.at());
-        let (failures, losses, has_run, gone, needs) = (0, 0, false, false, draft.needs);
+        let (failures, spent, has_run, gone, needs) = (0, BTreeMap::new(), false, false, draft.needs);
         self.tests.push(PlannedTest {
             file,
             name,
             policy,
             needs,
             failures,
-            losses,
+            spent,
             verdict,
             has_run,
             gone,
@@ -113,6 +114,29 @@ impl Plan {
 
     pub(super) fn test(&self, ix: TestIx) -> Result<&PlannedTest, String> {
         self.tests.get(ix.at()).ok_or_else(|| format!("there is no test {ix}"))
+    }
+
+    /// Whether the test may be run again for this cause: by its own budget, and with `capped` by that of the run.
+    pub(super) fn has_left(&self, ix: TestIx, cause: Cause, capped: bool) -> Result<bool, String> {
+        let test = self.test(ix)?;
+        let policy = &self.policies[test.policy];
+        let own = policy.budgets.iter().find(|(of, _)| *of == cause).map(|(_, own)| own);
+        // What is promised where nothing else is said.
+        let budget = own.unwrap_or(match cause {
+            Cause::Test | Cause::Timeout | Cause::Crash | Cause::SetUp => policy.retries,
+            Cause::WorkerLost | Cause::Resource => self.policy.max_losses,
+            Cause::OutOfMemory => 1,
+            Cause::Infrastructure => 3,
+            Cause::Drained => 100,
+            Cause::Cancelled => 0,
+        });
+        let spent = test.spent.get(&cause).copied().unwrap_or(0);
+        Ok(spent < budget && !self.is_over(ix) && (!capped || self.retries < self.policy.max_retries))
+    }
+
+    /// An attempt came to nothing for this cause.
+    pub(super) fn spend(&mut self, ix: TestIx, cause: Cause) {
+        *self.tests[ix.at()].spent.entry(cause).or_default() += 1;
     }
 
     /// Whether nothing of the test's suite is to be started any more.

@@ -5,9 +5,11 @@ use super::faults::{Swarm, pick};
 use super::resources;
 use regatta_core::Entropy;
 use regatta_domain::plan::PlannedSuite;
-use regatta_domain::policy::{RunPolicy, TestPolicy};
+use regatta_domain::policy::{Budgets, RunPolicy, TestPolicy};
 use regatta_domain::submission::{FileDraft, Submission, SuiteDraft, TestDraft};
-use regatta_domain::{Costs, Estimate, FileKey, Level, Micros, NeedsIx, PolicyIx, RunId, RunnerKind, Source, TestKey};
+use regatta_domain::{
+    Cause, Costs, Estimate, FileKey, Level, Micros, NeedsIx, PolicyIx, RunId, RunnerKind, Source, TestKey,
+};
 use std::sync::Arc;
 
 /// A run as it would turn out in a world without faults.
@@ -104,6 +106,7 @@ impl TrueRun {
                 timeout: Micros::from_secs(4),
                 grace: Micros::from_secs(1),
                 retries: u16::try_from(chance.below(4)).expect("small"),
+                budgets: draw_budgets(chance),
                 backoff: Micros::from_ms(chance.below(3_000)),
                 exponential: chance.below(2) == 0,
                 jitter: chance.below(2) == 0,
@@ -220,6 +223,16 @@ impl TrueTest {
         };
         Self { draft, behaviour, takes }
     }
+}
+
+/// Budgets of their own for some causes.
+fn draw_budgets(chance: &mut Entropy) -> Budgets {
+    let mut budgets = Budgets::default();
+    for cause in Cause::ALL {
+        let of_its_own = chance.below(4) == 0;
+        budgets.set(cause, of_its_own.then(|| u16::try_from(chance.below(4)).expect("small")));
+    }
+    budgets
 }
 
 /// What the coordinator remembers of a suite.

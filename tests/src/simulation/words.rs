@@ -3,7 +3,7 @@
 use regatta_core::{Entry, GrantedTest};
 use regatta_domain::result::RunError;
 use regatta_domain::submission::{FileDraft, TestDraft};
-use regatta_domain::{FileIx, Outcome, RunId, SlotIx, SuiteIx, TestIx, Token};
+use regatta_domain::{Cause, FileIx, Outcome, RunId, SlotIx, SuiteIx, TestIx, Token};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -91,8 +91,8 @@ pub enum Done {
     Listed(Vec<TestDraft>),
     /// It did not work.
     Broken(RunError),
-    /// The test ended.
-    Ran(Outcome),
+    /// The test ended, and what was behind it is this, where its outcome does not say it.
+    Ran(Outcome, Option<Cause>),
 }
 
 /// What a worker wants of its surroundings.

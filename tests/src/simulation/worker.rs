@@ -184,8 +184,9 @@ impl Worker {
                 self.say(Some(token), Entry::Erred { token, file: Some(file), error }, true, &mut out);
                 self.next(slot, &mut out);
             }
-            (Stage::Test(test), Done::Ran(outcome)) => {
-                self.say(Some(token), Entry::Finished { token, result: result(test, outcome) }, false, &mut out);
+            (Stage::Test(test), Done::Ran(outcome, cause)) => {
+                let result = TestResult { cause, ..result(test, outcome) };
+                self.say(Some(token), Entry::Finished { token, result }, false, &mut out);
                 self.next(slot, &mut out);
             }
             (stage, done) => unreachable!("{done:?} does not end {stage:?}"),
@@ -193,16 +194,19 @@ impl Worker {
         out
     }
 
-    /// It takes nothing new, and hands back what has not begun.
-    pub fn drain(&mut self) -> Vec<Out> {
+    /// It takes nothing new, and hands back what has not begun; with `hard`, it breaks off what runs, too.
+    pub fn drain(&mut self, hard: bool) -> Vec<Out> {
         let mut out = Vec::new();
-        if !std::mem::replace(&mut self.draining, true) {
+        let begins = !std::mem::replace(&mut self.draining, true);
+        if begins {
             self.say(None, Entry::Draining, true, &mut out);
+        }
+        if begins || hard {
             for slot in (0..self.slots.len()).map(SlotIx::nth) {
                 let waiting = self.slots[slot.at()].queue.iter().map(|shard| shard.token);
                 let at_work = self.slots[slot.at()].work.iter().map(|work| work.shard.token);
                 for token in waiting.chain(at_work).collect::<Vec<_>>() {
-                    self.stop(token, false, &mut out);
+                    self.stop(token, hard, &mut out);
                 }
             }
         }
@@ -433,6 +437,8 @@ fn result(granted: GrantedTest, outcome: Outcome) -> TestResult {
         attempt: granted.attempt,
         outcome,
         nuance: Nuance::Plain,
+        cause: None,
+        exit: None,
         started: Time::default(),
         duration: Micros::ZERO,
         reason: None,

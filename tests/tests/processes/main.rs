@@ -1,6 +1,7 @@
 //! Real processes, in one binary: what is asked of them goes right, and what goes wrong is told.
 
 mod bad_input;
+mod causes;
 mod cluster;
 mod history;
 mod lazy;

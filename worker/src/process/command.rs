@@ -67,11 +67,12 @@ impl fmt::Display for Ending {
     }
 }
 
-impl Ending {
-    /// What is likely to be behind it, where the ending itself says little.
-    #[must_use]
-    pub fn guess(self) -> Option<&'static str> {
-        (self == Self::Signalled(9)).then_some("killed from outside; out of memory?")
+impl From<Ending> for regatta_domain::Exit {
+    fn from(ending: Ending) -> Self {
+        match ending {
+            Ending::Exited(status) => Self::Status(status),
+            Ending::Signalled(signal) => Self::Signal(signal),
+        }
     }
 }
 
@@ -86,4 +87,18 @@ pub struct Exit {
     pub leaked: u32,
     /// Its largest resident size, in bytes.
     pub max_rss: u64,
+    /// It was killed while the system ended processes for want of memory; see [`super::memory`].
+    pub starved: bool,
+}
+
+impl Exit {
+    /// What is likely to be behind it, where the ending itself says little. It is asked of processes that nobody here killed.
+    #[must_use]
+    pub fn guess(&self) -> Option<&'static str> {
+        match self.ending {
+            Ending::Signalled(9) if self.starved => Some("the system ended it for want of memory"),
+            Ending::Signalled(9) => Some("killed from outside, not by Regatta; out of memory?"),
+            _ => None,
+        }
+    }
 }

@@ -59,6 +59,13 @@ impl SpawnError {
         }
     }
 
+    /// Whether it lies in the machine as it is at the moment, so that the same may well start later, or elsewhere: it has no
+    /// process, memory, file or room to spare, or the spawner is gone.
+    #[must_use]
+    pub fn is_of_the_machine(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::Gone)
+    }
+
     /// Arguments and environment of `command` are too long.
     pub(super) fn too_long(command: &Command) -> Self {
         let argv: usize = command.argv.iter().map(|part| part.len() + 1).sum();

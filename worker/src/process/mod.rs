@@ -5,6 +5,7 @@
 //! sub-reaper to which daemonised children fall, and because it can kill all of them when the worker itself is gone.
 //!
 //! - [`Command`] says what to start, [`Process`] is what was started, [`Exit`] how it ended.
+//! - `memory` tells whether one was killed for want of memory.
 //! - [`Spawner`] is the worker's end, with the task `link` behind it; `service` is the process at the other end;
 //!   `protocol` is what they say.
 //!
@@ -15,6 +16,7 @@ mod command;
 mod error;
 mod limits;
 mod link;
+mod memory;
 mod protocol;
 mod running;
 mod service;
@@ -23,6 +25,7 @@ mod spawner;
 pub use captured::Captured;
 pub use command::{Command, Ending, Exit, Streams};
 pub use error::SpawnError;
+pub(crate) use memory::Before;
 pub use protocol::Containment;
 pub use running::{Pipes, Printed, Process, Ran};
 pub use service::spawner_main;

@@ -2,7 +2,7 @@
 
 use super::limits::{LEAK, READ_BYTES};
 use super::protocol::Request;
-use super::{Captured, Command, Exit, SpawnError, Spawner, Streams};
+use super::{Before, Captured, Command, Exit, SpawnError, Spawner, Streams};
 use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
 use std::io;
@@ -21,6 +21,7 @@ pub struct Process {
     end: oneshot::Receiver<Exit>,
     exit: Option<Exit>,
     pipes: Pipes,
+    before: Before,
 }
 
 /// The read ends of a process's pipes. As long as they stay with their [`Process`], it reads them and keeps what they
@@ -123,7 +124,7 @@ async fn readable(pipe: &Option<Receiver>) {
 
 impl Process {
     pub(super) fn new(id: u64, spawner: Spawner, pipes: Pipes, end: oneshot::Receiver<Exit>) -> Self {
-        Self { id, pid: 0, spawner, end, exit: None, pipes }
+        Self { id, pid: 0, spawner, end, exit: None, pipes, before: Before::now() }
     }
 
     pub(super) fn started(&mut self, pid: u32) {
@@ -158,7 +159,10 @@ impl Process {
                 loop {
                     tokio::select! {
                         biased;
-                        exit = &mut self.end => break *self.exit.insert(exit.map_err(|_| SpawnError::Gone)?),
+                        exit = &mut self.end => {
+                            let exit = exit.map_err(|_| SpawnError::Gone)?;
+                            break *self.exit.insert(self.before.judge(exit));
+                        }
                         () = self.pipes.drain(), if open => open = false,
                     }
                 }

@@ -1,14 +1,17 @@
 //! What a runner is given, and what it tells.
 
+use super::reason;
 use crate::databases::Provider;
-use crate::process::Spawner;
+use crate::process::{self, SpawnError, Spawner};
 use async_trait::async_trait;
 use regatta_domain::database::Observation;
 use regatta_domain::listing::{ListedFile, ListedTest};
 use regatta_domain::plan::PlannedSuite;
 use regatta_domain::policy::TestPolicy;
 use regatta_domain::result::RunError;
-use regatta_domain::{FileIx, FileKey, Level, Micros, Nuance, Outcome, RunId, SlotIx, TestIx, Time, Token, WorkerId};
+use regatta_domain::{
+    Cause, Exit, FileIx, FileKey, Level, Micros, Nuance, Outcome, RunId, SlotIx, TestIx, Time, Token, WorkerId,
+};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -187,6 +190,10 @@ pub struct Finished {
     pub outcome: Outcome,
     /// What the framework tells beyond that.
     pub nuance: Nuance,
+    /// Why it did not pass, where the outcome does not say it.
+    pub cause: Option<Cause>,
+    /// How the process ended that ran it and nothing else, or that died under it.
+    pub exit: Option<Exit>,
     /// When it began.
     pub started: Time,
     /// How long it took.
@@ -197,6 +204,28 @@ pub struct Finished {
     pub output: Vec<u8>,
     /// What it was seen to do with its databases, and what is to be said of its clean-up; `None` where there is neither.
     pub observation: Option<Observation>,
+}
+
+impl Finished {
+    /// The same, whose process ended so. One that died by the hand of the system, for want of memory, did not crash by itself.
+    pub(super) fn with_exit(self, exit: &process::Exit) -> Self {
+        let starved = self.outcome == Outcome::Crashed && exit.starved;
+        Self { exit: Some(exit.ending.into()), cause: self.cause.or(starved.then_some(Cause::OutOfMemory)), ..self }
+    }
+
+    /// The same, of a test that was not begun, because its process could not be started.
+    pub(super) fn not_started(self, error: &SpawnError) -> Self {
+        let cause = if error.is_of_the_machine() { Cause::Infrastructure } else { Cause::SetUp };
+        Self { cause: Some(cause), reason: Some(reason::one_line(&error.to_string())), ..self }
+    }
+
+    /// Why it did not pass; nothing where it did. That its database went away under it counts before what it made of that.
+    #[must_use]
+    pub fn because(&self) -> Option<Cause> {
+        let shown = self.outcome.cause(self.nuance)?;
+        let lost = self.observation.as_ref().is_some_and(|seen| seen.lost);
+        Some(if lost { Cause::Resource } else { self.cause.unwrap_or(shown) })
+    }
 }
 
 /// Where a runner tells what happens. Bounded: a runner that is ahead of the network waits here.

@@ -8,7 +8,7 @@ use crate::config::suite::Suite;
 use crate::config::value::{Label, Shuffle};
 use crate::config::{At, Config};
 use crate::intent::Plan;
-use regatta_domain::{Micros, Need, duration};
+use regatta_domain::{Cause, Micros, Need, duration};
 use serde_json::{Value, json};
 
 /// A value that counts.
@@ -97,7 +97,7 @@ fn profile_rows(rules: &Resolved) -> Vec<Row> {
     }
     let is = |value: Value| Shown::Is(value);
     let span = |span: &Micros| Shown::Is(json!(duration::text(*span)));
-    vec![
+    let mut rows = vec![
         of(&section, "suites", &rules.suites, |suites| match suites {
             Some(suites) => Shown::Is(json!(suites)),
             None => Shown::Unset("those that are not `default = false`"),
@@ -141,7 +141,16 @@ fn profile_rows(rules: &Resolved) -> Vec<Row> {
                 |report: &crate::config::profile::Report| json!({ "format": word(report.format), "path": report.path });
             is(reports.iter().map(report).collect())
         }),
-    ]
+    ];
+    // Of causes, those that have a number of their own.
+    for cause in Cause::ALL {
+        let Set { value: Some(count), origin } = &rules.budgets[cause.at()] else { continue };
+        let key = format!("retries.{}", cause.key());
+        let after = rows.iter().rposition(|row| row.key.starts_with("retries.")).map_or(rows.len(), |at| at + 1);
+        let (section, shown) = (section.clone(), Shown::Is(json!(count)));
+        rows.insert(after, Row { section, part: None, key, shown, origin: origin.clone() });
+    }
+    rows
 }
 
 /// A database of a suite, as it is written.

@@ -2,8 +2,9 @@
 
 use super::record::{Record, Shard, slot_of};
 use super::stand;
-use crate::render::status::outcome_word;
+use crate::render::status::{self, outcome_word};
 use crate::render::{safe, statements, words};
+use crate::view::{Attempt, Loss};
 use regatta_domain::database::Observation;
 use regatta_domain::{Estimate, Level, Need, Source, TestIx, Verdict};
 use regatta_wire::v1;
@@ -32,10 +33,12 @@ pub(super) fn text(
 fn head(record: &Record, test: TestIx) -> String {
     let view = &record.view;
     let (id, suite) = (view.id(test), &view.suite_of(test).name);
-    let verdict = match view.test(test).verdict {
-        Some(Verdict::NotRun) => "was not run",
-        Some(verdict) => verdict.name(),
-        None => "has no verdict yet",
+    let cause = view.test(test).cause;
+    let verdict = match (view.test(test).verdict, cause) {
+        (Some(Verdict::NotRun), Some(cause)) => format!("was not run ({cause}: {})", cause.meaning()),
+        (Some(Verdict::NotRun), None) => "was not run".to_owned(),
+        (Some(verdict), _) => verdict.name().to_owned(),
+        (None, _) => "has no verdict yet".to_owned(),
     };
     let run = &view.run.to_string()[..8];
     format!("{} of suite {}, in run {run}: {verdict}", safe::one_line(&id), safe::one_line(suite))
@@ -118,6 +121,7 @@ fn ran(record: &Record, test: TestIx) -> Vec<String> {
             lines.push(format!("  lost      with shard {} on {slot}: its worker was lost", place + 1));
         }
     }
+    lines.extend(found.lost.iter().filter(|loss| loss.number > 0).flat_map(lost));
     for (attempt, &place) in found.attempts.iter().zip(ended_in) {
         let shard = &record.shards[place];
         lines.push(format!(
@@ -129,9 +133,29 @@ fn ran(record: &Record, test: TestIx) -> Vec<String> {
             words::span(attempt.duration)
         ));
         lines.push(format!("  why       {}", why(record, shard, place, test)));
+        lines.extend(ended(attempt));
         lines.extend(attempt.observation.as_deref().map_or_else(Vec::new, asked));
     }
     lines
+}
+
+/// How the process of an attempt that did not pass ended, and why it did, with what to do.
+fn ended(attempt: &Attempt) -> Vec<String> {
+    let Some(cause) = attempt.cause else { return Vec::new() };
+    let kind = if cause.is_transient() { "transient" } else { "permanent" };
+    let exit = attempt.exit.map(|exit| format!("  exit      {exit}"));
+    let reason = attempt.reason.as_deref().map(|reason| format!("  reason    {}", safe::one_line(reason)));
+    reason.into_iter().chain(exit).chain([format!("  cause     {cause} ({kind}): {}", cause.meaning())]).collect()
+}
+
+/// An attempt that ended without a result, with what is known of it.
+fn lost(loss: &Loss) -> Vec<String> {
+    let kind = if loss.cause.is_transient() { "transient" } else { "permanent" };
+    let because = status::lost_because(loss);
+    vec![
+        format!("  attempt {} had no result: {because}", loss.number),
+        format!("  cause     {} ({kind}): {}", loss.cause, loss.cause.meaning()),
+    ]
 }
 
 /// What an attempt asked of its databases, where that was counted: all of it, and its slowest statements.

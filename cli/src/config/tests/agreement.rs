@@ -88,7 +88,7 @@ filter = "all() - tag(slow)"
 
 [profile.ci]
 inherits = "default"
-retries = { count = 2, backoff = "exponential", delay = "1s", jitter = true }
+retries = { count = 2, backoff = "exponential", delay = "1s", jitter = true, timeout = 0, out-of-memory = 2, worker-lost = 5 }
 timeout = { kill-after = "1h30m", grace = "0s" }
 run-timeout = "2h"
 fail-fast = 5
@@ -141,7 +141,7 @@ max = 4
 "#;
 
 /// Files that neither may accept. What only shows across sections, or in the file system, no schema can say.
-const WRONG: [&str; 66] = [
+const WRONG: [&str; 68] = [
     "x = 1",
     "project = 1",
     "[project]\nname = \"a b\"",
@@ -170,6 +170,8 @@ const WRONG: [&str; 66] = [
     "[profile.a]\nslots = \"4\"",
     "[profile.a]\nretries = -1",
     "[profile.a]\nretries = { counts = 1 }",
+    "[profile.a]\nretries = { out_of_memory = 1 }",
+    "[profile.a]\nretries = { cancelled = 1 }",
     "[profile.a]\ntimeout = 5",
     "[profile.a]\ntimeout = \"0s\"",
     "[profile.a]\ntimeout = { grace = \"1\" }",

@@ -6,7 +6,7 @@ use crate::exit::Exit;
 use crate::render::Options;
 use crate::view::script::story::mixed;
 use crate::view::script::{Came, Script, came};
-use regatta_domain::{Outcome, Verdict};
+use regatta_domain::{Cause, Outcome, Verdict};
 use regatta_wire::v1;
 use regatta_wire::v1::run_event::Event;
 
@@ -43,11 +43,13 @@ const MIXED: &str = r"
 
        CRASH [   0.007s] api tests/test_b.py::test_segv
              SIGSEGV
+             cause: crash
   │ about to\xff\x00 crash
   run it again: regatta run api --profile ci 'tests/test_b.py::test_segv'
 
        ERROR [   0.001s] api tests/test_b.py::test_setup
              fixture 'db' not found
+             cause: set-up
   run it again: regatta run api --profile ci 'tests/test_b.py::test_setup'
 
        ERROR tests/test_c.py (could not be collected), 2 times
@@ -128,6 +130,59 @@ fn a_run_that_waited_for_what_others_held_says_so() {
         script.end(v1::RunOutcome::Green);
     });
     assert!(lines.ends_with("held back by waiting for the resource phone (55.0s)"), "{lines}");
+}
+
+#[test]
+fn whatever_a_test_met_with_has_words_of_its_own() {
+    let wanted = "
+       CRASH [   1.000s] api tests/test_a.py::test_x
+             signal 11 (SIGSEGV)
+             cause: crash, SIGSEGV (11)
+  │ the last words
+  run it again: regatta run api --profile ci 'tests/test_a.py::test_x'
+
+ TRY 2 CRASH [   1.000s] api tests/test_a.py::test_y
+             attempt 1 was lost on slot 0: worker w1 was lost; it had run for 12.0s; its last output was not received
+             attempt 2 crashed (out of memory) after 1.000s on slot 0: signal 9 (SIGKILL)
+             cause: out of memory, SIGKILL (9); the system ended it for want of memory: let it use less, give the worker more, or run fewer slots
+  run it again: regatta run api --profile ci 'tests/test_a.py::test_y'
+
+       CRASH [         ] api tests/test_a.py::test_z
+             worker w1 was asked to leave, and broke it off; it had run for 3.00s; its last output was not received
+             attempt 1 was lost on slot 0: worker w1 was asked to leave, and broke it off; it had run for 3.00s; its last output was not received
+             cause: drained; its worker was asked to leave and could not wait for it: give workers more time to end
+  run it again: regatta run api --profile ci 'tests/test_a.py::test_z'
+";
+    let lines = shown(log(), Exit::TestsFailed, |script, _| {
+        let [x, y, z] = ["x", "y", "z"].map(|name| format!("tests/test_a.py::test_{name}"));
+        script.file(0, "tests/test_a.py", &[("test_x", 10), ("test_y", 10), ("test_z", 10)]);
+        let crashed = |because| Came { because, printed: b"the last words\n", ..came(Outcome::Crashed, 1_000) };
+        script.why = Some((Some(Cause::Crash), Some(regatta_domain::Exit::Signal(11))));
+        script.run(&x, crashed("signal 11 (SIGSEGV)"), Some(Verdict::Crashed));
+        let lose = |script: &mut Script<'_>, id: &str, why: v1::Cause, verdict: v1::Verdict, ran: u64| {
+            let token = script.lease(0, &[id]);
+            script.event(Event::LeaseEnded(v1::LeaseEnded {
+                token,
+                blamed: Some(script.ix(id)),
+                why: why.into(),
+                verdict: verdict.into(),
+                attempt: 1,
+                ran,
+                ..v1::LeaseEnded::default()
+            }));
+        };
+        lose(script, &y, v1::Cause::WorkerLost, v1::Verdict::Unspecified, 12_000_000);
+        script.why = Some((Some(Cause::OutOfMemory), Some(regatta_domain::Exit::Signal(9))));
+        let killed = Came { printed: b"", ..crashed("signal 9 (SIGKILL)") };
+        script.run(&y, killed, Some(Verdict::Crashed));
+        lose(script, &z, v1::Cause::Drained, v1::Verdict::Crashed, 3_000_000);
+        script.end(v1::RunOutcome::Red);
+    });
+    let lines = lines.rows.join("\n");
+    for line in wanted.lines() {
+        assert!(lines.contains(line), "{line}\nis not in\n{lines}");
+    }
+    assert!(lines.contains("\n      Causes 1 crash, 1 out of memory, 1 drained\n"), "{lines}");
 }
 
 #[test]

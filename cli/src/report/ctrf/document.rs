@@ -1,5 +1,6 @@
 //! The document as its schema has it: these names, these types, nothing else.
 
+use regatta_domain::{Cause, Exit};
 use serde::ser::SerializeSeq as _;
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
@@ -102,6 +103,35 @@ pub(super) struct Test<'a> {
     pub(super) stdout: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) thread_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) extra: Option<Extra>,
+}
+
+/// Why something did not pass, which the format has no words for.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Extra {
+    pub(super) cause: &'static str,
+    pub(super) transient: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) exit_status: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) signal: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) signal_name: Option<&'static str>,
+}
+
+impl Extra {
+    /// What is to be said of a cause, and of the end of a process.
+    pub(super) fn of(cause: Cause, exit: Option<Exit>) -> Self {
+        let (exit_status, signal) = match exit {
+            Some(Exit::Status(status)) => (Some(status), None),
+            Some(Exit::Signal(signal)) => (None, Some(signal)),
+            None => (None, None),
+        };
+        let signal_name = exit.and_then(Exit::signal_name);
+        Self { cause: cause.key(), transient: cause.is_transient(), exit_status, signal, signal_name }
+    }
 }
 
 #[derive(Serialize)]
@@ -115,4 +145,6 @@ pub(super) struct Retry {
     pub(super) trace: Option<String>,
     pub(super) start: u64,
     pub(super) stop: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) extra: Option<Extra>,
 }

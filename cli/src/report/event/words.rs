@@ -1,6 +1,6 @@
 //! The words of the closed enums, as they were published.
 
-use regatta_domain::report::{CancelCause as Cause, RunOutcome as Ended};
+use regatta_domain::report::{CancelCause as EndedBy, RunOutcome as Ended};
 use regatta_domain::result::RunErrorKind;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -9,7 +9,7 @@ use serde::Serialize;
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident of $domain:path { $($(#[$word_doc:meta])* $word:ident),+ $(,)? }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
         #[serde(rename_all = "snake_case")]
         pub(crate) enum $name {
             $($(#[$word_doc])* $word),+
@@ -78,6 +78,31 @@ words! {
     }
 }
 words! {
+    /// Why an attempt did not pass, or a test was not run.
+    Cause of regatta_domain::Cause {
+        /// The test itself.
+        Test,
+        /// It exceeded its own limit.
+        Timeout,
+        /// Its process ended under it.
+        Crash,
+        /// The system ended its process for want of memory.
+        OutOfMemory,
+        /// Its worker went away.
+        WorkerLost,
+        /// Its worker was asked to leave.
+        Drained,
+        /// A resource or a database that it held was not well, or was taken from it.
+        Resource,
+        /// What it is built on could not be set up.
+        SetUp,
+        /// Regatta, or the machine it ran on, could not run it.
+        Infrastructure,
+        /// The run was ended before it.
+        Cancelled,
+    }
+}
+words! {
     /// How a run ended.
     RunOutcome of Ended {
         /// Every planned test has one verdict, and nothing is red.
@@ -92,7 +117,7 @@ words! {
 }
 words! {
     /// Why a run was ended before its time.
-    CancelCause of Cause {
+    CancelCause of EndedBy {
         /// Somebody asked for it.
         Asked,
         /// As many failures as allowed.

@@ -3,7 +3,7 @@
 use super::Sources;
 use super::part::moment;
 use crate::render::{failure, safe, status};
-use crate::view::{Attempt, ErrorAt, Outputs, Test, View};
+use crate::view::{Attempt, ErrorAt, Loss, Outputs, Test, View};
 use quick_junit::{NonSuccessKind, Property, TestCase, TestCaseStatus, TestRerun, XmlString};
 use regatta_domain::{Nuance, Outcome, TestIx, Verdict};
 use std::collections::HashSet;
@@ -119,11 +119,12 @@ fn status(test: &Test, verdict: Verdict, outputs: &Outputs, room: &mut usize) ->
             let Some(first) = test.attempts.first() else { return without_attempt(test, verdict) };
             let (kind, ty) = kind_of(first);
             let mut status = TestCaseStatus::non_success(kind);
-            status.set_type(ty).set_message(message(first));
+            status.set_type(&ty).set_message(message(first));
             if let Some(text) = excerpt(first, outputs) {
                 status.set_description(text);
             }
             status.add_reruns(test.attempts[1..].iter().map(|attempt| rerun(attempt, outputs, room)));
+            status.add_reruns(test.lost.iter().map(lost));
             status
         }
     }
@@ -132,7 +133,7 @@ fn status(test: &Test, verdict: Verdict, outputs: &Outputs, room: &mut usize) ->
 /// A test that is red without a result: it never ran to an end.
 fn without_attempt(test: &Test, verdict: Verdict) -> TestCaseStatus {
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
-    status.set_type(verdict.name());
+    status.set_type(test.cause.map_or_else(|| verdict.name().to_owned(), |cause| format!("{verdict}: {cause}")));
     status.set_message(status::reason(test).unwrap_or_else(|| "planned, and never run to an end".to_owned()));
     status
 }
@@ -140,7 +141,7 @@ fn without_attempt(test: &Test, verdict: Verdict) -> TestCaseStatus {
 fn rerun(attempt: &Attempt, outputs: &Outputs, room: &mut usize) -> TestRerun {
     let (kind, ty) = kind_of(attempt);
     let mut rerun = TestRerun::new(kind);
-    rerun.set_type(ty).set_message(message(attempt)).set_time(Duration::from(attempt.duration));
+    rerun.set_type(&ty).set_message(message(attempt)).set_time(Duration::from(attempt.duration));
     rerun.timestamp = moment(attempt.started).map(Into::into);
     if let Some(text) = excerpt(attempt, outputs) {
         rerun.set_stack_trace(text);
@@ -151,14 +152,26 @@ fn rerun(attempt: &Attempt, outputs: &Outputs, room: &mut usize) -> TestRerun {
     rerun
 }
 
-/// A failure is what a test says of what it tests; an error is everything else.
-fn kind_of(attempt: &Attempt) -> (NonSuccessKind, &'static str) {
-    match (attempt.outcome, attempt.nuance) {
+/// An attempt that ended without a result.
+fn lost(loss: &Loss) -> TestRerun {
+    let mut rerun = TestRerun::new(NonSuccessKind::Error);
+    rerun.set_type(loss.cause.name()).set_message(status::lost_because(loss)).set_time(Duration::from(loss.ran));
+    rerun
+}
+
+/// A failure is what a test says of what it tests; an error is everything else. Its type says how it ended, and why, where
+/// that is not the same.
+fn kind_of(attempt: &Attempt) -> (NonSuccessKind, String) {
+    let word = status::outcome_word(attempt);
+    let beyond = status::cause_beyond(attempt);
+    let kind = match (attempt.outcome, attempt.nuance) {
         (Outcome::Failed, Nuance::SetupError | Nuance::TeardownError) | (Outcome::Crashed | Outcome::Missing, _) => {
-            (NonSuccessKind::Error, status::outcome_word(attempt))
+            NonSuccessKind::Error
         }
-        _ => (NonSuccessKind::Failure, status::outcome_word(attempt)),
-    }
+        _ if beyond.is_some() => NonSuccessKind::Error,
+        _ => NonSuccessKind::Failure,
+    };
+    (kind, beyond.map_or_else(|| word.to_owned(), |cause| format!("{word}: {cause}")))
 }
 
 fn message(attempt: &Attempt) -> String {
@@ -183,6 +196,13 @@ fn properties(test: &Test, suite: &str) -> Vec<Property> {
         if last.nuance == Nuance::UnexpectedPass {
             properties.push(Property::new("xpassed", "true"));
         }
+    }
+    if let Some(cause) = test.cause {
+        properties.push(Property::new("cause", cause.key()));
+        properties.push(Property::new("transient", cause.is_transient().to_string()));
+    }
+    if let Some(exit) = test.last().and_then(|last| last.exit).filter(|_| test.cause.is_some()) {
+        properties.push(Property::new("exit", exit.to_string()));
     }
     if let Some(verdict) = test.verdict.filter(|verdict| *verdict != Verdict::Passed) {
         properties.push(Property::new("verdict", verdict.name()));

@@ -61,6 +61,8 @@ fn junit_has_one_dialect() {
                 <property name="worker" value="w1"/>
                 <property name="slot" value="0"/>
                 <property name="attempt" value="2"/>
+                <property name="cause" value="timeout"/>
+                <property name="transient" value="false"/>
                 <property name="verdict" value="timed out"/>
             </properties>
             <failure message="assert 1 &lt; 2" type="failed">E  assert</failure>

@@ -4,8 +4,9 @@ pub(crate) mod story;
 
 use super::{News, Outputs, View};
 use regatta_domain::database::{Asked, Observation, Statement};
-use regatta_domain::{Digest, Level, Micros, Nuance, Outcome, RunId, Verdict};
+use regatta_domain::{Cause, Digest, Exit, Level, Micros, Nuance, Outcome, RunId, Verdict};
 use regatta_wire::v1::{self, run_event::Event};
+use regatta_wire::verdict::of_cause;
 
 /// When scripted runs are handed in: 2026-01-02T03:04:05Z.
 pub(crate) const SUBMITTED: u64 = 1_767_323_045_000_000;
@@ -21,6 +22,8 @@ pub(crate) struct Script<'a> {
     pub(crate) outputs: Outputs,
     /// What the next result was seen to do with its databases.
     pub(crate) seen: Option<Observation>,
+    /// Why the next result did not pass, where its outcome does not say it, and how its process ended.
+    pub(crate) why: Option<(Option<Cause>, Option<Exit>)>,
     now: u64,
     told: Told<'a>,
     files: u32,
@@ -63,7 +66,8 @@ impl<'a> Script<'a> {
         let view = View::new(RunId::from_bits(0x0192_0000_0000_7000_8000_0000_0000_0001));
         let outputs = Outputs::default();
         let (seen, now, told) = (None, SUBMITTED, Box::new(told));
-        let mut script = Self { view, outputs, seen, now, told, files: 0, tests: Vec::new(), token: 0 };
+        let why = None;
+        let mut script = Self { view, outputs, seen, why, now, told, files: 0, tests: Vec::new(), token: 0 };
         let policy = v1::TestPolicy { timeout: 60_000_000, slow: 10_000_000, retries: 2, ..v1::TestPolicy::default() };
         script.event(Event::RunSubmitted(v1::RunSubmitted {
             costs: Vec::new(),
@@ -132,7 +136,8 @@ impl<'a> Script<'a> {
     /// A test came to something, and runs once more where there is no verdict.
     pub(crate) fn result(&mut self, token: u64, id: &str, came: Came<'_>, verdict: Option<Verdict>) {
         let test = self.ix(id);
-        let attempt = u32::try_from(self.view.tests[test as usize].attempts.len() + 1).expect("few attempts");
+        let found = &self.view.tests[test as usize];
+        let attempt = u32::try_from(found.attempts.len() + found.lost.len() + 1).expect("few attempts");
         let output = (!came.printed.is_empty()).then(|| {
             let digest = Digest(*blake3::hash(came.printed).as_bytes());
             self.outputs.insert(digest, came.printed.to_vec());
@@ -148,6 +153,8 @@ impl<'a> Script<'a> {
             reason: (!came.because.is_empty()).then(|| came.because.to_owned()),
             output,
             observation: self.seen.take().as_ref().map(Into::into),
+            cause: of_cause(self.why.and_then(|(cause, _)| cause)),
+            exit: self.why.take().and_then(|(_, exit)| exit).map(Into::into),
         };
         let verdict = verdict.map_or(0, |verdict| v1::Verdict::from(verdict).into());
         let results = vec![v1::AcceptedResult { result: Some(result), verdict }];

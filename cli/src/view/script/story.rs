@@ -46,7 +46,11 @@ pub(crate) fn mixed(script: &mut Script<'_>) {
     script.run("core::state::fold", came(Outcome::Passed, 2), Some(Verdict::Passed));
     let tests = vec![script.ix("core::state::lost")];
     script.event(Event::RunCancelled(v1::RunCancelled { cause: v1::CancelCause::FailFast.into() }));
-    script.event(Event::VerdictsGiven(v1::VerdictsGiven { verdict: v1::Verdict::NotRun.into(), tests }));
+    script.event(Event::VerdictsGiven(v1::VerdictsGiven {
+        verdict: v1::Verdict::NotRun.into(),
+        tests,
+        ..v1::VerdictsGiven::default()
+    }));
     script.end(v1::RunOutcome::Cancelled);
 }
 

@@ -243,6 +243,8 @@ fn result(running: &Running) -> TestResult {
         attempt: running.work.attempt,
         outcome: Outcome::Passed,
         nuance: Nuance::Plain,
+        cause: None,
+        exit: None,
         started: running.began,
         duration: running.takes,
         reason: None,

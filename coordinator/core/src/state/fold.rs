@@ -10,7 +10,7 @@ use super::shift::{
     reopen_discovery, reopen_file, shift, unqueue_discovery, unqueue_file,
 };
 use super::test::Place;
-use crate::event::{Accepted, Blameless, Event, LeaseEnd, Then, Work};
+use crate::event::{Accepted, Blamed, Blameless, Event, LeaseEnd, Then, Work};
 use crate::mutant::{self, Mutant};
 use regatta_domain::limits::ERRORS_PER_RUN;
 use regatta_domain::result::RunError;
@@ -254,11 +254,23 @@ fn accepted(state: &mut State, run: RunId, token: Token, results: &[Accepted]) {
     let (run, leases) = live(state, run);
     for Accepted { result, then } in results {
         let test = &mut run.tests[result.test.at()];
-        match then {
-            Then::Anew(_, Blameless::Promoted(level)) => (test.level, test.promotions) = (*level, test.promotions + 1),
-            Then::Anew(_, Blameless::Unwell) => test.losses += 1,
-            _ if result.outcome.is_ok() => {}
-            _ => test.failures += 1,
+        let counted = match then {
+            Then::Anew(_, Blameless::Promoted(level)) => {
+                (test.level, test.promotions) = (*level, test.promotions + 1);
+                None
+            }
+            Then::Anew(..) => {
+                test.losses += 1;
+                result.cause
+            }
+            _ if result.outcome.is_ok() => None,
+            _ => {
+                test.failures += 1;
+                result.cause
+            }
+        };
+        if let Some(cause) = counted {
+            run.spent.entry(result.test).or_default().count(cause);
         }
         let file = run.test(result.test).file;
         run.files[file.at()].losses = 0;
@@ -287,13 +299,7 @@ fn given_back(state: &mut State, run: RunId, token: Token, tests: &[TestIx]) {
     }
 }
 
-fn lease_ended(
-    state: &mut State,
-    now: Time,
-    (run, token): (RunId, Token),
-    cause: LeaseEnd,
-    blamed: Option<(TestIx, Then)>,
-) {
+fn lease_ended(state: &mut State, now: Time, (run, token): (RunId, Token), cause: LeaseEnd, blamed: Option<Blamed>) {
     if let Some(lease) = state.leases.get(&token) {
         for held in &lease.holds {
             let holding = state.held.get_mut(&held.resource).expect("what a lease holds is counted");
@@ -305,8 +311,9 @@ fn lease_ended(
     }
     let State { runs, leases, slots, .. } = state;
     let run = runs.get_mut(&run).expect("events of a run follow its submission");
-    if let Some((test, then)) = blamed {
+    if let Some(Blamed { test, cause, then, .. }) = blamed {
         run.tests[test.at()].losses += 1;
+        run.spent.entry(test).or_default().count(cause);
         follow(run, leases, test, then);
     }
     let lease = leases.get(&token).expect("a lease ends once").clone();
@@ -357,7 +364,8 @@ fn follow(run: &mut Run, leases: &mut Leases, test: TestIx, then: Then) {
     match then {
         Then::Verdict(verdict) => shift(run, leases, test, Place::Done(verdict)),
         Then::Retry(at) | Then::Anew(at, _) => {
-            run.retries += 1;
+            let free = then.is_free();
+            run.retries += u32::from(!free);
             shift(run, leases, test, Place::Delayed(at));
         }
     }

@@ -9,6 +9,7 @@ mod observed;
 mod queue;
 mod run;
 mod shift;
+mod spent;
 mod test;
 
 pub use file::{File, Listed};
@@ -18,6 +19,7 @@ pub use members::Members;
 pub use observed::Observed;
 pub use queue::{Entry, Queue, Rank, Waiting};
 pub use run::{Discovery, Group, Phase, Run, Suite};
+pub use spent::Spent;
 pub use test::{Place, Test};
 
 use crate::event::Event;

@@ -6,6 +6,7 @@ use super::lease::Lease;
 use super::members::Members;
 use super::observed::Observed;
 use super::queue::Queue;
+use super::spent::Spent;
 use super::test::{Place, Test};
 use crate::mutant::{self, Mutant};
 use regatta_domain::plan::PlannedSuite;
@@ -14,7 +15,7 @@ use regatta_domain::report::{CancelCause, Counts, RunOutcome};
 use regatta_domain::result::RunError;
 use regatta_domain::submission::Submission;
 use regatta_domain::{
-    Costs, FileIx, GroupIx, Micros, Need, Needs, NeedsIx, RunId, SuiteIx, TestIx, Time, Token, WorkerId,
+    Cause, Costs, FileIx, GroupIx, Micros, Need, Needs, NeedsIx, RunId, SuiteIx, TestIx, Time, Token, WorkerId,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -73,7 +74,9 @@ pub struct Run {
     pub errors: Vec<RunError>,
     /// How much went wrong beside its tests, all of it.
     pub errors_total: u32,
-    /// Retries spent, of both kinds.
+    /// What the tests that did not pass at once have spent of their budgets.
+    pub spent: BTreeMap<TestIx, Spent>,
+    /// Retries spent, for whatever cause but that a worker was asked to leave.
     pub retries: u32,
     /// Why it was ended before its time, if it was.
     pub cancelled: Option<CancelCause>,
@@ -158,6 +161,18 @@ impl Run {
     #[must_use]
     pub fn policy_of(&self, test: TestIx) -> &TestPolicy {
         &self.policies[self.test(test).policy.at()]
+    }
+
+    /// How often the test came to nothing for this cause.
+    #[must_use]
+    pub fn spent(&self, test: TestIx, cause: Cause) -> u16 {
+        self.spent.get(&test).map_or(0, |spent| spent.of(cause))
+    }
+
+    /// How often the test is run again for this cause.
+    #[must_use]
+    pub fn budget(&self, test: TestIx, cause: Cause) -> u16 {
+        self.policy_of(test).budget(cause, &self.policy)
     }
 
     /// The file.
@@ -261,6 +276,7 @@ impl Run {
             served: BTreeSet::new(),
             errors: Vec::new(),
             errors_total: 0,
+            spent: BTreeMap::new(),
             retries: 0,
             cancelled: None,
             kill: false,

@@ -38,7 +38,8 @@ pub struct Test {
     pub place: Place,
     /// Attempts that ended without a pass.
     pub failures: u16,
-    /// Attempts that were lost with their worker, or with a resource that was not well.
+    /// Attempts that say nothing about the test: lost with their worker, with a resource that was not well, or never begun by
+    /// a machine that could not.
     pub losses: u16,
     /// Attempts that its database refused what they needed.
     pub promotions: u16,

@@ -130,6 +130,8 @@ impl Turn<'_> {
             return;
         }
         self.heard(worker);
+        // Whoever asks stays: another process may have taken the place of one that left.
+        self.core.presence.leaving.remove(&worker);
         let offered = self.core.presence.workers()[&worker];
         if slot.0 < offered.slots && !offered.draining {
             let standing = Standing::holding(self.held(worker, slot), LEASES_PER_SLOT);

@@ -27,7 +27,9 @@ fn the_limit_of_a_run_also_bounds_its_gentle_end() {
 #[test]
 fn a_test_that_its_worker_does_not_stop_costs_the_worker_its_lease() {
     let mut scene = Scene::new();
-    let _step = scene.submit(run(vec![file("a", &[("x", 10), ("y", 10)])]));
+    let mut submission = run(vec![file("a", &[("x", 10), ("y", 10)])]);
+    submission.policies[0].retries = 1;
+    let _step = scene.submit(submission);
     scene.join(A, 1);
     let _step = scene.told(A, vec![started(1, 0)]);
     // The limit, the grace, and ten seconds; the worker speaks all the while.

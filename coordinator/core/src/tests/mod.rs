@@ -248,6 +248,8 @@ pub(crate) fn finished(token: u64, test: u32, outcome: Outcome) -> Entry {
         attempt: 1,
         outcome,
         nuance: Nuance::Plain,
+        cause: None,
+        exit: None,
         started: Time(0),
         duration: Micros::from_ms(1),
         reason: None,

@@ -1,6 +1,8 @@
 //! Retries: who gets one, when, and when there are none left.
 
 use super::*;
+use regatta_domain::Cause;
+use regatta_domain::policy::Budgets;
 
 fn with(policy: TestPolicy, tests: &[(&str, u64)]) -> Submission {
     Submission { policies: vec![policy], ..run(vec![file("a", tests)]) }
@@ -142,4 +144,109 @@ fn two_results_of_one_test_in_one_report_count_once() {
     scene.join(A, 1);
     let report = scene.report(A, vec![failed(1, 0), passed(1, 0)]);
     scene.check(report, &["accepted under 1: 0 retry +400ms", "A < ack 1"]);
+}
+
+/// A result of the test, for this cause.
+fn because(token: u64, test: u32, outcome: Outcome, cause: Cause) -> Entry {
+    let Entry::Finished { token, result } = finished(token, test, outcome) else { unreachable!("that is a result") };
+    Entry::Finished { token, result: TestResult { cause: Some(cause), ..result } }
+}
+
+/// Reports these ends of the only test, one after the other, and says what followed from each.
+fn ends(scene: &mut Scene, of: &[(Outcome, Cause)]) -> Vec<String> {
+    let mut follows = Vec::new();
+    for (at, &(outcome, cause)) in of.iter().enumerate() {
+        let token = at as u64 + 1;
+        let step = scene.told(A, vec![because(token, 0, outcome, cause), released(token)]);
+        let told = show::step(&step, scene.now).swap_remove(0);
+        follows.push(told.rsplit_once(": 0 ").map_or_else(String::new, |(_, then)| then.to_owned()));
+        let ask = scene.ask(A, 0);
+        let _step = scene.take(ask);
+        let _shown = scene.pass(Micros::from_secs(10));
+    }
+    follows
+}
+
+fn alone(policy: TestPolicy) -> Scene {
+    let mut scene = Scene::new();
+    let _step = scene.submit(with(TestPolicy { backoff: Micros::ZERO, ..policy }, &[("x", 10)]));
+    scene.join(A, 1);
+    scene
+}
+
+#[test]
+fn each_cause_spends_what_is_its_own() {
+    let mut scene = alone(TestPolicy { budgets: Budgets::default().with(Cause::Timeout, 2), ..retries(1) });
+    let (failed, late) = ((Outcome::Failed, Cause::Test), (Outcome::TimedOut, Cause::Timeout));
+    let setup = (Outcome::Failed, Cause::SetUp);
+    let follows = ends(&mut scene, &[late, failed, late, setup, late]);
+    assert_eq!(follows, ["retry +0ms", "retry +0ms", "retry +0ms", "retry +0ms", "timed out"]);
+    let spent = scene.core.state().runs[&R].spent[&TestIx(0)];
+    let spent = [Cause::Test, Cause::Timeout, Cause::SetUp, Cause::Crash].map(|cause| spent.of(cause));
+    assert_eq!(spent, [1, 3, 1, 0]);
+}
+
+#[test]
+fn a_test_that_runs_out_of_memory_has_one_more_attempt() {
+    let mut scene = alone(retries(0));
+    let killed = (Outcome::Crashed, Cause::OutOfMemory);
+    assert_eq!(ends(&mut scene, &[killed, killed]), ["retry +0ms", "crashed"]);
+    let mut scene = alone(TestPolicy { budgets: Budgets::default().with(Cause::OutOfMemory, 0), ..retries(3) });
+    assert_eq!(ends(&mut scene, &[killed]), ["crashed"]);
+}
+
+#[test]
+fn a_machine_that_cannot_run_a_test_is_not_held_against_it() {
+    let mut scene = alone(retries(0));
+    let refused = (Outcome::Crashed, Cause::Infrastructure);
+    let anew = "anew, Infrastructure";
+    let follows = ends(&mut scene, &[refused, refused, refused, (Outcome::Passed, Cause::Test)]);
+    assert_eq!(follows, [anew, anew, anew, "passed"], "it is not flaky either");
+    let mut scene = alone(retries(0));
+    assert_eq!(ends(&mut scene, &[refused; 4]), [anew, anew, anew, "crashed"]);
+}
+
+#[test]
+fn a_worker_does_not_say_what_only_the_coordinator_knows() {
+    let mut scene = alone(retries(0));
+    assert_eq!(ends(&mut scene, &[(Outcome::Crashed, Cause::Drained)]), ["crashed"]);
+    let mut scene = alone(retries(0));
+    let step = scene.told(A, vec![because(1, 0, Outcome::Passed, Cause::Crash)]);
+    let [crate::Event::ResultsAccepted { results, .. }] = &step.events[..] else { panic!("{step:?}") };
+    assert_eq!(results[0].result.cause, None, "nothing was wrong");
+}
+
+#[test]
+fn a_test_whose_worker_leaves_before_its_end_is_charged_nothing() {
+    let mut scene = Scene::new();
+    let mut submission = with(retries(0), &[("x", 10), ("y", 10)]);
+    (submission.policy.max_losses, submission.policy.max_retries) = (0, 0);
+    let _step = scene.submit(submission);
+    scene.join(A, 1);
+    let _step = scene.told(A, vec![started(1, 0), Entry::Draining]);
+    scene.pass(Micros::from_secs(1));
+    let step = scene.told(A, vec![released(1)]);
+    assert_eq!(show::step(&step, scene.now)[0], "lease 1 ended: Unreceived, blaming 0: anew, Drained");
+    let [crate::Event::LeaseEnded { blamed: Some(blamed), .. }, ..] = &step.events[..] else { panic!("{step:?}") };
+    assert_eq!((blamed.cause, blamed.ran), (Cause::Drained, Micros::from_secs(1)));
+    let run = &scene.core.state().runs[&R];
+    assert_eq!((run.retries, run.test(TestIx(0)).attempt(), run.test(TestIx(1)).attempt()), (0, 2, 1));
+}
+
+#[test]
+fn a_test_that_is_drained_without_end_crashes_in_the_end() {
+    let mut scene = alone(TestPolicy { budgets: Budgets::default().with(Cause::Drained, 1), ..retries(0) });
+    let worker = |at: u64| WorkerId::from_bits(100 + u128::from(at));
+    let _step = scene.told(A, vec![started(1, 0), Entry::Draining, released(1)]);
+    scene.pass(Micros::ZERO);
+    scene.join(worker(1), 1);
+    let step = scene.told(worker(1), vec![started(2, 0), Entry::Draining, released(2)]);
+    assert_eq!(show::step(&step, scene.now)[0], "lease 2 ended: Unreceived, blaming 0: crashed");
+}
+
+#[test]
+fn a_test_that_a_slot_drops_while_it_runs_has_met_with_infrastructure() {
+    let mut scene = alone(retries(0));
+    let step = scene.told(A, vec![started(1, 0), released(1)]);
+    assert_eq!(show::step(&step, scene.now)[0], "lease 1 ended: Released, blaming 0: anew, Infrastructure");
 }

@@ -47,7 +47,7 @@ fn event(event: &Event, now: Time) -> String {
         }
         Event::TestsGivenBack { token, tests, .. } => format!("given back under {token}: {}", list(tests)),
         Event::LeaseEnded { token, cause, blamed, .. } => {
-            let blamed = blamed.map(|(test, what)| format!(", blaming {test}: {}", then(what, now)));
+            let blamed = blamed.map(|blamed| format!(", blaming {}: {}", blamed.test, then(blamed.then, now)));
             format!("lease {token} ended: {cause:?}{}", blamed.unwrap_or_default())
         }
         Event::RunCancelled { cause, kill, .. } => format!("cancelled: {cause:?}{}", if *kill { ", kill" } else { "" }),

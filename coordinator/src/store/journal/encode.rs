@@ -6,7 +6,7 @@ use regatta_domain::Time;
 use std::sync::Arc;
 
 /// The first byte of every commit. Postcard carries no names, so any change to an event's shape is a new version.
-pub(in crate::store) const FORMAT: u8 = 5;
+pub(in crate::store) const FORMAT: u8 = 6;
 
 /// Bytes of the checksum: enough to notice what disks do; nobody is kept from forging it.
 const SUM_BYTES: usize = 8;
@@ -48,16 +48,16 @@ pub(in crate::store) fn decode(seq: u64, body: &[u8], found: &[u8]) -> Result<Co
 #[cfg(test)]
 mod tests {
     use super::*;
-    use regatta_core::{Accepted, Blameless, LeaseEnd, Then, Work};
+    use regatta_core::{Accepted, Blamed, Blameless, LeaseEnd, Then, Work};
     use regatta_domain::database::{Asked, Observation, Statement};
     use regatta_domain::plan::PlannedSuite;
-    use regatta_domain::policy::{RunPolicy, TestPolicy};
+    use regatta_domain::policy::{Budgets, RunPolicy, TestPolicy};
     use regatta_domain::report::{CancelCause, RunOutcome};
     use regatta_domain::result::{OutputRef, RunError, RunErrorKind, TestResult};
     use regatta_domain::submission::{FileDraft, Submission, SuiteDraft, TestDraft};
     use regatta_domain::{
-        Costs, Digest, Estimate, FileIx, FileKey, Held, Level, Micros, Need, Needs, NeedsIx, Nuance, Outcome, PolicyIx,
-        RunId, RunnerKind, SlotIx, SuiteIx, TestIx, TestKey, Token, Verdict, WorkerId,
+        Cause, Costs, Digest, Estimate, Exit, FileIx, FileKey, Held, Level, Micros, Need, Needs, NeedsIx, Nuance,
+        Outcome, PolicyIx, RunId, RunnerKind, SlotIx, SuiteIx, TestIx, TestKey, Token, Verdict, WorkerId,
     };
 
     const RUN: RunId = RunId::from_bits(1);
@@ -99,7 +99,7 @@ mod tests {
             run,
             project: "shop".into(),
             policy: RunPolicy { timeout: Some(Micros(8)), ..RunPolicy::default() },
-            policies: vec![TestPolicy::default()],
+            policies: vec![TestPolicy { budgets: Budgets::default().with(Cause::Timeout, 2), ..TestPolicy::default() }],
             needs: vec![Needs::all([Need::new("db", 1)])],
             suites: vec![SuiteDraft {
                 suite: planned,
@@ -114,6 +114,8 @@ mod tests {
             attempt: 1,
             outcome: Outcome::Failed,
             nuance: Nuance::SetupError,
+            cause: Some(Cause::SetUp),
+            exit: Some(Exit::Signal(11)),
             started: at,
             duration: Micros(4),
             reason: Some("because".into()),
@@ -160,7 +162,12 @@ mod tests {
                 run,
                 token,
                 cause: LeaseEnd::Overdue,
-                blamed: Some((TestIx(1), Then::Verdict(Verdict::TimedOut))),
+                blamed: Some(Blamed {
+                    test: TestIx(1),
+                    cause: Cause::Timeout,
+                    ran: Micros(7),
+                    then: Then::Verdict(Verdict::TimedOut),
+                }),
             },
             Event::RunCancelled { at, run, cause: CancelCause::FailFast, kill: true },
             Event::RunClosing { run },
@@ -182,7 +189,7 @@ mod tests {
         let found = blake3::hash(&encode(Time(3), &every_event())).to_hex();
         assert_eq!(
             &found[..16],
-            "f7a666aaa8a3454d",
+            "f92c5536ff44b538",
             "an event has changed its shape: journals that stand can be read no more, so raise FORMAT and read both"
         );
     }
@@ -192,7 +199,7 @@ mod tests {
         let mut body = encode(Time(3), &[]);
         body[0] = 9;
         let why = decode(5, &body, &sum(5, &body)).unwrap_err();
-        assert_eq!(why, "commit 5 is written in format 9, and this program knows 5");
+        assert_eq!(why, "commit 5 is written in format 9, and this program knows 6");
         let body = [FORMAT, 0xff];
         assert!(decode(5, &body, &sum(5, &body)).unwrap_err().starts_with("commit 5 does not decode"));
         assert!(decode(6, &body, &sum(5, &body)).unwrap_err().contains("checksum"));

@@ -7,7 +7,7 @@ use regatta_domain::history::Queried;
 use regatta_domain::listing::{ListedFile, ListedTest};
 use regatta_domain::report::{Counts, RunOutcome};
 use regatta_domain::result::{RunError, TestResult};
-use regatta_domain::{FileKey, Micros, RunId, TestIx, TestKey, Time, Verdict};
+use regatta_domain::{Cause, Exit, FileKey, Micros, RunId, TestIx, TestKey, Time, Verdict};
 use std::sync::Arc;
 
 /// One thing to be written.
@@ -71,6 +71,8 @@ pub enum Row {
         key: TestKey,
         /// The verdict.
         verdict: Verdict,
+        /// Why it is none that passes.
+        cause: Option<Cause>,
         /// How many attempts it took.
         attempts: u16,
         /// How long the last one took, where there was one.
@@ -147,4 +149,20 @@ pub enum Row {
         /// When.
         at: Time,
     },
+}
+
+/// The status with which a process exited, as a column.
+pub(super) const fn status_of(exit: Option<Exit>) -> Option<i32> {
+    match exit {
+        Some(Exit::Status(status)) => Some(status),
+        _ => None,
+    }
+}
+
+/// The signal that ended a process, as a column.
+pub(super) const fn signal_of(exit: Option<Exit>) -> Option<i32> {
+    match exit {
+        Some(Exit::Signal(signal)) => Some(signal),
+        _ => None,
+    }
 }

@@ -10,7 +10,8 @@ mod world;
 use super::*;
 use regatta_domain::listing::{ListedFile, ListedTest};
 use regatta_domain::report::{Counts, RunOutcome};
-use regatta_domain::{FileKey, Micros, RunId, TestIx, TestKey, Time, Verdict};
+use regatta_domain::result::TestResult;
+use regatta_domain::{Cause, Exit, FileKey, Micros, Nuance, Outcome, RunId, TestIx, TestKey, Time, Verdict};
 use world::World;
 
 fn run(n: u64) -> RunId {
@@ -31,6 +32,7 @@ fn verdict(n: u64, name: &str, verdict: Verdict) -> Row {
         test: TestIx(0),
         key: TestKey([7; 16]),
         verdict,
+        cause: None,
         attempts: 1,
         duration: Some(Micros(1_000)),
         speed: 1.0,
@@ -52,6 +54,36 @@ fn whole_run(n: u64) -> Vec<Row> {
         Row::Progress { run: run(n), counts, errors: 3, ended: Some((Time(n + 1), RunOutcome::Red)) },
     ]
 }
+
+/// Attempts of the test of that run that ended so, and a verdict for the cause of the last one.
+fn with_causes(n: u64, ends: &[(Option<Cause>, Option<Exit>)]) -> Vec<Row> {
+    let result = |(at, &(cause, exit)): (usize, &(Option<Cause>, Option<Exit>))| Row::Attempt {
+        run: run(n),
+        result: TestResult {
+            test: TestIx(0),
+            attempt: u16::try_from(at + 1).unwrap(),
+            outcome: Outcome::Crashed,
+            nuance: Nuance::Plain,
+            cause,
+            exit,
+            started: Time(n),
+            duration: Micros(1),
+            reason: None,
+            output: None,
+            observation: None,
+        },
+    };
+    let mut last = verdict(n, "test_a", Verdict::Crashed);
+    let Row::Verdict { cause, .. } = &mut last else { unreachable!("it is one") };
+    *cause = ends.last().and_then(|&(cause, _)| cause);
+    ends.iter().enumerate().map(result).chain([last]).collect()
+}
+
+/// The ends that are written, and how they stand in the tables: cause, status, signal.
+const ENDS: [(Option<Cause>, Option<Exit>); 3] =
+    [(None, Some(Exit::Status(0))), (Some(Cause::Infrastructure), None), (Some(Cause::Crash), Some(Exit::Signal(11)))];
+const ENDS_AS_COLUMNS: [(i64, Option<i64>, Option<i64>); 3] =
+    [(0, Some(0), None), (9, None, None), (3, None, Some(11))];
 
 /// What is known of the tests of `a.py`, on the main line.
 fn known(reader: &Reader) -> Vec<Remembered> {

@@ -34,7 +34,7 @@ const WANTED: [(&str, &str, &str); 10] = [
     ("tiny::e_prints", "failed", "printed"),
     ("tiny::f_odd", "failed", "nul"),
     ("tiny::g_daemon", "passed", ""),
-    ("tiny::h_killed", "crashed", "signal 9 (SIGKILL): killed from outside; out of memory?"),
+    ("tiny::h_killed", "crashed", "signal 9 (SIGKILL): killed from outside, not by Regatta; out of memory?"),
     ("tiny::i_overflows", "crashed", "has overflowed its stack"),
     ("tiny::j_sound", "passed", ""),
 ];

@@ -117,7 +117,7 @@ impl Family {
 
     fn note_end(&mut self, living: &Living, ending: Ending, max_rss: u64, now: Instant, leak: Duration) {
         let duration = now.saturating_duration_since(living.started);
-        let exit = Exit { ending, duration, leaked: 0, max_rss };
+        let exit = Exit { ending, duration, leaked: 0, max_rss, starved: false };
         let (hunt_at, give_up_at) = (now + leak, now + leak + KILL);
         self.ended.push(Ended { id: living.id, exit, hunt_at, give_up_at, killed: Vec::new() });
     }

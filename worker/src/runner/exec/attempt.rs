@@ -88,6 +88,20 @@ impl Exec {
                 sink.tell(Tell::Error { file: None, error }).await;
                 Err(Killed)
             }
+            Err(error) if error.is_of_the_machine() => {
+                // It may start when the machine has come to itself, or elsewhere: that says nothing about the suite.
+                let at = now();
+                let mut results = Vec::new();
+                for test in tests {
+                    if !begun {
+                        sink.tell(Tell::Started { test: test.test, attempt: test.attempt }).await;
+                    }
+                    let found = Found { outcome: Outcome::Crashed, ..Found::named("") };
+                    results.push(finished(test, found, at, Duration::ZERO, &[]).not_started(&error));
+                }
+                attempts.end_all(prepared, results, agenda.expects_shared()).await;
+                Ok(Vec::new())
+            }
             Err(error) => {
                 let error = error_of(&self.brief, RunErrorKind::Runner, &error.to_string());
                 sink.tell(Tell::Error { file: None, error }).await;
@@ -188,7 +202,7 @@ impl Exec {
         let Some(report) = report else {
             // An exit code speaks of one test.
             let found = by_exit_code(&ran.exit, died);
-            return (vec![finished(&tests[0], found, started, duration, &output)], Vec::new());
+            return (vec![finished(&tests[0], found, started, duration, &output).with_exit(&ran.exit)], Vec::new());
         };
         let (results, unasked) = self.reconciled(tests, &report);
         let failed = results.iter().flatten().any(|found| !found.outcome.is_ok());
@@ -199,12 +213,14 @@ impl Exec {
                 Some(found) => {
                     let found = if tests.len() == 1 { whole(found, &report, &ran.exit, died.as_ref()) } else { found };
                     let took = found.duration.unwrap_or(share);
-                    told.push(finished(test, found, started, took, if tests.len() == 1 { &output } else { &[] }));
+                    let is_only = tests.len() == 1;
+                    let finished = finished(test, found, started, took, if is_only { &output } else { &[] });
+                    told.push(if is_only { finished.with_exit(&ran.exit) } else { finished });
                 }
                 None if tests.len() > 1 && (died.is_some() || report.fault.is_some()) => open.push(test.test),
                 None => {
                     let found = without(&report, died.as_ref(), &unasked);
-                    told.push(finished(test, found, started, share, &output));
+                    told.push(finished(test, found, started, share, &output).with_exit(&ran.exit));
                 }
             }
         }
@@ -247,7 +263,7 @@ fn died(ran: &Ran, limit: Micros) -> Option<(Outcome, String)> {
     match ran.exit.ending {
         _ if ran.timed_out => Some((Outcome::TimedOut, format!("timed out after {limit}"))),
         ending @ Ending::Signalled(_) => {
-            let guess = ending.guess().map(|guess| format!(": {guess}")).unwrap_or_default();
+            let guess = ran.exit.guess().map(|guess| format!(": {guess}")).unwrap_or_default();
             Some((Outcome::Crashed, format!("{ending}{guess}")))
         }
         Ending::Exited(_) => None,
@@ -304,6 +320,8 @@ fn finished(test: &TestWork, found: Found, started: Time, duration: Duration, pr
         attempt: test.attempt,
         outcome: found.outcome,
         nuance: found.nuance,
+        cause: None,
+        exit: None,
         started,
         duration,
         reason: found.reason.as_deref().map(one_line),

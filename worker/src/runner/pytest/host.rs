@@ -110,7 +110,11 @@ impl Host {
                 let mut command = command.clone();
                 command.env.push(("REGATTA_SOCK".into(), socket.path.clone().into()));
                 let spawned = place.spawner.spawn(&command, Streams::Merged).await;
-                Body::Spawned(spawned.map_err(|error| refuse(error.to_string()))?)
+                Body::Spawned(spawned.map_err(|error| match error.is_of_the_machine() {
+                    // Another slot, or this one a little later, may do: the suite is not given up for it.
+                    true => broken(place, "cannot start a pytest host", &io::Error::other(error)),
+                    false => refuse(error.to_string()),
+                })?)
             }
         };
         let accepted = tokio::select! {
@@ -292,7 +296,8 @@ impl Host {
 }
 
 /// How a host ended whose spawner was killed.
-const LOST: Exit = Exit { ending: Ending::Signalled(9), duration: Duration::ZERO, leaked: 0, max_rss: 0 };
+const LOST: Exit =
+    Exit { ending: Ending::Signalled(9), duration: Duration::ZERO, leaked: 0, max_rss: 0, starved: false };
 
 /// Something of Regatta's own does not work.
 fn broken(place: &Place, what: &str, error: &io::Error) -> Vec<RunError> {
@@ -308,10 +313,10 @@ pub(super) fn reason(exit: &Exit) -> String {
         }
         Ending::Exited(EXIT_REFUSED) => "the pytest process gave up".to_owned(),
         Ending::Exited(code) => format!("the pytest process exited with code {code} (os._exit?)"),
-        Ending::Signalled(9) => {
-            "the pytest process was killed by signal 9 (SIGKILL): by somebody, or for want of memory".to_owned()
+        Ending::Signalled(_) => {
+            let guess = exit.guess().map_or_else(String::new, |guess| format!(": {guess}"));
+            format!("the pytest process was ended by {}{guess}", exit.ending)
         }
-        Ending::Signalled(_) => format!("the pytest process was ended by {}", exit.ending),
     }
 }
 

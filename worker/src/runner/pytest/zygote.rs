@@ -9,7 +9,7 @@
 
 use super::connection::{Connection, Socket};
 use super::limits::{READ_BYTES, REQUESTS, START};
-use crate::process::{Captured, Command, Ending, Exit, Process, SpawnError, Streams};
+use crate::process::{Before, Captured, Command, Ending, Exit, Process, SpawnError, Streams};
 use crate::runner::{Brief, Place};
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
@@ -183,6 +183,7 @@ struct Waiter {
     forked: Option<oneshot::Sender<u32>>,
     ended: oneshot::Sender<Exit>,
     since: Instant,
+    before: Before,
 }
 
 impl Task {
@@ -209,7 +210,8 @@ impl Task {
     async fn ask(&mut self, order: Order) {
         let what = match order {
             Order::Fork { id, sock, stdout, forked, ended } => {
-                self.waiters.insert(id, Waiter { forked: Some(forked), ended, since: Instant::now() });
+                let (since, before) = (Instant::now(), Before::now());
+                self.waiters.insert(id, Waiter { forked: Some(forked), ended, since, before });
                 Do::Fork { id, sock, stdout }
             }
             Order::Kill { id, signal, group } => Do::Kill { id, signal, group },
@@ -225,9 +227,10 @@ impl Task {
                 }
             }
             Say::Ended { id, status, rss, leaked } => {
-                if let Some(Waiter { ended, since, .. }) = waiters.remove(&id) {
-                    let exit = Exit { ending: ending(status), duration: since.elapsed(), leaked, max_rss: rss * 1024 };
-                    let _nobody_waits = ended.send(exit);
+                if let Some(Waiter { ended, since, before, .. }) = waiters.remove(&id) {
+                    let (ending, duration, max_rss) = (ending(status), since.elapsed(), rss * 1024);
+                    let exit = Exit { ending, duration, leaked, max_rss, starved: false };
+                    let _nobody_waits = ended.send(before.judge(exit));
                 }
             }
             Say::Ready | Say::Other => {}

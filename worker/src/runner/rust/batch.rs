@@ -409,11 +409,15 @@ impl<'a> Batch<'a> {
             Some(Exit { ending: Ending::Exited(code), .. }) => {
                 (Outcome::Crashed, format!("the process exited with code {code} before the test had ended"))
             }
-            Some(exit) => (Outcome::Crashed, crash(exit.ending, &output)),
-            None => (Outcome::Crashed, SpawnError::Gone.to_string()),
+            Some(exit) => (Outcome::Crashed, crash(&exit, &output)),
+            None => (Outcome::Crashed, String::new()),
         };
         let reason = Some(one_line(&reason));
-        Finished { outcome, reason, output, ..blank(test, started, begun.elapsed()) }
+        let finished = Finished { outcome, reason, output, ..blank(test, started, begun.elapsed()) };
+        match &ended.exit {
+            Some(exit) => finished.with_exit(exit),
+            None => finished.not_started(&SpawnError::Gone),
+        }
     }
 }
 

@@ -65,7 +65,8 @@ fn not_started(brief: &Brief, error: &SpawnError) -> RunError {
         SpawnError::NotFound { .. } => " (install Rust from https://rustup.rs, or put cargo on the PATH)",
         _ => "",
     };
-    unusable(brief, format!("{error}{help}"))
+    let kind = if error.is_of_the_machine() { RunErrorKind::Infrastructure } else { RunErrorKind::Runner };
+    RunError { kind, ..unusable(brief, format!("{error}{help}")) }
 }
 
 async fn metadata(brief: &Brief, settings: &RustSettings, place: &Place) -> Result<Metadata, RunError> {

@@ -31,7 +31,7 @@ pub(super) fn judge(name: &str, exit: &Exit, limit: Option<Micros>, output: Vec<
         (Some(limit), _) => (Outcome::TimedOut, Some(format!("timed out after {limit}"))),
         (None, Ending::Exited(0)) => passed(&frame),
         (None, Ending::Exited(FAILED)) => (Outcome::Failed, Some(failure(&output))),
-        (None, ending) => (Outcome::Crashed, Some(crash(ending, &output))),
+        (None, _) => (Outcome::Crashed, Some(crash(exit, &output))),
     };
     let output = frame.body(output);
     Judged { outcome, reason, output }
@@ -140,11 +140,12 @@ fn panic_place(line: &str) -> Option<&str> {
 }
 
 /// The line that says why a process died.
-pub(super) fn crash(ending: Ending, output: &[u8]) -> String {
+pub(super) fn crash(exit: &Exit, output: &[u8]) -> String {
+    let ending = exit.ending;
     let text = String::from_utf8_lossy(output);
     let told = |line: &&str| line.ends_with("has overflowed its stack") || line.starts_with("memory allocation of ");
     let cause = text.lines().rev().take(100).find(told).map(str::trim);
-    match cause.or(ending.guess()) {
+    match cause.or(exit.guess()) {
         Some(cause) => one_line(&format!("{ending}: {cause}")),
         None => ending.to_string(),
     }
@@ -160,7 +161,7 @@ mod tests {
     use std::time::Duration;
 
     fn exit(ending: Ending) -> Exit {
-        Exit { ending, duration: Duration::ZERO, leaked: 0, max_rss: 0 }
+        Exit { ending, duration: Duration::ZERO, leaked: 0, max_rss: 0, starved: false }
     }
 
     fn check(ending: Ending, printed: &str, outcome: Outcome, reason: &str, output: &str) {
@@ -234,7 +235,7 @@ mod tests {
         let said = "\nthread 'a::b' (3) has overflowed its stack\nfatal runtime error: stack overflow, aborting\n";
         let reason = "signal 6 (SIGABRT): thread 'a::b' (3) has overflowed its stack";
         check(Ending::Signalled(6), &format!("\nrunning 1 test\n{said}"), Outcome::Crashed, reason, said);
-        let reason = "signal 9 (SIGKILL): killed from outside; out of memory?";
+        let reason = "signal 9 (SIGKILL): killed from outside, not by Regatta; out of memory?";
         check(Ending::Signalled(9), "", Outcome::Crashed, reason, "");
     }
 

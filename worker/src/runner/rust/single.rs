@@ -8,7 +8,6 @@ use crate::process::{Command, SpawnError, Streams};
 use crate::runner::agenda::{Agenda, Killed};
 use crate::runner::attempts::Prepared;
 use crate::runner::clock::now;
-use crate::runner::reason::one_line;
 use crate::runner::{FileWork, Finished, Tell, TestWork, exports};
 use regatta_domain::listing::test_id;
 use regatta_domain::result::{RunError, RunErrorKind};
@@ -53,18 +52,18 @@ impl Rust {
             Ok(ran) => {
                 let limit = ran.timed_out.then_some(test.policy.timeout);
                 let judged = judge(&test.name, &ran.exit, limit, ran.stdout.into_bytes());
-                Finished {
+                let finished = Finished {
                     outcome: judged.outcome,
                     reason: judged.reason,
                     output: judged.output,
                     ..blank(&test, started, ran.exit.duration)
-                }
+                };
+                finished.with_exit(&ran.exit)
             }
-            Err(error) => Finished {
-                outcome: Outcome::Crashed,
-                reason: Some(one_line(&error.to_string())),
-                ..blank(&test, started, Duration::ZERO)
-            },
+            Err(error) => {
+                let finished = Finished { outcome: Outcome::Crashed, ..blank(&test, started, Duration::ZERO) };
+                finished.not_started(&error)
+            }
         };
         attempts.end(prepared, finished, agenda.expects_shared()).await;
         Ok(())
@@ -103,8 +102,7 @@ impl Rust {
         if !begun {
             sink.tell(Tell::Started { test: test.test, attempt: test.attempt }).await;
         }
-        let reason = Some(one_line(&error.to_string()));
-        let finished = Finished { outcome, reason, ..blank(test, now(), Duration::ZERO) };
+        let finished = Finished { outcome, ..blank(test, now(), Duration::ZERO) }.not_started(&error);
         agenda.attempts().end(prepared, finished, agenda.expects_shared()).await;
         Ok(())
     }
@@ -117,6 +115,8 @@ pub(super) fn blank(test: &TestWork, started: Time, duration: Duration) -> Finis
         attempt: test.attempt,
         outcome: Outcome::Passed,
         nuance: Nuance::Plain,
+        cause: None,
+        exit: None,
         started,
         duration,
         reason: None,

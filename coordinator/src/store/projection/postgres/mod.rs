@@ -31,7 +31,8 @@ use tokio::runtime::Handle;
 use tokio_postgres::Client;
 
 /// The tables of the projection, by version.
-const TABLES: postgres::Tables = postgres::Tables { kind: "projection", steps: &[include_str!("version_1.sql")] };
+const TABLES: postgres::Tables =
+    postgres::Tables { kind: "projection", steps: &[include_str!("version_1.sql"), include_str!("version_2.sql")] };
 
 /// Opens the projection, creates it where there is none, and takes it over for the leader of an epoch.
 pub(super) fn open(

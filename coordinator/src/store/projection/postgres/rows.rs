@@ -8,10 +8,12 @@ use super::refused::Refused;
 use super::{code, column, numbers, text};
 use crate::store::projection::Row;
 use crate::store::projection::cache::cached;
+use crate::store::projection::row::{signal_of, status_of};
 use regatta_domain::report::{Counts, RunOutcome};
 use regatta_domain::result::TestResult;
 use regatta_domain::{FileKey, Micros, TestKey, Time};
 use regatta_wire::v1;
+use regatta_wire::verdict::of_cause;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use tokio_postgres::Transaction;
@@ -27,6 +29,7 @@ type Keyed<K, V> = Vec<(K, V)>;
 struct Verdict {
     key: TestKey,
     code: i16,
+    cause: i32,
     attempts: u16,
     duration: Option<Micros>,
 }
@@ -76,10 +79,11 @@ impl<'a> Batch<'a> {
                     let run = runs.get(*run)?;
                     attempts.insert((run.id, result.test.0, result.attempt, run.part), result);
                 }
-                Row::Verdict { run, test, key, verdict, attempts, duration, .. } => {
+                Row::Verdict { run, test, key, verdict, cause, attempts, duration, .. } => {
                     let run = runs.get(*run)?;
                     let code = code(v1::Verdict::from(*verdict).into());
-                    let verdict = Verdict { key: *key, code, attempts: *attempts, duration: *duration };
+                    let (cause, attempts) = (of_cause(*cause), *attempts);
+                    let verdict = Verdict { key: *key, code, cause, attempts, duration: *duration };
                     verdicts.insert((run.id, test.0, run.part), verdict);
                 }
                 Row::Error { run, number, error } => {
@@ -141,12 +145,13 @@ impl<'a> Batch<'a> {
                         transaction,
                         "ON CONFLICT (run, test, attempt, part) DO UPDATE SET outcome = excluded.outcome,
                             nuance = excluded.nuance, started = excluded.started, duration = excluded.duration,
-                            reason = excluded.reason, output = excluded.output"
+                            reason = excluded.reason, output = excluded.output, cause = excluded.cause,
+                            status = excluded.status, signal = excluded.signal"
                     ),
                     self.verdicts(
                         transaction,
                         "ON CONFLICT (run, test, part) DO UPDATE SET key = excluded.key, verdict = excluded.verdict,
-                            attempts = excluded.attempts, duration = excluded.duration"
+                            attempts = excluded.attempts, duration = excluded.duration, cause = excluded.cause"
                     ),
                 )?;
                 Ok(())
@@ -177,13 +182,14 @@ impl<'a> Batch<'a> {
         if rows.is_empty() {
             return Ok(());
         }
+        // No status and no signal are -1.
         let put = format!(
             "INSERT INTO regatta.attempts
-                    (run, test, attempt, part, outcome, nuance, started, duration, reason, output)
+                    (run, test, attempt, part, outcome, nuance, started, duration, cause, status, signal, reason, output)
                 SELECT $1[i + 1], $1[i + 2], $1[i + 3], $1[i + 4], $1[i + 5], $1[i + 6], $1[i + 7], $1[i + 8],
-                    reason, output
+                    $1[i + 9], nullif($1[i + 10], -1), nullif($1[i + 11], -1), reason, output
                 FROM (
-                    SELECT reason, output, (at::int - 1) * 8 AS i
+                    SELECT reason, output, (at::int - 1) * 11 AS i
                     FROM unnest($2::text[], $3::bytea[]) WITH ORDINALITY a (reason, output, at) OFFSET 0
                 ) a {otherwise}"
         );
@@ -191,8 +197,11 @@ impl<'a> Batch<'a> {
             let outcome = i32::from(v1::Outcome::from(result.outcome));
             let nuance = i32::from(v1::Nuance::from(result.nuance));
             let (started, duration) = (result.started.0.cast_signed(), result.duration.0.cast_signed());
-            let test = test.cast_signed();
-            [*run, test.into(), (*attempt).into(), (*part).into(), outcome.into(), nuance.into(), started, duration]
+            let (test, cause) = (test.cast_signed().into(), of_cause(result.cause).into());
+            let ends = [status_of(result.exit), signal_of(result.exit)].map(|end| end.unwrap_or(-1).into());
+            let (attempt, part) = ((*attempt).into(), (*part).into());
+            let ([status, signal], outcome, nuance) = (ends, outcome.into(), nuance.into());
+            [*run, test, attempt, part, outcome, nuance, started, duration, cause, status, signal]
         });
         let columns = [
             (&numbers as _, Type::INT8_ARRAY),
@@ -210,15 +219,16 @@ impl<'a> Batch<'a> {
         }
         // No duration is -1.
         let put = format!(
-            "INSERT INTO regatta.verdicts (run, test, part, verdict, attempts, duration, key)
-                SELECT $1[i + 1], $1[i + 2], $1[i + 3], $1[i + 4], $1[i + 5], nullif($1[i + 6], -1), key FROM (
-                    SELECT key, (at::int - 1) * 6 AS i FROM unnest($2::bytea[]) WITH ORDINALITY a (key, at) OFFSET 0
+            "INSERT INTO regatta.verdicts (run, test, part, verdict, attempts, duration, cause, key)
+                SELECT $1[i + 1], $1[i + 2], $1[i + 3], $1[i + 4], $1[i + 5], nullif($1[i + 6], -1), $1[i + 7], key FROM (
+                    SELECT key, (at::int - 1) * 7 AS i FROM unnest($2::bytea[]) WITH ORDINALITY a (key, at) OFFSET 0
                 ) a {otherwise}"
         );
         let numbers = numbers(rows, |((run, test, part), verdict)| {
             let duration = verdict.duration.map_or(-1, |duration| duration.0.cast_signed());
             let test = test.cast_signed();
-            [*run, test.into(), (*part).into(), verdict.code.into(), verdict.attempts.into(), duration]
+            let (code, attempts) = (verdict.code.into(), verdict.attempts.into());
+            [*run, test.into(), (*part).into(), code, attempts, duration, verdict.cause.into()]
         });
         let columns =
             [(&numbers as _, Type::INT8_ARRAY), (&column(rows, |row| &row.1.key.0[..]) as _, Type::BYTEA_ARRAY)];

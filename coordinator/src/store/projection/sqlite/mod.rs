@@ -48,12 +48,15 @@ pub(in crate::store) const VERSION: i64 = schema::SCHEMA.version;
 fn upgrade(connection: &mut Connection) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
     let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    match found {
-        1 => transaction.execute_batch(schema::FROM_1)?,
-        2 => transaction.execute_batch(schema::FROM_2).and_then(|()| transaction.execute_batch(schema::FROM_3))?,
-        3 => transaction.execute_batch(schema::FROM_3)?,
-        _ => {}
-    }
+    let steps: &[&str] = match found {
+        // The tables that version 2 brought are made as they are now.
+        1 => &[schema::FROM_1, schema::FROM_4],
+        2 => &[schema::FROM_2, schema::FROM_3, schema::FROM_4],
+        3 => &[schema::FROM_3, schema::FROM_4],
+        4 => &[schema::FROM_4],
+        _ => &[],
+    };
+    steps.iter().try_for_each(|step| transaction.execute_batch(step))?;
     transaction.pragma_update(None, "user_version", schema::SCHEMA.version)?;
     transaction.commit()
 }

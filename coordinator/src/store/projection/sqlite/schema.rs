@@ -59,8 +59,16 @@ pub(super) const FROM_2: &str = "ALTER TABLE history ADD COLUMN levels INTEGER N
 /// From version 3, which knew nothing of what tests ask, to version 4.
 pub(super) const FROM_3: &str = "ALTER TABLE history ADD COLUMN queries BLOB;";
 
+/// From version 4, which knew nothing of causes and exits, to version 5.
+pub(super) const FROM_4: &str = "
+    ALTER TABLE verdicts ADD COLUMN cause INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE attempts ADD COLUMN cause INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE attempts ADD COLUMN status INTEGER;
+    ALTER TABLE attempts ADD COLUMN signal INTEGER;
+";
+
 pub(super) const SCHEMA: Schema = Schema {
-    version: 4,
+    version: 5,
     // What the last power loss took is projected again from the journal.
     create: concat!(
         "
@@ -97,6 +105,8 @@ pub(super) const SCHEMA: Schema = Schema {
         CREATE TABLE verdicts (
             run INTEGER NOT NULL, test INTEGER NOT NULL, key BLOB NOT NULL,
             verdict INTEGER NOT NULL, attempts INTEGER NOT NULL, duration INTEGER,
+            -- Why it is none that passes; 0 where it does.
+            cause INTEGER NOT NULL DEFAULT 0,
             PRIMARY KEY (run, test)
         ) WITHOUT ROWID;
 
@@ -104,6 +114,8 @@ pub(super) const SCHEMA: Schema = Schema {
             run INTEGER NOT NULL, test INTEGER NOT NULL, attempt INTEGER NOT NULL,
             outcome INTEGER NOT NULL, nuance INTEGER NOT NULL, started INTEGER NOT NULL, duration INTEGER NOT NULL,
             reason TEXT, output BLOB,
+            -- Why it did not pass (0 where it did), and how its process ended, where it had one.
+            cause INTEGER NOT NULL DEFAULT 0, status INTEGER, signal INTEGER,
             PRIMARY KEY (run, test, attempt)
         ) WITHOUT ROWID;
 

@@ -7,12 +7,13 @@ use crate::store::projection::costs::Learnt;
 use crate::store::projection::history::Scope;
 use crate::store::projection::keep::Keep;
 use crate::store::projection::learn::Lesson;
-use crate::store::projection::row::Row;
+use crate::store::projection::row::{Row, signal_of, status_of};
 use crate::store::projection::write::Sink;
 use regatta_domain::report::{Counts, RunOutcome};
 use regatta_domain::result::TestResult;
 use regatta_domain::{RunId, Time};
 use regatta_wire::v1;
+use regatta_wire::verdict::of_cause;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use std::sync::Arc;
 
@@ -150,8 +151,9 @@ impl Ids<'_> {
     fn attempt(&mut self, run: RunId, result: &TestResult) -> rusqlite::Result<()> {
         let run = self.run(run)?;
         self.execute(
-            "INSERT OR REPLACE INTO attempts (run, test, attempt, outcome, nuance, started, duration, reason, output)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO attempts
+                    (run, test, attempt, outcome, nuance, started, duration, reason, output, cause, status, signal)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             params![
                 run,
                 result.test.0,
@@ -162,16 +164,20 @@ impl Ids<'_> {
                 result.duration.0.cast_signed(),
                 result.reason.as_deref(),
                 result.output.map(|output| output.digest.0),
+                of_cause(result.cause),
+                status_of(result.exit),
+                signal_of(result.exit),
             ],
         )
     }
 
     fn verdict(&mut self, row: &Row) -> rusqlite::Result<()> {
-        let Row::Verdict { run, test, key, verdict, attempts, duration, .. } = row else { return Ok(()) };
+        let Row::Verdict { run, test, key, verdict, cause, attempts, duration, .. } = row else { return Ok(()) };
         let scope = self.scope(*run)?;
         let run = self.run(*run)?;
         self.execute(
-            "INSERT OR REPLACE INTO verdicts (run, test, key, verdict, attempts, duration) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO verdicts (run, test, key, verdict, attempts, duration, cause)
+                VALUES (?, ?, ?, ?, ?, ?, ?)",
             params![
                 run,
                 test.0,
@@ -179,6 +185,7 @@ impl Ids<'_> {
                 i32::from(v1::Verdict::from(*verdict)),
                 attempts,
                 duration.map(|duration| duration.0.cast_signed()),
+                of_cause(*cause),
             ],
         )?;
         self.lesson(row, &scope)

@@ -2,7 +2,7 @@
 
 use super::*;
 use regatta_domain::result::{OutputRef, RunError, RunErrorKind, TestResult};
-use regatta_domain::{Digest, Nuance, Outcome};
+use regatta_domain::{Cause, Digest, Exit, Nuance, Outcome};
 use std::sync::Arc;
 
 promises!(
@@ -82,6 +82,8 @@ fn what_is_said_twice_counts_as_it_was_said_last(world: &World) {
             attempt: 1,
             outcome: Outcome::Failed,
             nuance: Nuance::Plain,
+            cause: Some(Cause::Crash),
+            exit: Some(Exit::Signal(11)),
             started: Time(4),
             duration,
             reason: Some("assert 1 == 2".into()),

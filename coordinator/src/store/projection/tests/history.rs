@@ -55,6 +55,7 @@ impl Store {
             test: TestIx::nth(ix),
             key: key(name),
             verdict: *verdict,
+            cause: None,
             attempts: 1,
             duration: Some(Micros::from_ms(*ms)),
             speed,

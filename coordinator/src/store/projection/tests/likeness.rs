@@ -5,7 +5,7 @@ use super::*;
 use regatta_domain::evidence::Observed;
 use regatta_domain::history::Queried;
 use regatta_domain::result::{RunError, RunErrorKind, TestResult};
-use regatta_domain::{Level, Nuance, Outcome};
+use regatta_domain::{Cause, Exit, Level, Nuance, Outcome};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -103,9 +103,21 @@ impl Story {
                 let attempt = u16::try_from(1 + self.chance.below(2)).unwrap();
                 let (outcome, nuance, output) = (Outcome::Failed, Nuance::Plain, None);
                 let (started, reason) = (at, (attempt > 1).then(|| "again".into()));
-                let observation = None;
-                let result =
-                    TestResult { test, attempt, outcome, nuance, started, duration, reason, output, observation };
+                let cause = Some(Cause::ALL[usize::from(number)]);
+                let exit = [None, Some(Exit::Status(3)), Some(Exit::Signal(11))][usize::from(number) % 3];
+                let result = TestResult {
+                    test,
+                    attempt,
+                    outcome,
+                    nuance,
+                    cause,
+                    exit,
+                    started,
+                    duration,
+                    reason,
+                    output,
+                    observation: None,
+                };
                 Row::Attempt { run, result }
             }
             2 => {
@@ -147,6 +159,7 @@ impl Story {
                     test,
                     key,
                     verdict,
+                    cause: None,
                     attempts,
                     duration,
                     speed,

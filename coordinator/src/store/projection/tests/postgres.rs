@@ -225,9 +225,9 @@ fn a_projection_of_a_newer_version_is_refused_and_left_alone() {
     let set = "UPDATE regatta.migrations SET version = 9 WHERE kind = 'projection'";
     execute(&server, set);
     let error = refused(&server);
-    assert!(matches!(error, Error::NewerTables { kind: "projection", found: 9, known: 1, .. }), "{error:?}");
+    assert!(matches!(error, Error::NewerTables { kind: "projection", found: 9, known: 2, .. }), "{error:?}");
     assert_eq!(count(&server, "SELECT epoch FROM regatta.cursor"), 1);
-    execute(&server, &set.replace('9', "1"));
+    execute(&server, &set.replace('9', "2"));
     assert!(lead(&server, 1, Keep::LOCAL, PATIENCE).is_ok());
 }
 
@@ -253,6 +253,22 @@ fn tables_of_every_version_become_those_of_the_newest() {
         writer.write(&whole_run(1), 1).unwrap();
         assert_eq!(known(&reader)[0].history.failures, 1);
     }
+}
+
+#[test]
+fn why_attempts_did_not_pass_stands_in_columns() {
+    let server = database();
+    let (mut writer, _reader) = lead(&server, 1, Keep::LOCAL, PATIENCE).unwrap();
+    writer.write(&[vec![begun(1)], with_causes(1, &ENDS)].concat(), 1).unwrap();
+    // And over what is there.
+    writer.write(&with_causes(1, &ENDS), 2).unwrap();
+    let client = connect(&server);
+    let find = "SELECT cause::bigint, status::bigint, signal::bigint FROM regatta.attempts ORDER BY attempt";
+    let rows = RUNTIME.block_on(client.query(find, &[])).unwrap();
+    let found: Vec<(i64, Option<i64>, Option<i64>)> =
+        rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
+    assert_eq!(found, ENDS_AS_COLUMNS);
+    assert_eq!(count(&server, "SELECT cause::bigint FROM regatta.verdicts"), 3);
 }
 
 #[test]

@@ -18,9 +18,9 @@ fn a_projection_of_a_newer_version_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("projection.db");
     drop(open(Some(&file), Keep::LOCAL).unwrap());
-    Connection::open(&file).unwrap().execute_batch("PRAGMA user_version = 5").unwrap();
+    Connection::open(&file).unwrap().execute_batch("PRAGMA user_version = 6").unwrap();
     let Err(error) = open(Some(&file), Keep::LOCAL) else { panic!("a newer projection is refused") };
-    assert!(matches!(error, Error::Newer { found: 5, known: 4, .. }), "{error:?}");
+    assert!(matches!(error, Error::Newer { found: 6, known: 5, .. }), "{error:?}");
 }
 
 #[test]
@@ -60,7 +60,10 @@ fn a_file_of_the_third_version_learns_what_tests_ask() {
     let file = directory.path().join("projection.db");
     drop(open(Some(&file), Keep::LOCAL).unwrap());
     let old = Connection::open(&file).unwrap();
-    old.execute_batch("ALTER TABLE history DROP COLUMN queries; PRAGMA user_version = 3").unwrap();
+    let back = "ALTER TABLE history DROP COLUMN queries; ALTER TABLE verdicts DROP COLUMN cause;
+        ALTER TABLE attempts DROP COLUMN cause; ALTER TABLE attempts DROP COLUMN status;
+        ALTER TABLE attempts DROP COLUMN signal; PRAGMA user_version = 3";
+    old.execute_batch(back).unwrap();
     drop(old);
     let mut store = Store::of(open(Some(&file), Keep::LOCAL).unwrap());
     store.run(&scope("", ""), &[("a", 100)]);
@@ -68,4 +71,26 @@ fn a_file_of_the_third_version_learns_what_tests_ask() {
     let asked = Queried { calls: 7, time: Micros(70) };
     store.ask(&scope("", ""), "a", asked);
     assert_eq!(store.known(&scope("", ""))[0].history.queries, [asked].into_iter().collect());
+}
+
+#[test]
+fn a_file_of_the_fourth_version_learns_why_attempts_did_not_pass() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("projection.db");
+    let (mut writer, reader) = open(Some(&file), Keep::LOCAL).unwrap();
+    writer.write(&[vec![begun(1)], with_causes(1, &ENDS[..1])].concat(), 1).unwrap();
+    drop((writer, reader));
+    let back = "ALTER TABLE verdicts DROP COLUMN cause; ALTER TABLE attempts DROP COLUMN cause;
+        ALTER TABLE attempts DROP COLUMN status; ALTER TABLE attempts DROP COLUMN signal; PRAGMA user_version = 4";
+    Connection::open(&file).unwrap().execute_batch(back).unwrap();
+    let (mut writer, reader) = open(Some(&file), Keep::LOCAL).unwrap();
+    writer.write(&[vec![begun(2)], with_causes(2, &ENDS)].concat(), 2).unwrap();
+    drop((writer, reader));
+    let tables = Connection::open(&file).unwrap();
+    let mut find = tables.prepare("SELECT cause, status, signal FROM attempts ORDER BY run, attempt").unwrap();
+    let found = find.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+    let found: Vec<(i64, Option<i64>, Option<i64>)> = found.collect::<Result<_, _>>().unwrap();
+    assert_eq!(found, [&[(0, None, None)], &ENDS_AS_COLUMNS[..]].concat(), "what was there before says nothing");
+    let causes = tables.query_row("SELECT group_concat(cause) FROM verdicts", [], |row| row.get::<_, String>(0));
+    assert_eq!(causes.unwrap(), "0,3");
 }

@@ -20,7 +20,7 @@ impl Shift<'_> {
             self.fruitless = 0;
             let sent = self.sent.pop_front().expect("it was just looked at");
             let (reason, output) = (Some(reason(&exit)), printed.into_bytes());
-            let how = How { outcome: Outcome::Crashed, nuance: Nuance::Plain, reason, output };
+            let how = How { outcome: Outcome::Crashed, nuance: Nuance::Plain, reason, output, exit: Some(exit) };
             self.finished(sent, None, how).await;
         } else {
             self.blame_what_is_no_test(&format!("{}\n{}", reason(&exit), text(printed))).await;
@@ -71,7 +71,7 @@ impl Shift<'_> {
                 let output = self.traceback_and_kill(grace.into()).await.into_bytes();
                 let sent = self.sent.pop_front().expect("it was just looked at");
                 let reason = Some(format!("ran longer than its limit of {timeout}, and was stopped"));
-                let how = How { outcome: Outcome::TimedOut, nuance: Nuance::Plain, reason, output };
+                let how = How { outcome: Outcome::TimedOut, nuance: Nuance::Plain, reason, output, exit: None };
                 self.finished(sent, None, how).await;
             }
             _ => {

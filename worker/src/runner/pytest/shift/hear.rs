@@ -3,6 +3,7 @@
 use super::super::entry::{Entry, Phase};
 use super::super::message::{Do, Kind, Row, Say};
 use super::{Sent, Shift};
+use crate::process::Exit;
 use crate::runner::{Finished, Tell, reason as words};
 use regatta_domain::result::RunErrorKind;
 use regatta_domain::{Nuance, Outcome, Time};
@@ -28,7 +29,8 @@ impl Shift<'_> {
                 let outcome = Outcome::from(outcome);
                 let missing = || "pytest does not collect this test (any more)".to_owned();
                 let reason = if outcome == Outcome::Missing { Some(missing()) } else { reason };
-                let how = How { outcome, nuance, reason, output: output.unwrap_or_default().into_bytes() };
+                let output = output.unwrap_or_default().into_bytes();
+                let how = How { outcome, nuance, reason, output, exit: None };
                 self.finished(sent, Some(Duration::from_micros(us)), how).await;
             }
             Say::Collected { n, names, tests, more } => self.collected(n, names, tests, more).await,
@@ -121,11 +123,17 @@ impl Shift<'_> {
             attempt: test.attempt,
             outcome: how.outcome,
             nuance: how.nuance,
+            cause: None,
+            exit: None,
             started: at,
             duration: took.unwrap_or_else(|| since.elapsed()),
             reason: how.reason.map(|reason| words::one_line(&reason)),
             output: how.output,
             observation: None,
+        };
+        let finished = match &how.exit {
+            Some(exit) => finished.with_exit(exit),
+            None => finished,
         };
         let to_come =
             self.sent.iter().map(|sent| &sent.test).chain(self.entries.iter().flat_map(|entry| &entry.unsent));
@@ -140,6 +148,8 @@ pub(super) struct How {
     pub(super) nuance: Nuance,
     pub(super) reason: Option<String>,
     pub(super) output: Vec<u8>,
+    /// How the host ended under it.
+    pub(super) exit: Option<Exit>,
 }
 
 fn now() -> Time {
