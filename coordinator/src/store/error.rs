@@ -115,7 +115,11 @@ impl Error {
     /// Whether it may be over after a while, with nobody changing anything here: a server that restarts.
     #[must_use]
     pub const fn may_pass(&self) -> bool {
-        matches!(self, Self::Server { trouble, .. } if trouble.may_pass())
+        match self {
+            Self::Server { trouble, .. } => trouble.may_pass(),
+            Self::Silent { .. } => true,
+            _ => false,
+        }
     }
 
     pub(super) fn io(file: &Path, source: std::io::Error) -> Self {

@@ -70,6 +70,7 @@ fn keeps_its_promises(mut open: impl FnMut() -> Box<dyn Journal>) {
 
     // Numbers and tokens go on when everything was dropped, and after a restart.
     journal.trim(Base { seq: 6, token: Token(8) }, Vec::new());
+    journal.settle().unwrap();
     drop((journal, reader));
     let mut journal = open();
     assert_eq!(journal.base(), Base { seq: 6, token: Token(8) });

@@ -7,6 +7,8 @@ mod sqlite;
 
 #[cfg(test)]
 pub(crate) mod contract;
+#[cfg(test)]
+mod machine;
 
 pub use memory::MemoryJournal;
 pub use postgres::PostgresJournal;
@@ -72,7 +74,9 @@ pub struct Durable {
 /// - Batches become durable in the order in which they were appended, and each as a whole: once [`Durable::seq`] says so, it
 ///   outlives the process, the system and the power.
 /// - When the store refuses one, nothing of it is there, now or after a restart, nor of any after it, and nothing before it is
-///   lost. From then on nothing is appended any more: whoever appends stops, and comes back by replay.
+///   lost. From then on nothing is appended any more: whoever appends stops, and comes back by replay. Where the store did not
+///   answer, or went away for good, nobody can say what became of the last ones: they are there up to one of them, or not at all,
+///   and whoever opens the journal next finds out.
 /// - Commits are numbered from 1 without gaps, and read in that order, with the bytes that were written or not at all.
 /// - `trim` drops commits from the beginning, and is remembered together with its base.
 ///

@@ -6,7 +6,7 @@
 
 use super::{Base, Batch, Commit, Durable, Journal, READ_BYTES, Reader, encode, follow_one_another};
 use crate::store::Error;
-use crate::store::postgres::{Asking, Line, Server, Tables, migrate};
+use crate::store::postgres::{Asking, Line, Server, Tables, Trouble, migrate};
 use regatta_domain::{RunId, Token};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,6 +15,8 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
 
 const TABLES: Tables = Tables {
     kind: "journal",
@@ -183,8 +185,11 @@ impl Writer {
     }
 
     async fn write(&mut self, rows: &Rows) -> Result<(), Error> {
+        // One that comes late, after it was written again and dropped, must not stand below the base.
         let append = "
-            WITH led AS (SELECT 1 FROM regatta.leader WHERE epoch = $1 FOR SHARE),
+            WITH led AS (
+                SELECT 1 FROM regatta.leader, regatta.base WHERE epoch = $1 AND base.seq < ($2::bigint[])[1] FOR SHARE
+            ),
             said AS (
                 INSERT INTO regatta.requests (run, seq, body)
                 SELECT run, seq, body FROM led, unnest($5::bytea[], $6::bigint[], $7::bytea[]) AS said (run, seq, body)
@@ -193,16 +198,13 @@ impl Writer {
             INSERT INTO regatta.commits (seq, epoch, body, sum)
             SELECT seq, $1, body, sum FROM led, unnest($2::bigint[], $3::bytea[], $4::bytea[]) AS made (seq, body, sum)";
         let server = self.line.server().clone();
-        let sorted = |error| server.sorted(error);
         let client = self.line.client().await?;
-        let append = client.prepare(append).await.map_err(sorted)?;
-        let written = client
-            .execute(
-                &append,
-                &[&self.epoch, &rows.seqs, &rows.bodies, &rows.sums, &rows.runs, &rows.of, &rows.requests],
-            )
-            .await
-            .map_err(sorted)?;
+        let written = async {
+            let append = client.prepare(append).await?;
+            let Rows { seqs, bodies, sums, runs, of, requests } = rows;
+            client.execute(&append, &[&self.epoch, seqs, bodies, sums, runs, of, requests]).await
+        };
+        let written = server.heard(client, written).await.map_err(may_be_ours)?;
         if written == 0 { Err(self.deposed()) } else { Ok(()) }
     }
 
@@ -225,7 +227,8 @@ impl Writer {
     async fn sums_from(&mut self, first: i64) -> Result<Vec<Vec<u8>>, Error> {
         let server = self.line.server().clone();
         let find = "SELECT sum FROM regatta.commits WHERE seq >= $1 ORDER BY seq";
-        let rows = self.line.client().await?.query(find, &[&first]).await.map_err(|error| server.sorted(error))?;
+        let client = self.line.client().await?;
+        let rows = server.heard(client, client.query(find, &[&first])).await?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
@@ -240,21 +243,33 @@ impl Writer {
         Ok(())
     }
 
+    /// One that comes late must not move the base back.
     async fn cut(&mut self, base: Base, live: &Vec<Vec<u8>>) -> Result<(), Error> {
         let cut = "
             WITH led AS (SELECT 1 FROM regatta.leader WHERE epoch = $1 FOR SHARE),
             commits AS (DELETE FROM regatta.commits USING led WHERE seq <= $2),
             requests AS (DELETE FROM regatta.requests USING led WHERE seq <= $2 AND run <> ALL ($4::bytea[]))
-            UPDATE regatta.base SET seq = $2, token = $3 FROM led";
+            UPDATE regatta.base SET seq = $2, token = $3 FROM led WHERE (base.seq, base.token) <= ($2, $3)";
         let server = self.line.server().clone();
         let parameters = (base.seq.cast_signed(), base.token.0.cast_signed());
         let client = self.line.client().await?;
-        let done = client.execute(cut, &[&self.epoch, &parameters.0, &parameters.1, live]).await;
-        if done.map_err(|error| server.sorted(error))? == 0 { Err(self.deposed()) } else { Ok(()) }
+        let parameters: [&(dyn ToSql + Sync); 4] = [&self.epoch, &parameters.0, &parameters.1, live];
+        if server.heard(client, client.execute(cut, &parameters)).await? == 0 { Err(self.deposed()) } else { Ok(()) }
     }
 
     fn deposed(&self) -> Error {
         Error::Deposed { server: self.line.server().to_string().into(), epoch: self.epoch.cast_unsigned() }
+    }
+}
+
+/// A commit that is there already may be one of these: a try of which nothing was heard was still under way when it was looked up.
+/// Looked up again, it is told apart.
+fn may_be_ours(error: Error) -> Error {
+    match error {
+        Error::Server { server, source, .. } if source.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
+            Error::Server { server, trouble: Trouble::Conflict, source }
+        }
+        error => error,
     }
 }
 

@@ -9,6 +9,8 @@ use crate::store::database::{Database, Schema};
 use crate::store::snapshot::{FileSnapshots, Snapshots};
 use regatta_domain::{RunId, Token};
 use rusqlite::{OptionalExtension as _, Transaction, params};
+use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -69,6 +71,14 @@ impl SqliteJournal {
             })?;
             Ok((last, base))
         })?;
+        // A process that was killed before it synced leaves what is read here all the same, and what is told durable outlives the
+        // power as well.
+        let mut log = file.as_os_str().to_owned();
+        log.push("-wal");
+        match File::open(&log).and_then(|log| log.sync_data()) {
+            Err(source) if source.kind() != ErrorKind::NotFound => return Err(Error::io(log.as_ref(), source)),
+            _ => {}
+        }
         let (line, orders) = sync_channel(LINE);
         let (tell, durable) = watch::channel(Durable { seq: last, refused: None });
         let writer = Writer { database, durable: tell };

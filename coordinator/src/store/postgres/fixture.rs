@@ -6,6 +6,7 @@ use nix::unistd::{User, geteuid};
 use regatta_databases::binaries::Binaries;
 use std::io::{BufRead as _, BufReader, Lines, Write as _};
 use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -84,6 +85,11 @@ impl TestServer {
     /// How it is reached, whatever database is meant.
     pub(crate) fn url(&self, user: &str, database: &str) -> String {
         format!("postgres://{user}@{}/{database}", self.directory.replace('/', "%2F"))
+    }
+
+    /// Its socket.
+    pub(crate) fn socket(&self) -> PathBuf {
+        Path::new(&self.directory).join(".s.PGSQL.5432")
     }
 
     /// A database of one's own.

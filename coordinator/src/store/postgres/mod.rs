@@ -17,6 +17,7 @@ use super::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::timeout;
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Client, Config, NoTls};
 
@@ -94,6 +95,35 @@ impl Server {
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// What comes of something that is asked over a connection: an error when nothing is heard for too long. It may be done all the
+    /// same; the server is told that nobody waits for it any more.
+    ///
+    /// # Errors
+    /// When it fails, or nothing is heard of it: the connection is of no use then.
+    pub(crate) async fn heard<T>(
+        &self,
+        client: &Client,
+        asked: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, Error> {
+        let silence = self.config.get_tcp_user_timeout().copied().unwrap_or(SILENCE);
+        if let Ok(answered) = timeout(silence, asked).await {
+            return answered.map_err(|error| self.sorted(error));
+        }
+        let cancel = client.cancel_token();
+        drop(tokio::spawn(async move {
+            // It may have gone, or be done.
+            let _told = timeout(CONNECT, cancel.cancel_query(NoTls)).await;
+        }));
+        Err(Error::Silent { server: self.name.clone() })
+    }
+
+    /// The same, where another silence counts.
+    #[cfg(test)]
+    pub(crate) fn with_silence(mut self, silence: Duration) -> Self {
+        Arc::make_mut(&mut self.config).tcp_user_timeout(silence);
+        self
     }
 
     /// A new connection, served by a task that ends with it.

@@ -53,15 +53,18 @@ impl Line {
     /// # Errors
     /// That failure, when it does not pass by itself, or has lasted for too long.
     pub(crate) async fn after(&mut self, failure: Error, absence: &mut Option<Absence>) -> Result<(), Error> {
-        let Error::Server { trouble, .. } = &failure else { return Err(failure) };
-        let passes = trouble.may_pass();
+        let told = match &failure {
+            Error::Server { trouble, .. } => trouble.to_string(),
+            Error::Silent { .. } => "does not answer in time".to_owned(),
+            _ => return Err(failure),
+        };
         self.client = None;
         let seed = u64::from(std::process::id());
         let absence = absence.get_or_insert_with(|| {
-            tracing::warn!(server = %self.server, "the database {trouble}; everything that is under way waits for it");
+            tracing::warn!(server = %self.server, "the database {told}; everything that is under way waits for it");
             Absence { since: Instant::now(), backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT, seed) }
         });
-        if !passes || absence.since.elapsed() > self.patience {
+        if !failure.may_pass() || absence.since.elapsed() > self.patience {
             return Err(failure);
         }
         tokio::time::sleep(absence.backoff.wait()).await;

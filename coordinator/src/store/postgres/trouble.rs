@@ -24,6 +24,8 @@ pub enum Trouble {
     ReadOnly,
     /// Another transaction was in the way; the next try finds out.
     Conflict,
+    /// It gave a statement up before it was done.
+    GaveUp,
     /// Something else, in its own words.
     Other(String),
 }
@@ -43,6 +45,7 @@ impl Trouble {
             SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED | SqlState::LOCK_NOT_AVAILABLE => {
                 Self::Conflict
             }
+            SqlState::QUERY_CANCELED => Self::GaveUp,
             _ => Self::Other(format!("{} ({})", said.message(), said.code().code())),
         }
     }
@@ -56,7 +59,8 @@ impl Trouble {
             | Self::NoConnections
             | Self::DiskFull
             | Self::ReadOnly
-            | Self::Conflict => true,
+            | Self::Conflict
+            | Self::GaveUp => true,
             Self::Credentials | Self::NoDatabase | Self::NoRight | Self::Other(_) => false,
         }
     }
@@ -79,6 +83,9 @@ impl fmt::Display for Trouble {
             Self::DiskFull => "has no room left on its disk; free some, nothing that was acknowledged is lost",
             Self::ReadOnly => "takes no writes: it is a standby, or was made read-only; name the primary",
             Self::Conflict => "was busy with another transaction; try again",
+            Self::GaveUp => {
+                "gave up a statement that took too long, or that somebody cancelled; see statement_timeout of this user"
+            }
             Self::Other(said) => return write!(f, "refuses: {said}"),
         })
     }
