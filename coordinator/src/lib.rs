@@ -38,22 +38,25 @@ use driver::DriverHandle;
 use grpc::Parts;
 use outage::Outage;
 use planner::PlannerDesk;
+use regatta_runtime::threads::{self, Thread};
 use resources::{Databases, Opening};
-use server::Servers;
+use server::{Accepted, Servers};
 use std::collections::BTreeMap;
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 use store::lock::Lock;
 use store::papers::Papers;
 use store::postgres::leader::Leadership;
 use store::{Journal, MemoryJournal, PostgresJournal, SqliteJournal, projection};
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio_stream::Stream;
+use tonic::transport::server::Connected;
 
 /// What to do when another coordinator works in the data directory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -131,7 +134,7 @@ pub struct Coordinator {
     parts: Parts,
     outage: Outage,
     servers: Servers,
-    driver: Mutex<Option<JoinHandle<()>>>,
+    driver: Mutex<Option<Thread>>,
     lock: Mutex<Option<Lock>>,
     leadership: Mutex<Option<Leadership>>,
 }
@@ -147,7 +150,22 @@ impl Coordinator {
             lock = Some(hold(data, config.when_held).await?);
         }
         let (opening, blobs) = (config.clone(), config.open_blobs().await?);
-        let opened = tokio::task::spawn_blocking(move || Opened::open(&opening, lock, blobs)).await;
+        let opened = threads::on_disk(move || Opened::open(&opening, lock, blobs)).await;
+        let opened = opened.map_err(|error| Error::Thread(Arc::new(error.into())))??;
+        Self::with(opened, &config).await
+    }
+
+    /// Starts a coordinator that goes on from what `journal` says, whatever keeps that. Everything else is where it always is.
+    ///
+    /// # Errors
+    /// As [`Coordinator::start`].
+    pub async fn start_over(config: Config, journal: Box<dyn Journal>) -> Result<Self, Error> {
+        let mut lock = None;
+        if let Some(data) = &config.data {
+            lock = Some(hold(data, config.when_held).await?);
+        }
+        let (opening, blobs) = (config.clone(), config.open_blobs().await?);
+        let opened = threads::on_disk(move || Opened::beside(journal, &opening, lock, blobs)).await;
         let opened = opened.map_err(|error| Error::Thread(Arc::new(error.into())))??;
         Self::with(opened, &config).await
     }
@@ -198,7 +216,7 @@ impl Coordinator {
         // Replay waits for the store.
         let (kept, declared) = (blobs.clone(), outage.clone());
         let start = move || driver::start(journal, writer, kept, setup, custody, &declared);
-        let started = tokio::task::spawn_blocking(start).await;
+        let started = threads::on_disk(start).await;
         let driver::Started { handle, projector, thread } =
             started.map_err(|error| Error::Thread(Arc::new(error.into())))??;
         let started = opening.start(handle.clone(), databases.clone(), usage, to_do.errands).await;
@@ -243,7 +261,18 @@ impl Coordinator {
     /// # Errors
     /// When connections cannot be served, or the store refuses.
     pub async fn serve(&self, listener: impl Into<Arc<TcpListener>>) -> Result<(), Error> {
-        let served = self.servers.serve(grpc::routes(&self.parts), listener.into());
+        self.serve_incoming(Accepted::new(listener.into())).await
+    }
+
+    /// Serves connections as they come, over whatever network, until the coordinator is shut down or its store refuses.
+    ///
+    /// # Errors
+    /// As [`Coordinator::serve`].
+    pub async fn serve_incoming<C>(&self, incoming: impl Stream<Item = io::Result<C>>) -> Result<(), Error>
+    where
+        C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    {
+        let served = self.servers.serve(grpc::routes(&self.parts), incoming);
         tokio::select! {
             served = served => served.map_err(|error| Error::Serve(Arc::new(error))),
             ended = self.outage.wait() => Err(ended),
@@ -285,7 +314,7 @@ impl Coordinator {
         let driver = self.driver.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(driver) = driver {
             // A driver that panicked has been heard of by now.
-            let _panicked = tokio::task::spawn_blocking(move || driver.join()).await;
+            let _panicked = driver.ended().await;
         }
         // Everything is durable and said: another one may lead before the last connection has ended.
         let leadership = self.leadership.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -332,15 +361,19 @@ struct Opened {
 
 impl Opened {
     fn open(config: &Config, lock: Option<Lock>, blobs: Blobs) -> Result<Self, Error> {
-        let Some(data) = &config.data else {
-            let (writer, projection) = projection::open(None, config.keep)?;
-            let journal = Box::new(MemoryJournal::default());
-            let (papers, standing) = (Papers::Nowhere, Standing::alone());
-            return Ok(Self { lock, journal, writer, projection, blobs, papers, standing });
+        let journal: Box<dyn Journal> = match &config.data {
+            Some(data) => Box::new(SqliteJournal::open(&data.join("journal.db"))?),
+            None => Box::new(MemoryJournal::default()),
         };
-        let journal = Box::new(SqliteJournal::open(&data.join("journal.db"))?);
-        let (writer, projection) = projection::open(Some(&data.join("projection.db")), config.keep)?;
-        let (papers, standing) = (Papers::at(Some(data)), Standing::alone());
+        Self::beside(journal, config, lock, blobs)
+    }
+
+    /// Opens what stands beside a journal.
+    fn beside(journal: Box<dyn Journal>, config: &Config, lock: Option<Lock>, blobs: Blobs) -> Result<Self, Error> {
+        let data = config.data.as_deref();
+        let tables = data.map(|data| data.join("projection.db"));
+        let (writer, projection) = projection::open(tables.as_deref(), config.keep)?;
+        let (papers, standing) = (Papers::at(data), Standing::alone());
         Ok(Self { lock, journal, writer, projection, blobs, papers, standing })
     }
 }

@@ -8,13 +8,14 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::service::Routes;
+use tonic::transport::server::Connected;
 
 /// What may be under way in a connection within the process: a few of its messages.
 const DUPLEX_BYTES: usize = 1024 * 1024;
@@ -46,13 +47,15 @@ impl Default for Servers {
 }
 
 impl Servers {
-    /// Serves a listener until everything stops.
-    pub(crate) async fn serve(
+    /// Serves connections as they come, until everything stops.
+    pub(crate) async fn serve<C>(
         &self,
         routes: Routes,
-        listener: Arc<TcpListener>,
-    ) -> Result<(), tonic::transport::Error> {
-        let incoming = Accepted { listener, _accepting: None };
+        incoming: impl Stream<Item = io::Result<C>>,
+    ) -> Result<(), tonic::transport::Error>
+    where
+        C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    {
         let serving = grpc::server().add_routes(routes).serve_with_incoming_shutdown(incoming, self.stopping());
         tokio::select! {
             served = serving => served,
@@ -143,10 +146,16 @@ pub async fn stand_by(listener: &Arc<TcpListener>, standing: watch::Receiver<Sta
 }
 
 /// The connections that a listener accepts, which is free for others afterwards.
-struct Accepted {
+pub(crate) struct Accepted {
     listener: Arc<TcpListener>,
     /// Tells by its end that nothing is accepted any more.
     _accepting: Option<oneshot::Sender<()>>,
+}
+
+impl Accepted {
+    pub(crate) const fn new(listener: Arc<TcpListener>) -> Self {
+        Self { listener, _accepting: None }
+    }
 }
 
 impl Stream for Accepted {

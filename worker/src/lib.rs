@@ -24,6 +24,6 @@ mod spool;
 mod tenure;
 mod translate;
 
-pub use serve::{Config, serve};
+pub use serve::{Config, serve, serve_at};
 pub use session::Error;
 pub use spool::SpoolPlace;

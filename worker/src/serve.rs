@@ -3,14 +3,15 @@
 use crate::databases::{Coordinator, Provider};
 use crate::desk::Desk;
 use crate::process::Spawner;
-use crate::runner::Place;
+use crate::runner::{Bench, Place};
 use crate::scratch::Scratch;
 use crate::session::{Error, Session};
 use crate::slot::Slot;
-use crate::spool::{Spool, SpoolPlace};
+use crate::spool::{Left, Spool, SpoolPlace};
 use crate::tenure::Tenure;
 use regatta_domain::{SlotIx, WorkerId};
 use regatta_runtime::shutdown::Asked;
+use regatta_runtime::threads;
 use regatta_wire::limits::MESSAGE_BYTES;
 use regatta_wire::v1::fleet_client::FleetClient;
 use std::collections::BTreeMap;
@@ -60,19 +61,12 @@ pub async fn serve(config: Config, channel: Channel, shutdown: watch::Receiver<A
     let scratch = Scratch::make(&std::env::temp_dir()).map_err(|error| {
         Error::Setup(format!("no directory for sockets and lists in {}: {error}", std::env::temp_dir().display()))
     })?;
-    let (place, bytes) = (config.spool.clone(), config.spool_bytes);
-    let opening = tokio::task::spawn_blocking(move || Spool::open(&place, bytes, config.worker)).await;
-    let spool = opening.expect("opening a spool does not panic").map_err(|error| Error::Setup(error.to_string()))?;
+    let spool = open_spool(&config).await?;
     let worker = spool.as_ref().map_or(config.worker, |(spool, _)| spool.worker());
     let starters = spool.as_ref().map(|(spool, _)| spool.starters());
     let databases: Arc<dyn Provider> = Arc::new(Coordinator::at(channel.clone()));
-    let (out, from_slots) = mpsc::channel(FROM_SLOTS);
-    let (tenure, term) = Tenure::new();
-    let mut senders = Vec::with_capacity(config.slots.into());
-    let mut slots = tokio::task::JoinSet::new();
+    let mut benches: Vec<Box<dyn Bench>> = Vec::with_capacity(config.slots.into());
     for slot in (0..config.slots).map(SlotIx) {
-        let (to, inbox) = mpsc::channel(TO_SLOT);
-        senders.push(to);
         let place = scratch.path().join(format!("slot-{slot}"));
         std::fs::create_dir(&place)
             .map_err(|error| Error::Setup(format!("cannot make {}: {error}", place.display())))?;
@@ -80,8 +74,48 @@ pub async fn serve(config: Config, channel: Channel, shutdown: watch::Receiver<A
         let spawner = spawner
             .map_err(|error| Error::Setup(format!("cannot start {} as a spawner: {error}", config.exe.display())))?;
         let databases = Arc::clone(&databases);
-        let place = Place { worker, slot, spawner, scratch: place, databases };
-        slots.spawn(Slot::new(place, term.clone(), inbox, out.clone()).run());
+        benches.push(Box::new(Arc::new(Place { worker, slot, spawner, scratch: place, databases })));
+    }
+    work(config, spool, benches, channel, shutdown).await
+}
+
+/// Serves with a slot at each of these benches instead of slots for the frameworks: a simulation's tests are no processes.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn serve_at(
+    benches: Vec<Box<dyn Bench>>,
+    config: Config,
+    channel: Channel,
+    shutdown: watch::Receiver<Asked>,
+) -> Result<(), Error> {
+    let spool = open_spool(&config).await?;
+    work(config, spool, benches, channel, shutdown).await
+}
+
+async fn open_spool(config: &Config) -> Result<Option<(Spool, Left)>, Error> {
+    let (place, bytes, worker) = (config.spool.clone(), config.spool_bytes, config.worker);
+    let opened = threads::on_disk(move || Spool::open(&place, bytes, worker)).await;
+    opened.expect("opening a spool does not panic").map_err(|error| Error::Setup(error.to_string()))
+}
+
+/// Serves with what is ready for it.
+async fn work(
+    config: Config,
+    spool: Option<(Spool, Left)>,
+    benches: Vec<Box<dyn Bench>>,
+    channel: Channel,
+    shutdown: watch::Receiver<Asked>,
+) -> Result<(), Error> {
+    let worker = spool.as_ref().map_or(config.worker, |(spool, _)| spool.worker());
+    let (out, from_slots) = mpsc::channel(FROM_SLOTS);
+    let (tenure, term) = Tenure::new();
+    let mut senders = Vec::with_capacity(benches.len());
+    let mut slots = tokio::task::JoinSet::new();
+    for (slot, bench) in benches.into_iter().enumerate() {
+        let (to, inbox) = mpsc::channel(TO_SLOT);
+        senders.push(to);
+        slots.spawn(Slot::new((SlotIx::nth(slot), bench), term.clone(), inbox, out.clone()).run());
     }
     drop(out);
     let client =

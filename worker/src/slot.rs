@@ -5,7 +5,7 @@
 
 mod load;
 
-use crate::runner::{self, Brief, Control, Holding, Place, Runner, Shard, Sink, Tell, Work};
+use crate::runner::{Bench, Brief, Control, Holding, Runner, Shard, Sink, Tell, Work};
 use crate::tenure::Term;
 use load::Load;
 use regatta_domain::result::RunError;
@@ -53,7 +53,8 @@ pub(crate) enum FromSlot {
 
 /// A slot at work.
 pub(crate) struct Slot {
-    place: Arc<Place>,
+    slot: SlotIx,
+    bench: Box<dyn Bench>,
     /// How long what its shards hold is certainly theirs.
     term: Term,
     inbox: mpsc::Receiver<ToSlot>,
@@ -73,13 +74,14 @@ struct Warm {
 
 impl Slot {
     pub(crate) fn new(
-        place: Place,
+        (slot, bench): (SlotIx, Box<dyn Bench>),
         term: Term,
         inbox: mpsc::Receiver<ToSlot>,
         out: mpsc::Sender<(SlotIx, FromSlot)>,
     ) -> Self {
         Self {
-            place: Arc::new(place),
+            slot,
+            bench,
             term,
             inbox,
             out,
@@ -110,7 +112,7 @@ impl Slot {
     }
 
     async fn tell(&self, what: FromSlot) {
-        let _gone = self.out.send((self.place.slot, what)).await;
+        let _gone = self.out.send((self.slot, what)).await;
     }
 
     /// Asks for a shard, once until it is answered.
@@ -226,7 +228,7 @@ impl Slot {
             let coldest = self.warm.remove(0);
             Self::cool(coldest).await;
         }
-        let runner = runner::open(Arc::clone(brief), Arc::clone(&self.place))?;
+        let runner = self.bench.open(Arc::clone(brief))?;
         Ok(Warm { brief: Arc::clone(brief), runner })
     }
 

@@ -24,6 +24,7 @@ use ferry::Ferry;
 use memory::Memory;
 use regatta_domain::result::OutputRef;
 use regatta_domain::{Digest, Time};
+use regatta_runtime::threads;
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -101,7 +102,7 @@ impl Blobs {
         let task = tokio::spawn(async move {
             while asked.changed().await.is_ok() {
                 let (kept, moment) = (Arc::clone(&kept), *asked.borrow_and_update());
-                match tokio::task::spawn_blocking(move || kept.drop_before(moment)).await {
+                match threads::on_disk(move || kept.drop_before(moment)).await {
                     Ok(Ok(dropped)) => tracing::debug!(dropped, "dropped old outputs"),
                     Ok(Err(error)) => tracing::warn!(%error, "old outputs could not be dropped"),
                     Err(error) => tracing::warn!(%error, "old outputs could not be dropped"),
@@ -234,7 +235,7 @@ fn digest_of(content: &[u8]) -> Digest {
 
 /// Does something that waits for a disk.
 async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
-    match tokio::task::spawn_blocking(work).await {
+    match threads::on_disk(work).await {
         Ok(done) => done,
         Err(error) => Err(Error::Away { store: "the directory".to_owned(), why: error.to_string() }),
     }

@@ -26,10 +26,10 @@ use crate::store::{Base, Batch, Commit, Durable, Journal};
 use regatta_core::{Command, Core, Effect, Entropy, Entry, Event, Refusal, ReplyTo, SessionId};
 use regatta_domain::{RunId, TestIx, Time, Token, WorkerId};
 use regatta_runtime::clock::Steady;
+use regatta_runtime::threads::Thread;
 use regatta_wire::v1::to_worker::Message;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -83,7 +83,7 @@ struct Driver {
     base: Base,
     committed: watch::Sender<u64>,
     projector: Desk,
-    projecting: Option<JoinHandle<()>>,
+    projecting: Option<Thread>,
     outage: Outage,
     custody: Custody,
 }
@@ -374,10 +374,10 @@ impl Driver {
     }
 
     /// The orderly end: the projection catches up, and a journal of nothing but ended runs is not read again.
-    fn finish(&mut self) -> Result<(), Error> {
+    async fn finish(&mut self) -> Result<(), Error> {
         if let Some(projecting) = self.projecting.take() {
             // A projector that came to grief has said so.
-            let _said = projecting.join();
+            let _said = projecting.ended().await;
         }
         let written = self.projector.progress().written;
         let is_over = self.core.state().runs.values().all(regatta_core::Run::has_ended) && self.outage.get().is_none();

@@ -13,6 +13,7 @@ use crate::store::{Error, Journal};
 use regatta_core::{Core, Entropy, Setup};
 use regatta_domain::Time;
 use regatta_runtime::clock::Steady;
+use regatta_runtime::threads::{self, Thread};
 use regatta_wire::Failure;
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
@@ -44,7 +45,7 @@ impl From<io::Error> for NotStarted {
 pub(crate) struct Started {
     pub(crate) handle: DriverHandle,
     pub(crate) projector: Desk,
-    pub(crate) thread: std::thread::JoinHandle<()>,
+    pub(crate) thread: Thread,
 }
 
 /// Replays the journal, and starts the driver and the projector on threads of their own.
@@ -95,10 +96,9 @@ pub(crate) fn start(
         outage: outage.clone(),
         custody,
     };
-    let clock = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-    let thread = std::thread::Builder::new().name("driver".to_owned()).spawn(move || {
+    let thread = threads::start("driver", async move {
         let _guard = driver.outage.guard("driver");
-        let driven = clock.block_on(driver.drive(&mut waiting));
+        let driven = driver.drive(&mut waiting).await;
         let (asked, why) = match driven {
             Ok(asked) => (asked, "the coordinator stops; dial again in a while"),
             Err(error) => {
@@ -108,8 +108,8 @@ pub(crate) fn start(
         };
         waiting.close();
         driver.sessions.close_all(&Failure::Unavailable(why.to_owned()));
-        clock.block_on(driver.projector.tell_surely(News::Stop));
-        if let Err(error) = driver.finish() {
+        driver.projector.tell_surely(News::Stop).await;
+        if let Err(error) = driver.finish().await {
             driver.outage.declare(error);
         }
         for done in asked {

@@ -79,7 +79,7 @@ pub(crate) fn server() -> Server {
 
 /// Does something that waits for a disk.
 async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
-    match tokio::task::spawn_blocking(work).await {
+    match regatta_runtime::threads::on_disk(work).await {
         Ok(done) => done,
         Err(error) => Err(Failure::Broken(format!("the coordinator failed at it: {error}"))),
     }

@@ -25,11 +25,11 @@ use desk::Load;
 use prost::Message as _;
 use regatta_core::Event;
 use regatta_domain::{RunId, SlotIx, TestIx, Time, WorkerId};
+use regatta_runtime::threads::{self, Thread};
 use regatta_wire::v1;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
@@ -72,17 +72,12 @@ pub(crate) struct Projector {
 
 impl Projector {
     /// Gives it a thread. `committed` is the last commit that was made.
-    pub(crate) fn start(
-        mut self,
-        committed: watch::Receiver<u64>,
-        outage: Outage,
-    ) -> io::Result<(Desk, JoinHandle<()>)> {
+    pub(crate) fn start(mut self, committed: watch::Receiver<u64>, outage: Outage) -> io::Result<(Desk, Thread)> {
         let (to, mut news) = mpsc::channel(desk::NEWS);
         let desk = Desk::new(to, self.feeds.clone(), self.progress.subscribe(), Arc::clone(&self.load));
-        let clock = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-        let thread = std::thread::Builder::new().name("projector".to_owned()).spawn(move || {
+        let thread = threads::start("projector", async move {
             let _guard = outage.guard("projector");
-            if let Err(error) = clock.block_on(self.follow(&mut news, &committed)) {
+            if let Err(error) = self.follow(&mut news, &committed).await {
                 outage.declare(error);
             }
             self.feeds.close_all();

@@ -129,5 +129,5 @@ pub(super) async fn kill(coordinator: crate::Coordinator) {
     servers.kill();
     drop(parts);
     let driver = driver.into_inner().unwrap().unwrap();
-    patiently("the end of the driver", tokio::task::spawn_blocking(move || driver.join())).await.unwrap().unwrap();
+    patiently("the end of the driver", driver.ended()).await.unwrap();
 }

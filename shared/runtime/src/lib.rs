@@ -6,3 +6,4 @@ pub mod clock;
 pub mod dial;
 pub mod shutdown;
 pub mod telemetry;
+pub mod threads;

@@ -26,6 +26,21 @@ use regatta_domain::RunnerKind;
 use regatta_domain::result::RunError;
 use std::sync::Arc;
 
+/// Opens runners on one slot. A [`Place`] opens those of the frameworks.
+pub trait Bench: Send + Sync {
+    /// Makes a runner for `brief`. Starts nothing yet.
+    ///
+    /// # Errors
+    /// When the suite's settings make no sense to its runner: terminal for the suite.
+    fn open(&self, brief: Arc<Brief>) -> Result<Box<dyn Runner>, RunError>;
+}
+
+impl Bench for Arc<Place> {
+    fn open(&self, brief: Arc<Brief>) -> Result<Box<dyn Runner>, RunError> {
+        open(brief, Self::clone(self))
+    }
+}
+
 /// Makes a runner for `brief` at `place`. Starts nothing yet.
 ///
 /// # Errors

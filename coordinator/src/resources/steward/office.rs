@@ -304,7 +304,7 @@ impl Office {
     async fn record(&self, act: Act, next: Option<&Catalogue>) -> Result<(), Failure> {
         let (acts, shelf) = (self.acts.clone(), self.shelf.clone());
         let said = next.map(|next| next.said().clone());
-        let recorded = tokio::task::spawn_blocking(move || {
+        let recorded = regatta_runtime::threads::on_disk(move || {
             let refused = |error: &dyn std::error::Error| {
                 Failure::Broken(format!(
                     "nothing was changed: {}; look after the coordinator's disk",

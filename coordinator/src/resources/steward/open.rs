@@ -45,7 +45,7 @@ impl Opening {
     pub(crate) async fn new(papers: Papers, configured: &Offers) -> Result<Self, Error> {
         let (shelf, acts) = (Shelf::new(papers.clone()), Acts::new(papers));
         let read = shelf.clone();
-        let said = tokio::task::spawn_blocking(move || read.read()).await;
+        let said = regatta_runtime::threads::on_disk(move || read.read()).await;
         let said = said.map_err(|error| Error::Thread(Arc::new(error.into())))?;
         let said = said.map_err(|error| Error::Declared(Arc::new(error)))?;
         let permits = Arc::new(Semaphore::new(hook::AT_ONCE));

@@ -1,12 +1,12 @@
 //! One question to one address: does its coordinator lead?
 
 use super::LIMIT;
+use super::network::{Connection, Network};
 use hyper_util::rt::TokioIo;
 use regatta_wire::v1::LeaderRequest;
 use regatta_wire::v1::coordination_client::CoordinationClient;
 use std::io;
 use std::net::SocketAddr;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tonic::Code;
 use tonic::transport::Endpoint;
@@ -23,9 +23,9 @@ pub(super) enum Answer {
 }
 
 /// Asks whoever listens at `at`.
-pub(super) async fn ask(at: SocketAddr) -> Answer {
+pub(super) async fn ask(network: &dyn Network, at: SocketAddr) -> Answer {
     let asking = async {
-        let connection = connect(at).await?;
+        let connection = connect(network, at).await?;
         let mut connection = Some(TokioIo::new(connection));
         let only = tower::service_fn(move |_| {
             let given = connection.take().ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected));
@@ -51,10 +51,8 @@ pub(super) async fn ask(at: SocketAddr) -> Answer {
 }
 
 /// Opens a connection.
-pub(super) async fn connect(at: SocketAddr) -> Result<TcpStream, String> {
-    let connected = timeout(LIMIT, TcpStream::connect(at)).await;
+pub(super) async fn connect(network: &dyn Network, at: SocketAddr) -> Result<Box<dyn Connection>, String> {
+    let connected = timeout(LIMIT, network.connect(at)).await;
     let connected = connected.map_err(|_| format!("it took no connection in {} s", LIMIT.as_secs()))?;
-    let connection = connected.map_err(|error| error.to_string())?;
-    connection.set_nodelay(true).map_err(|error| error.to_string())?;
-    Ok(connection)
+    connected.map_err(|error| error.to_string())
 }

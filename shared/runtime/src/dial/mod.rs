@@ -6,21 +6,23 @@
 
 mod address;
 mod ask;
+mod network;
 mod search;
 #[cfg(test)]
 mod tests;
 
 pub use address::{Address, Addresses, Malformed};
+pub use network::{Connection, Network};
 pub use search::{Leader, Nobody};
 
 use hyper_util::rt::TokioIo;
+use network::System;
 use search::Search;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tonic::transport::{Channel, Endpoint, Uri};
 use tower::Service;
 
@@ -38,13 +40,19 @@ const CALL: Duration = Duration::from_secs(60);
 /// A channel to the one of the coordinators at `addresses` that leads.
 #[must_use]
 pub fn channel(addresses: Addresses) -> Channel {
+    channel_over(Arc::new(System), addresses)
+}
+
+/// The same, over another network.
+#[must_use]
+pub fn channel_over(network: Arc<dyn Network>, addresses: Addresses) -> Channel {
     let endpoint = Endpoint::from_shared(addresses.first().to_string()).expect("an address is a URL");
     endpoint
         .timeout(CALL)
         .http2_keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE_ANSWER)
         .keep_alive_while_idle(true)
-        .connect_with_connector_lazy(Connector::new(addresses))
+        .connect_with_connector_lazy(Connector::new(network, addresses))
 }
 
 /// Which of the coordinators at `addresses` leads.
@@ -52,7 +60,7 @@ pub fn channel(addresses: Addresses) -> Channel {
 /// # Errors
 /// When none does: what each said.
 pub async fn leader(addresses: &Addresses) -> Result<Leader, Nobody> {
-    Search::among(addresses, None).run().await
+    Search::among(Arc::new(System), addresses, None).run().await
 }
 
 /// Whether a call failed only because nobody leads yet: somebody stands by, and is about to.
@@ -71,27 +79,28 @@ pub fn awaits_a_leader(status: &tonic::Status) -> bool {
 /// Makes connections to the coordinator that leads.
 #[derive(Clone, Debug)]
 struct Connector {
+    network: Arc<dyn Network>,
     addresses: Arc<Addresses>,
     /// The one that led when it was asked last.
     led: Arc<Mutex<Option<Address>>>,
 }
 
 impl Connector {
-    fn new(addresses: Addresses) -> Self {
-        Self { addresses: Arc::new(addresses), led: Arc::default() }
+    fn new(network: Arc<dyn Network>, addresses: Addresses) -> Self {
+        Self { network, addresses: Arc::new(addresses), led: Arc::default() }
     }
 
-    async fn connect(self) -> Result<TokioIo<TcpStream>, Nobody> {
+    async fn connect(self) -> Result<TokioIo<Box<dyn Connection>>, Nobody> {
         let led = self.led.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Leader { address, at, .. } = Search::among(&self.addresses, led).run().await?;
-        let connection = ask::connect(at).await.map_err(|why| Nobody::of(&address, &why))?;
+        let Leader { address, at, .. } = Search::among(Arc::clone(&self.network), &self.addresses, led).run().await?;
+        let connection = ask::connect(&*self.network, at).await.map_err(|why| Nobody::of(&address, &why))?;
         *self.led.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
         Ok(TokioIo::new(connection))
     }
 }
 
 impl Service<Uri> for Connector {
-    type Response = TokioIo<TcpStream>;
+    type Response = TokioIo<Box<dyn Connection>>;
     type Error = Nobody;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Nobody>> + Send>>;
 

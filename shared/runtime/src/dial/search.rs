@@ -3,12 +3,13 @@
 //! One that takes its time does not hold up the others, so a machine that is gone costs a fraction of a second.
 
 use super::ask::{Answer, ask};
+use super::network::Network;
 use super::{Address, Addresses};
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::lookup_host;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -23,6 +24,7 @@ const MOST: usize = 64;
 
 /// One search.
 pub(super) struct Search {
+    network: Arc<dyn Network>,
     /// Named by standbys: asked first.
     named: Vec<Address>,
     /// Not resolved yet, in the order in which they are asked.
@@ -72,11 +74,11 @@ impl fmt::Display for Nobody {
 impl std::error::Error for Nobody {}
 
 impl Search {
-    pub(super) fn among(addresses: &Addresses, led: Option<Address>) -> Self {
+    pub(super) fn among(network: Arc<dyn Network>, addresses: &Addresses, led: Option<Address>) -> Self {
         let rest = addresses.iter().filter(|address| Some(*address) != led.as_ref()).cloned();
         let names = led.iter().cloned().chain(rest).collect();
         let (named, next, asked) = (Vec::new(), VecDeque::new(), BTreeSet::new());
-        Self { named, names, next, asked, asking: JoinSet::new(), heard: Nobody::default() }
+        Self { network, named, names, next, asked, asking: JoinSet::new(), heard: Nobody::default() }
     }
 
     /// Where the one is that leads.
@@ -109,7 +111,8 @@ impl Search {
             }
             if let Some((address, at)) = self.next.pop_front() {
                 if self.asked.insert(at) {
-                    self.asking.spawn(async move { (address, at, ask(at).await) });
+                    let network = Arc::clone(&self.network);
+                    self.asking.spawn(async move { (address, at, ask(&*network, at).await) });
                     return true;
                 }
             } else if let Some(address) = self.names.pop_front() {
@@ -123,8 +126,8 @@ impl Search {
     }
 
     async fn resolve(&mut self, address: Address) -> Vec<(Address, SocketAddr)> {
-        match timeout(RESOLVE, lookup_host((address.host(), address.port()))).await {
-            Ok(Ok(found)) => return found.map(|at| (address.clone(), at)).collect(),
+        match timeout(RESOLVE, self.network.resolve(address.host(), address.port())).await {
+            Ok(Ok(found)) => return found.into_iter().map(|at| (address.clone(), at)).collect(),
             Ok(Err(error)) => self.heard.said.push(format!("{address}: the name cannot be resolved: {error}")),
             Err(_) => self.heard.said.push(format!("{address}: the name was not resolved in {} s", RESOLVE.as_secs())),
         }

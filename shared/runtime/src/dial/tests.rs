@@ -60,7 +60,7 @@ async fn nobody() -> String {
 /// Who leads, of these.
 async fn search(addresses: &[&str]) -> Result<String, String> {
     let addresses: Addresses = addresses.join(",").parse().unwrap();
-    let found = Search::among(&addresses, None).run().await;
+    let found = Search::among(Arc::new(System), &addresses, None).run().await;
     found.map(|found| format!("http://{}", found.at)).map_err(|nobody| nobody.to_string())
 }
 
