@@ -117,11 +117,11 @@ impl Exit {
             }
             Self::Interrupted => {
                 "The run was interrupted with Ctrl-C. The first one stops handing out tests and lets running ones end, the \
-                 second kills them. What has a verdict keeps it; `regatta rerun` runs the rest."
+                 second kills them. What has a verdict keeps it; `regatta resume` runs the rest."
             }
             Self::Terminated => {
                 "The run was ended by SIGTERM, which works like Ctrl-C: the first stops handing out tests and lets running \
-                 ones end, the second kills them. What has a verdict keeps it; `regatta rerun` runs the rest."
+                 ones end, the second kills them. What has a verdict keeps it; `regatta resume` runs the rest."
             }
         }
     }

@@ -24,7 +24,7 @@ pub(crate) use levels::{CheckArgs, InferArgs, LevelsArgs, LevelsCommand, Write};
 pub(crate) use look::{ConfigArgs, ConfigCommand, DoctorArgs, ExplainArgs, InitArgs, ListArgs, SchemaArgs};
 pub(crate) use plan::{PlanArgs, SplitArgs, SplitFormat};
 pub(crate) use resources::{ReserveArgs, ResourcesArgs, ResourcesCommand, Target};
-pub(crate) use run::{Display, ReportArgs, RerunArgs, Rules, RunArgs, Selection, Where};
+pub(crate) use run::{Display, ReportArgs, RerunArgs, ResumeArgs, Rules, RunArgs, Selection, Where};
 pub(crate) use store::{BackupArgs, CheckStoreArgs, MigrateArgs, RestoreArgs, StoreArgs, StoreCommand};
 pub(crate) use value::{
     FailureOutput, Fallback, NoTests, Progress, ReportArg, ResourceArg, RunRef, ServerUrl, ShareArg, StatusLevel,
@@ -111,6 +111,8 @@ pub(crate) enum Command {
     Split(SplitArgs),
     /// Run what failed, did not run, or is new since a run
     Rerun(RerunArgs),
+    /// Go on with a run that was ended before all of it was done
+    Resume(ResumeArgs),
     /// Follow a run on a coordinator
     Watch(WatchArgs),
     /// Show a run that has ended, and write reports of it

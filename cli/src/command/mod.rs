@@ -17,6 +17,7 @@ mod plan;
 mod report;
 mod rerun;
 mod resources;
+mod resume;
 mod run;
 mod runs;
 mod schema;
@@ -43,6 +44,7 @@ pub(crate) fn perform(command: Command, context: &Context<'_>) -> Result<Exit, E
         Command::Plan(args) => plan::plan(args, context),
         Command::Split(args) => split::split(args, context),
         Command::Rerun(args) => rerun::rerun(context.rerun(args)?, context),
+        Command::Resume(args) => resume::resume(context.resume(args)?, context),
         Command::Watch(args) => watch::watch(args, context),
         Command::Report(args) => report::report(args, context),
         Command::Runs(args) => runs::runs(args, context),

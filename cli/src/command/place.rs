@@ -70,13 +70,18 @@ const LOOKED_AT: u32 = 1_000;
 
 /// The run that is meant.
 pub(super) async fn find(client: &mut RunsClient<Channel>, named: &RunRef) -> Result<RunId, Error> {
+    find_run(client, named).await.map(|(run, _)| run)
+}
+
+/// The run that is meant, and whether it has ended.
+pub(super) async fn find_run(client: &mut RunsClient<Channel>, named: &RunRef) -> Result<(RunId, bool), Error> {
     let runs = newest(client, LOOKED_AT).await?;
     let mut meant = runs.iter().filter(|run| match named {
         RunRef::Latest => true,
         RunRef::Prefix(prefix) => run.run.starts_with(prefix.as_str()),
     });
     let found = match (named, meant.next(), meant.next()) {
-        (RunRef::Latest, Some(run), _) | (_, Some(run), None) => &run.run,
+        (RunRef::Latest, Some(run), _) | (_, Some(run), None) => run,
         (RunRef::Latest, None, _) => {
             return Err(Error::usage("no run is known yet").help("`regatta run` makes one"));
         }
@@ -89,6 +94,7 @@ pub(super) async fn find(client: &mut RunsClient<Channel>, named: &RunRef) -> Re
                 .help("write more of it"));
         }
     };
-    RunId::parse(found)
-        .map_err(|error| Error::infrastructure("the coordinator lists a run without an id").because(&error))
+    let run = RunId::parse(&found.run)
+        .map_err(|error| Error::infrastructure("the coordinator lists a run without an id").because(&error))?;
+    Ok((run, found.ended.is_some()))
 }

@@ -2,7 +2,7 @@
 
 use super::block_on;
 use super::place::{Answering, find};
-use super::run::perform;
+use super::run::{FollowUp, perform};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::intent::{Context, Place, Rerun};
@@ -17,6 +17,6 @@ pub(crate) fn rerun(rerun: Rerun, context: &Context<'_>) -> Result<Exit, Error> 
         let answering = Answering::at(on, context).await?;
         let of = find(&mut answering.runs(), &rerun.of).await;
         answering.end().await?;
-        perform(rerun.run, Some(of?), context).await
+        perform(rerun.run, Some(FollowUp { of: of?, resume: false }), context).await
     })?
 }

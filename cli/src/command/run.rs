@@ -36,15 +36,24 @@ pub(crate) fn run(run: Run, context: &Context<'_>) -> Result<Exit, Error> {
     block_on(perform(run, None, context))?
 }
 
-/// Runs the tests of `run`; with `rerun_of`, those that that run left to be done.
-pub(super) async fn perform(run: Run, rerun_of: Option<RunId>, context: &Context<'_>) -> Result<Exit, Error> {
+/// A run that another one follows up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FollowUp {
+    /// Which.
+    pub(super) of: RunId,
+    /// Whether it is resumed: what it found out stands.
+    pub(super) resume: bool,
+}
+
+/// Runs the tests of `run`; with `after`, those that that run left to be done.
+pub(super) async fn perform(run: Run, after: Option<FollowUp>, context: &Context<'_>) -> Result<Exit, Error> {
     let Run { plan, place, no_tests, display } = run;
     for line in &plan.config.assumed {
         eprintln!("note: {line}");
     }
     let shutdown = on_signals().map_err(|error| Error::infrastructure("cannot listen for signals").because(&error))?;
     let slots = plan.rules.slots.value.unwrap_or_else(slots_of_machine);
-    let mission = Mission { plan, display, no_tests, rerun_of, shutdown, context };
+    let mission = Mission { plan, display, no_tests, after, shutdown, context };
     match place {
         Place::Here => mission.here(slots).await,
         Place::On { url, fallback } => {
@@ -83,7 +92,7 @@ struct Mission<'a> {
     plan: Plan,
     display: Display,
     no_tests: NoTests,
-    rerun_of: Option<RunId>,
+    after: Option<FollowUp>,
     shutdown: watch::Receiver<Asked>,
     context: &'a Context<'a>,
 }
@@ -127,7 +136,7 @@ impl Mission<'_> {
     async fn run(self, channel: Channel, mut setting: Setting) -> Result<Exit, Error> {
         let run = RunId(Uuid::new_v4());
         let mut client = large(channel.clone());
-        let request = request(&self.plan, self.rerun_of, &mut client, run).await?;
+        let request = request(&self.plan, self.after, &mut client, run).await?;
         if request.policy.statements {
             // Read before the run adds to it. Without it, nothing is compared; the run goes on none the less.
             setting.usual = Usual::read(channel, &request).await.ok();
@@ -149,7 +158,7 @@ impl Mission<'_> {
         }
         match follow(client, run, Some(self.shutdown.clone()), &mut audience).await {
             Ok(Followed { view, outputs }) => {
-                let exit = exit(&view, self.no_tests, self.rerun_of.is_some(), self.shutdown.borrow().signal);
+                let exit = exit(&view, self.no_tests, self.after.is_some(), self.shutdown.borrow().signal);
                 Ok(audience.finish(&view, &outputs, exit))
             }
             Err(error) => {
@@ -163,7 +172,7 @@ impl Mission<'_> {
 /// What is asked of the coordinator. Every suite that cannot be asked for is told, all together.
 pub(super) async fn request(
     plan: &Plan,
-    rerun_of: Option<RunId>,
+    after: Option<FollowUp>,
     client: &mut RunsClient<Channel>,
     run: RunId,
 ) -> Result<Request, Error> {
@@ -219,7 +228,8 @@ pub(super) async fn request(
         overrides: overrides.collect(),
         suites,
         filters: vec![chosen.filter.to_string()],
-        rerun_of,
+        rerun_of: after.map(|after| after.of),
+        resume: after.is_some_and(|after| after.resume),
         branch: branch(&config.base).map(Into::into),
         environment: None,
     })
@@ -288,7 +298,7 @@ pub(super) fn lost(run: RunId, error: follow::Error) -> Error {
 
 /// How the process ends.
 pub(super) fn exit(view: &View, no_tests: NoTests, rerun: bool, signal: i32) -> Exit {
-    let counts = view.counts;
+    let counts = view.resumes.map_or(view.counts, |resumed| view.counts.plus(resumed.stand));
     match view.outcome {
         Some(RunOutcome::Green) => Exit::Ok,
         Some(RunOutcome::Empty) if rerun => Exit::Ok,
@@ -298,9 +308,10 @@ pub(super) fn exit(view: &View, no_tests: NoTests, rerun: bool, signal: i32) -> 
         },
         Some(RunOutcome::Red) => {
             let infrastructure = |at: &ErrorAt| at.error.kind == RunErrorKind::Infrastructure;
-            if counts.red() == 0 && view.errors.is_empty() {
+            let before = view.resumes.map_or(0, |resumed| resumed.errors);
+            if counts.red() == 0 && view.errors.is_empty() && before == 0 {
                 Exit::Flaky
-            } else if counts.red() == 0 && view.errors.iter().all(infrastructure) {
+            } else if counts.red() == 0 && before == 0 && view.errors.iter().all(infrastructure) {
                 Exit::Infrastructure
             } else {
                 Exit::TestsFailed

@@ -104,6 +104,7 @@ impl<'a> Prospect<'a> {
         }
         let policy = RunPolicy { list_only: false, timeout: None, max_failures: None, ..view.policy.clone() };
         let submission = Submission {
+            resumes: None,
             run: view.run,
             project: view.project.as_str().into(),
             policy,

@@ -11,6 +11,7 @@ fn view(tests: &[u64], db: bool) -> View {
     let mut script = Script::new(&[], |_, _, _| {});
     let needs = vec![v1::Needs { needs: vec![v1::Need { resource: "db".to_owned(), seats: 1, ..Default::default() }] }];
     script.event(Event::RunSubmitted(v1::RunSubmitted {
+        resumes: None,
         project: "shop".to_owned(),
         suites: vec!["api".to_owned()],
         runners: vec!["exec".to_owned()],

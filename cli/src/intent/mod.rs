@@ -9,8 +9,8 @@ mod selection;
 mod tests;
 
 use crate::args::{
-    Display, Fallback, Global, ListArgs, NoTests, RerunArgs, Rules, RunArgs, RunRef, Selection, ServerUrl, TableFormat,
-    Where,
+    Display, Fallback, Global, ListArgs, NoTests, RerunArgs, ResumeArgs, Rules, RunArgs, RunRef, Selection, ServerUrl,
+    TableFormat, Where,
 };
 use crate::config::Config;
 use crate::config::file::DEFAULT_PROFILE;
@@ -108,6 +108,12 @@ impl Context<'_> {
         let plan = self.plan(&selection, &args.rules, Some(&args.display))?;
         let run = Run { plan, place: place(args.place), no_tests: selection.no_tests, display: args.display };
         Ok(Rerun { of: args.run, run })
+    }
+
+    /// What `resume` means.
+    pub(crate) fn resume(&self, args: ResumeArgs) -> Result<Rerun, Error> {
+        let ResumeArgs { run, profile, rules, place, display } = args;
+        self.rerun(RerunArgs { run, filter: Vec::new(), profile, rules, place, display })
     }
 
     /// What `list` means.

@@ -17,6 +17,7 @@ pub(super) fn closing(view: &View, paint: Paint, ending: &Ending<'_>) -> Vec<Str
     if ending.exit != Exit::Ok {
         lines.push(exit_line(view, paint, ending.exit));
     }
+    lines.extend(resumed_line(view, paint));
     lines.extend(causes_line(view, paint));
     lines.push(time_line(view, paint, ending.slots));
     lines.extend(revoked_line(view, paint));
@@ -92,6 +93,21 @@ fn counts(view: &View, tally: Tally) -> Vec<(Style, u32, String)> {
     all.into_iter().filter(|(_, number, _)| *number > 0).collect()
 }
 
+/// What stands of the run that this one goes on with.
+fn resumed_line(view: &View, paint: Paint) -> Option<String> {
+    let resumed = view.resumes?;
+    let mut line = String::new();
+    push_verb(paint, &mut line, STRONG, "Resumed");
+    let part = |verdict: Verdict| (resumed.stand.get(verdict), verdict);
+    let parts = Verdict::ALL.into_iter().map(part).filter(|(tests, _)| *tests > 0);
+    let mut parts: Vec<String> = parts.map(|(tests, verdict)| format!("{} {verdict}", words::count(tests))).collect();
+    if resumed.errors > 0 {
+        parts.push(words::count_of(resumed.errors as usize, "error"));
+    }
+    let stood = if parts.is_empty() { "nothing stands".to_owned() } else { format!("{} before", parts.join(", ")) };
+    Some(format!("{line} run {}: {stood}", resumed.run))
+}
+
 /// Why tests are red, where that lies not in all of them: what is to be looked at first may be a machine.
 fn causes_line(view: &View, paint: Paint) -> Option<String> {
     let causes = view.causes();
@@ -111,7 +127,8 @@ fn exit_line(view: &View, paint: Paint, exit: Exit) -> String {
     line.push(' ');
     paint.push(&mut line, FAIL, name);
     let hint = match exit {
-        Exit::TestsFailed | Exit::Interrupted | Exit::Terminated => "; `regatta rerun` runs what is left".to_owned(),
+        Exit::TestsFailed => "; `regatta rerun` runs what is left".to_owned(),
+        Exit::Interrupted | Exit::Terminated => "; `regatta resume` goes on with it".to_owned(),
         _ => format!("; see `regatta explain {code}`"),
     };
     let why = view.cancelled.map_or_else(String::new, |cause| format!("; cancelled {}", cancelled_because(cause)));

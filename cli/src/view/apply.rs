@@ -5,6 +5,7 @@ use regatta_domain::listing::ListedFile;
 use regatta_domain::policy::{RunPolicy, TestPolicy};
 use regatta_domain::report::{CancelCause, RunOutcome};
 use regatta_domain::result::{RunError, TestResult};
+use regatta_domain::submission::Resumed;
 use regatta_domain::{Cause, Costs, FileIx, Level, Micros, PolicyIx, Source, SuiteIx, TestIx, Time, Verdict};
 use regatta_wire::v1::{self, run_event::Event};
 use regatta_wire::verdict::Closed as _;
@@ -72,6 +73,7 @@ impl View {
                 let needs = submitted.needs.into_iter().map(|needs| needs::read("needs", needs.needs));
                 self.needs = needs.collect::<Result<_, _>>()?;
                 self.policies = submitted.policies.into_iter().map(TestPolicy::try_from).collect::<Result<_, _>>()?;
+                self.resumes = submitted.resumes.map(Resumed::try_from).transpose()?;
                 self.policy = submitted.policy.map(RunPolicy::try_from).transpose()?.unwrap_or_default();
                 news.push(News::Submitted);
             }

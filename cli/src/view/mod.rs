@@ -18,6 +18,7 @@ use regatta_domain::database::Observation;
 use regatta_domain::policy::{RunPolicy, TestPolicy};
 use regatta_domain::report::{CancelCause, Counts, RunOutcome};
 use regatta_domain::result::{OutputRef, RunError};
+use regatta_domain::submission::Resumed;
 use regatta_domain::{
     Cause, Costs, Exit, FileIx, Level, Micros, Need, Needs, Nuance, Outcome, PolicyIx, RunId, Source, SuiteIx, TestIx,
     TestKey, Time, Verdict, listing,
@@ -40,6 +41,8 @@ pub(crate) struct View {
     pub(crate) ended: Option<Time>,
     /// When its first shard was leased.
     pub(crate) first_lease: Option<Time>,
+    /// The run that it goes on with.
+    pub(crate) resumes: Option<Resumed>,
     /// Its rules.
     pub(crate) policy: RunPolicy,
     /// The rules that its tests point at.
@@ -244,6 +247,7 @@ impl View {
             submitted: Time::default(),
             ended: None,
             first_lease: None,
+            resumes: None,
             policy: RunPolicy::default(),
             policies: Vec::new(),
             suites: Vec::new(),

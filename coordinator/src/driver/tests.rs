@@ -79,6 +79,7 @@ fn submission(run: u128, tests: u32) -> Box<regatta_domain::submission::Submissi
     Box::new(Submission {
         run: RunId::from_bits(run),
         project: "shop".into(),
+        resumes: None,
         policy: regatta_domain::policy::RunPolicy::default(),
         policies: vec![regatta_domain::policy::TestPolicy::default()],
         needs: Vec::new(),

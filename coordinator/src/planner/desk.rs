@@ -1,5 +1,6 @@
 //! The planner's desk: fetches what plannings need, and keeps those of live runs at hand.
 
+use super::earlier::Earlier;
 use super::estimate::Seen;
 use super::{Planning, order, unoffered::refuse_unoffered};
 use crate::error::in_one_line;
@@ -79,16 +80,10 @@ impl PlannerDesk {
 
     /// Plans a run. Reads the store: not for the threads of async tasks.
     pub(crate) fn plan(&self, request: &Request, now: Time) -> Result<Plan, Failure> {
-        let rerun_of = match request.rerun_of {
-            None => None,
-            Some(run) => {
-                let unknown =
-                    || format!("run {run} is not known, and cannot be run again; `regatta runs` lists those that are");
-                let verdicts = self.projection().verdicts(run).map_err(broken)?;
-                Some(verdicts.ok_or_else(|| Failure::NotFound(unknown()))?)
-            }
-        };
-        let mut planning = Planning::new(request, rerun_of)?;
+        let earlier = request.rerun_of.map(|run| self.earlier(run, request.resume)).transpose()?;
+        let resumes = request.rerun_of.zip(earlier.as_ref()).map(|(run, earlier)| earlier.stands(run));
+        let resumes = resumes.filter(|_| request.resume);
+        let mut planning = Planning::new(request, earlier)?;
         refuse_unoffered(request, &self.0.steward.offers())?;
         let mut suites = Vec::with_capacity(request.suites.len());
         let mut histories = Histories::new();
@@ -114,12 +109,26 @@ impl PlannerDesk {
         let submission = Box::new(Submission {
             run: request.run,
             project: Arc::clone(&request.project),
+            resumes,
             policy: request.policy.clone(),
             policies: planning.policies.all().to_vec(),
             needs: planning.policies.needs().to_vec(),
             suites,
         });
         Ok(Plan { submission, live: Arc::new(Live { planning, histories: Mutex::new(histories) }) })
+    }
+
+    /// What a run came to that is to be followed up.
+    fn earlier(&self, run: RunId, resume: bool) -> Result<Earlier, Failure> {
+        if resume && self.projection().has_ended(run).map_err(broken)? == Some(false) {
+            let live = format!("run {run} has not ended, and goes on by itself; `regatta watch {run}` follows it");
+            return Err(Failure::Unfit(live));
+        }
+        let earlier = Earlier::read(self.projection(), run, resume).map_err(broken)?;
+        earlier.ok_or_else(|| {
+            let unknown = "is not known, and cannot be run again; `regatta runs` lists those that are";
+            Failure::NotFound(format!("run {run} {unknown}"))
+        })
     }
 
     /// Keeps the planning of a run at hand. Reads the store.
@@ -208,8 +217,9 @@ impl PlannerDesk {
             |why: String| Failure::Broken(format!("what was asked for run {run} cannot be read any more: {why}"));
         let message = v1::SubmitRequest::decode(&*bytes).map_err(|error| unread(error.to_string()))?;
         let request = Request::try_from(message).map_err(|error| unread(error.to_string()))?;
-        let rerun_of = request.rerun_of.map(|run| self.projection().verdicts(run)).transpose().map_err(broken)?;
-        let planning = Planning::new(&request, rerun_of.flatten()).map_err(|error| unread(error.to_string()))?;
+        let read = |run| Earlier::read(self.projection(), run, request.resume);
+        let earlier = request.rerun_of.map(read).transpose().map_err(broken)?.flatten();
+        let planning = Planning::new(&request, earlier).map_err(|error| unread(error.to_string()))?;
         let live = Arc::new(Live { planning, histories: Mutex::default() });
         self.put(run, Arc::clone(&live));
         Ok(live)

@@ -5,6 +5,7 @@
 //! Its invariant: whatever is listed how often and by whom, a test of a run is selected or not, once and for all.
 
 mod desk;
+mod earlier;
 mod estimate;
 mod order;
 mod policies;
@@ -16,17 +17,18 @@ mod unoffered;
 pub(crate) use desk::{Context, PlannerDesk, broken};
 
 use crate::store::projection::{FileHistory, Remembered, Scope};
+use earlier::Earlier;
 use estimate::{Expectations, Seen};
 use policies::Policies;
 use regatta_domain::database::PlannedDatabase;
 use regatta_domain::history::risk;
 use regatta_domain::listing::{ListedFile, ListedTest};
 use regatta_domain::submission::{FileDraft, TestDraft};
-use regatta_domain::{Level, RunId, Source, SuiteIx, TestKey, Verdict};
+use regatta_domain::{Level, RunId, Source, SuiteIx, TestKey};
 use regatta_wire::submission::Request;
 use regatta_wire::{Invalid, listing};
 use selection::Selection;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// A test that only reads has a database of its own in one run of so many.
@@ -56,8 +58,8 @@ struct SuitePlanning {
 }
 
 impl Planning {
-    /// Parses a request. `rerun_of` are the verdicts of the run whose bad ends are to be run again.
-    pub(crate) fn new(request: &Request, rerun_of: Option<HashMap<TestKey, Verdict>>) -> Result<Self, Invalid> {
+    /// Parses a request. `earlier` is the run that it follows up.
+    fn new(request: &Request, earlier: Option<Earlier>) -> Result<Self, Invalid> {
         let suites = request.suites.iter().map(|asked| SuitePlanning {
             name: Arc::clone(&asked.suite.name),
             runner: asked.suite.runner,
@@ -72,7 +74,7 @@ impl Planning {
             project: Arc::clone(&request.project),
             scope: scope(request),
             suites: suites.collect(),
-            selection: Selection::new(&request.filters, rerun_of)?,
+            selection: Selection::new(&request.filters, earlier)?,
             observe: request.policy.observe,
             run: request.run,
             policies: Policies::new(request.test_policy.clone(), &request.overrides, &databases)?,

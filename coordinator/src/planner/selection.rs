@@ -1,18 +1,19 @@
-//! Which tests of a run are to run: what all filters select, and of a rerun, what did not come to a good end.
+//! Which tests of a run are to run: what all filters select; of a rerun, what did not come to a good end; and of a run that is gone
+//! on with, what is owed.
 
+use super::earlier::Earlier;
 use crate::store::projection::TestHistory;
 use regatta_domain::filter::{Filter, Subject};
 use regatta_domain::listing::{ListedTest, test_id};
-use regatta_domain::{RunnerKind, TestKey, Verdict};
+use regatta_domain::{RunnerKind, TestKey};
 use regatta_wire::{Invalid, Why};
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Which tests are to run.
 #[derive(Debug)]
 pub(super) struct Selection {
     filter: Filter,
-    rerun_of: Option<HashMap<TestKey, Verdict>>,
+    earlier: Option<Earlier>,
 }
 
 /// A test, and what is known of it, as filters are asked about it.
@@ -50,10 +51,10 @@ impl<'a> Asks<'a> {
 }
 
 impl Selection {
-    pub(super) fn new(filters: &[String], rerun_of: Option<HashMap<TestKey, Verdict>>) -> Result<Self, Invalid> {
+    pub(super) fn new(filters: &[String], earlier: Option<Earlier>) -> Result<Self, Invalid> {
         let parsed: Result<Vec<Filter>, Invalid> =
             filters.iter().enumerate().map(|(at, text)| parse(&format!("filters[{at}]"), text)).collect();
-        Ok(Self { filter: Filter::every(parsed?), rerun_of })
+        Ok(Self { filter: Filter::every(parsed?), earlier })
     }
 
     /// Whether filters are asked at all, and a subject needs its id.
@@ -62,20 +63,29 @@ impl Selection {
     }
 
     pub(super) fn may_select_suite(&self, suite: &str, runner: RunnerKind) -> bool {
-        self.filter.may_match_suite(suite, runner)
+        self.resumes() || self.filter.may_match_suite(suite, runner)
     }
 
     pub(super) fn may_select_file(&self, suite: &str, runner: RunnerKind, path: &str) -> bool {
-        self.filter.may_match_file(suite, runner, path)
+        self.resumes() || self.filter.may_match_file(suite, runner, path)
+    }
+
+    /// Whether what an earlier run owes is to be run, whatever filters say of it now.
+    fn resumes(&self) -> bool {
+        self.earlier.as_ref().is_some_and(|earlier| earlier.resume)
     }
 
     pub(super) fn selects(&self, subject: &Subject<'_>, key: &TestKey) -> bool {
-        let again = match &self.rerun_of {
-            None => true,
-            // Without a verdict there, a test that history knows was not meant then, and is not now.
-            Some(verdicts) => verdicts.get(key).map_or(subject.is_new, |verdict| !verdict.is_ok()),
-        };
-        again && (!self.asks() || self.filter.matches(subject))
+        let matches = || !self.asks() || self.filter.matches(subject);
+        let Some(earlier) = &self.earlier else { return matches() };
+        match earlier.verdicts.get(key) {
+            Some(known) => earlier.leaves(*known) && (earlier.resume || matches()),
+            // Without a verdict there, a test of a file that was listed was not meant then, and is not now, unless it is new.
+            None => {
+                let new = subject.is_new && !earlier.resume;
+                (new || earlier.never_saw(subject.suite, subject.file)) && matches()
+            }
+        }
     }
 }
 

@@ -3,8 +3,10 @@ use crate::store::projection::TestHistory;
 use regatta_domain::database::{Per, PlannedDatabase};
 use regatta_domain::plan::PlannedSuite;
 use regatta_domain::policy::{RunPolicy, TestPolicy};
-use regatta_domain::{Costs, FileKey, Level, Micros, PolicyIx, RunId, RunnerKind, Time};
+use regatta_domain::report::Counts;
+use regatta_domain::{Cause, Costs, FileKey, Level, Micros, PolicyIx, RunId, RunnerKind, Time, Verdict};
 use regatta_wire::submission::{Override, SuiteRequest};
+use std::collections::HashMap;
 
 const API: SuiteIx = SuiteIx(0);
 
@@ -33,6 +35,7 @@ fn request() -> Request {
         }],
         filters: Vec::new(),
         rerun_of: None,
+        resume: false,
         branch: None,
         environment: None,
     }
@@ -238,11 +241,38 @@ fn filters_see_what_history_and_the_client_know() {
 #[test]
 fn a_rerun_takes_what_was_red_there_and_what_nobody_knows() {
     let verdicts = [("green", Verdict::Passed), ("red", Verdict::Failed), ("unrun", Verdict::NotRun)];
-    let verdicts = verdicts.map(|(name, verdict)| (key_of("a.py", name), verdict));
-    let planning = Planning::new(&request(), Some(verdicts.into_iter().collect())).unwrap();
+    let verdicts = verdicts.map(|(name, verdict)| (key_of("a.py", name), (verdict, None)));
+    let earlier = Earlier { verdicts: verdicts.into_iter().collect(), ..Earlier::default() };
+    let planning = Planning::new(&request(), Some(earlier)).unwrap();
     let known = history("a.py", &[("elsewhere", known_as(Verdict::Passed, 10))]);
     let tests = listed(&["green", "red", "unrun", "elsewhere", "new"]);
     assert_eq!(names(&planning.tests(API, &"a.py".into(), &tests, &known, &[])), ["red", "unrun", "new"]);
+}
+
+#[test]
+fn a_run_that_is_resumed_owes_what_it_did_not_get_to_and_what_was_no_fault_of_the_test() {
+    let verdicts = [
+        ("green", Verdict::Passed, None),
+        ("red", Verdict::Failed, Some(Cause::Test)),
+        ("broken", Verdict::Crashed, Some(Cause::Crash)),
+        ("stranded", Verdict::Crashed, Some(Cause::WorkerLost)),
+        ("unrun", Verdict::NotRun, Some(Cause::Cancelled)),
+    ];
+    let verdicts = verdicts.map(|(name, verdict, cause)| (key_of("a.py", name), (verdict, cause)));
+    let unlisted = [("api".to_owned(), ["b.py".to_owned()].into())].into();
+    let before = Counts { passed: 7, failed: 1, ..Counts::default() };
+    let earlier =
+        Earlier { verdicts: verdicts.into_iter().collect(), unlisted, before, resume: true, ..Earlier::default() };
+    let stands = earlier.stands(RunId::from_bits(9));
+    assert_eq!(stands.stand, Counts { passed: 8, failed: 2, crashed: 1, ..Counts::default() });
+    // A filter says nothing of what is owed, and everything of what was not known.
+    let filters = vec!["test(=elsewhere)".to_owned()];
+    let planning = Planning::new(&Request { filters, ..request() }, Some(earlier)).unwrap();
+    let tests = listed(&["green", "red", "broken", "stranded", "unrun", "elsewhere", "new"]);
+    let known = history("a.py", &[("elsewhere", known_as(Verdict::Passed, 10))]);
+    assert_eq!(names(&planning.tests(API, &"a.py".into(), &tests, &known, &[])), ["stranded", "unrun"]);
+    let known = history("b.py", &[("elsewhere", known_as(Verdict::Passed, 10))]);
+    assert_eq!(names(&planning.tests(API, &"b.py".into(), &tests, &known, &[])), ["elsewhere"]);
 }
 
 #[test]

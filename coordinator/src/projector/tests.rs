@@ -204,6 +204,7 @@ impl World {
         let submission = Submission {
             run: RUN,
             project: "shop".into(),
+            resumes: None,
             policy,
             policies: vec![TestPolicy { retries: 1, ..TestPolicy::default() }],
             needs: Vec::new(),

@@ -519,6 +519,7 @@ fn submitted(run: &Run) -> v1::RunSubmitted {
         costs: run.suites.iter().map(|suite| suite.costs.into()).collect(),
         needs: run.needs.iter().map(Into::into).collect(),
         requires: suites().map(|suite| suite.requires.join(",")).collect(),
+        resumes: run.resumes.map(Into::into),
     }
 }
 

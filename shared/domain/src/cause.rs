@@ -93,6 +93,12 @@ impl Cause {
         }
     }
 
+    /// Whether a run that is gone on with owes the test another attempt: nothing was learnt of the test.
+    #[must_use]
+    pub const fn is_owed(self) -> bool {
+        self.is_transient() || matches!(self, Self::Cancelled)
+    }
+
     /// Whether it is told by the way in which an attempt ended, and not by what the coordinator knows.
     #[must_use]
     pub const fn is_seen_by_workers(self) -> bool {

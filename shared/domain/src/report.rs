@@ -46,6 +46,15 @@ impl Counts {
         *self.of(verdict)
     }
 
+    /// With as many more of each verdict as others count.
+    #[must_use]
+    pub fn plus(mut self, others: Self) -> Self {
+        for verdict in Verdict::ALL {
+            *self.of(verdict) += others.get(verdict);
+        }
+        self
+    }
+
     /// All of them.
     #[must_use]
     pub fn total(self) -> u32 {

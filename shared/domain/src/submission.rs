@@ -2,6 +2,7 @@
 
 use crate::plan::PlannedSuite;
 use crate::policy::{RunPolicy, TestPolicy};
+use crate::report::Counts;
 use crate::{Costs, Estimate, FileKey, Level, Micros, Needs, NeedsIx, PolicyIx, RunId, TestKey};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -13,6 +14,8 @@ pub struct Submission {
     pub run: RunId,
     /// The namespace of history.
     pub project: Arc<str>,
+    /// The run that it goes on with, where it does.
+    pub resumes: Option<Resumed>,
     /// The rules of the run.
     pub policy: RunPolicy,
     /// The rules tests point at.
@@ -21,6 +24,17 @@ pub struct Submission {
     pub needs: Vec<Needs>,
     /// What is to be run.
     pub suites: Vec<SuiteDraft>,
+}
+
+/// The run that another one goes on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Resumed {
+    /// Which.
+    pub run: RunId,
+    /// The verdicts that stand: its own, and those of the runs that it went on with itself.
+    pub stand: Counts,
+    /// What went wrong in them beside tests, and cannot be made good by running tests.
+    pub errors: u32,
 }
 
 /// A suite of a submission.

@@ -31,6 +31,8 @@ pub struct Request {
     pub filters: Vec<String>,
     /// Only what that run did not bring to a good end, and what is new since.
     pub rerun_of: Option<RunId>,
+    /// Goes on with that run: what it found out stands, and only the rest is run.
+    pub resume: bool,
     /// The branch whose history is read and written; none for the main line.
     pub branch: Option<Arc<str>>,
     /// The class of machines it runs on, where durations differ from those of others.
@@ -85,6 +87,7 @@ impl TryFrom<v1::SubmitRequest> for Request {
             suites: each("suites", request.suites, SUITES_PER_RUN)?,
             filters: filters.into_iter().map(|filter| label("filters", filter, MAX_BYTES)).collect::<Result<_, _>>()?,
             rerun_of: request.rerun_of.map(|run| run_id("rerun_of", &run)).transpose()?,
+            resume: request.resume,
             branch: request.branch.map(|branch| text("branch", branch, LABEL_BYTES)).transpose()?,
             environment: request.environment.map(|class| text("environment", class, LABEL_BYTES)).transpose()?,
         })
@@ -102,6 +105,7 @@ impl From<&Request> for v1::SubmitRequest {
             suites: request.suites.iter().map(Into::into).collect(),
             filters: request.filters.clone(),
             rerun_of: request.rerun_of.map(|run| run.to_string()),
+            resume: request.resume,
             branch: request.branch.as_deref().map(ToOwned::to_owned),
             environment: request.environment.as_deref().map(ToOwned::to_owned),
         }

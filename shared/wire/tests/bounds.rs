@@ -32,6 +32,7 @@ fn request() -> v1::SubmitRequest {
         }],
         filters: vec!["test(x)".to_owned()],
         rerun_of: Some(RUN.to_owned()),
+        resume: true,
         branch: Some("feature/x".to_owned()),
         environment: Some("arm".to_owned()),
     }

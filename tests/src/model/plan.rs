@@ -41,6 +41,7 @@ pub(super) fn submission(plan: Plan) -> Submission {
         databases: Vec::new(),
     };
     Submission {
+        resumes: None,
         run: RUN,
         project: "project".into(),
         policy: RunPolicy::default(),

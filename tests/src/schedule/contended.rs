@@ -206,6 +206,7 @@ fn submission(resources: u16, shards: usize) -> (Submission, String) {
     };
     let most = wanted.into_iter().max_by_key(|&(_, time)| time).map_or(0, |(one, _)| one);
     let submission = Submission {
+        resumes: None,
         run: RunId::from_bits(1),
         project: "project".into(),
         policy: RunPolicy::default(),

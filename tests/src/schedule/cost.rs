@@ -231,6 +231,7 @@ fn submission(tests: usize) -> Submission {
     };
     let needs = (0..RESOURCES).map(|at| Needs::all([Need::new(resource(at), 1)])).collect();
     Submission {
+        resumes: None,
         run: RunId::from_bits(1),
         project: "project".into(),
         policy: RunPolicy::default(),

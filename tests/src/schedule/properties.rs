@@ -181,6 +181,7 @@ impl DrawnRun {
             databases: Vec::new(),
         };
         Submission {
+            resumes: None,
             run: RunId::from_bits(at as u128 + 1),
             project: format!("project {at}").into(),
             policy: RunPolicy { priority: self.priority, ..RunPolicy::default() },

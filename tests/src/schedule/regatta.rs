@@ -73,6 +73,7 @@ fn submission(case: &Case, costs: Costs) -> (Submission, Vec<usize>) {
     let needs = (0..case.capacity.len()).map(|at| Needs::all([Need::new(resource(at), 1)]));
     let policy = TestPolicy { timeout: Micros::from_secs(24 * 3_600), ..TestPolicy::default() };
     let submission = Submission {
+        resumes: None,
         run: RunId::from_bits(1),
         project: "project".into(),
         policy: RunPolicy::default(),

@@ -126,6 +126,7 @@ impl TrueRun {
         policy.speculate = swarm.speculate;
         policy.shuffle = (chance.below(4) == 0).then(|| chance.next());
         let mut submission = Submission {
+            resumes: None,
             run: id,
             project: "project".into(),
             policy,

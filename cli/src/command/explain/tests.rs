@@ -33,6 +33,7 @@ fn beginning() -> Vec<Event> {
     };
     vec![
         Event::RunSubmitted(v1::RunSubmitted {
+            resumes: None,
             project: "shop".to_owned(),
             suites: vec!["api".to_owned()],
             runners: vec!["exec".to_owned()],

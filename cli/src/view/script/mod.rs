@@ -70,6 +70,7 @@ impl<'a> Script<'a> {
         let mut script = Self { view, outputs, seen, why, now, told, files: 0, tests: Vec::new(), token: 0 };
         let policy = v1::TestPolicy { timeout: 60_000_000, slow: 10_000_000, retries: 2, ..v1::TestPolicy::default() };
         script.event(Event::RunSubmitted(v1::RunSubmitted {
+            resumes: None,
             costs: Vec::new(),
             needs: Vec::new(),
             requires: Vec::new(),

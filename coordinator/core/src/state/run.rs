@@ -13,7 +13,7 @@ use regatta_domain::plan::PlannedSuite;
 use regatta_domain::policy::{RunPolicy, TestPolicy};
 use regatta_domain::report::{CancelCause, Counts, RunOutcome};
 use regatta_domain::result::RunError;
-use regatta_domain::submission::Submission;
+use regatta_domain::submission::{Resumed, Submission};
 use regatta_domain::{
     Cause, Costs, FileIx, GroupIx, Micros, Need, Needs, NeedsIx, RunId, SuiteIx, TestIx, Time, Token, WorkerId,
 };
@@ -30,6 +30,8 @@ pub struct Run {
     pub project: Arc<str>,
     /// When it was handed in.
     pub submitted: Time,
+    /// The run that it goes on with, where it does.
+    pub resumes: Option<Resumed>,
     /// Its rules.
     pub policy: RunPolicy,
     /// The rules its tests point at.
@@ -254,6 +256,7 @@ impl Run {
             id: submission.run,
             project: submission.project.clone(),
             submitted: at,
+            resumes: submission.resumes,
             policy: submission.policy.clone(),
             policies: submission.policies.clone(),
             demands: vec![Demand::default(); resources.len()],
@@ -308,16 +311,18 @@ impl Run {
         self.open == 0 && self.unlisted == 0 && (self.leases.is_empty() || mutant::is(Mutant::EndsWithLeases))
     }
 
-    /// How it ends, if it ends now.
+    /// How it ends, if it ends now. What stands of the run that it goes on with counts like its own.
     #[must_use]
     pub fn outcome(&self) -> RunOutcome {
         if self.cancelled.is_some() {
             return RunOutcome::Cancelled;
         }
         let not_run = if mutant::is(Mutant::NotRunIsGreen) { self.counts.not_run } else { 0 };
-        if self.errors_total > 0 || self.counts.red() > not_run || (self.policy.flaky_fails && self.counts.flaky > 0) {
+        let counts = self.resumes.map_or(self.counts, |resumed| self.counts.plus(resumed.stand));
+        let errors = self.errors_total + self.resumes.map_or(0, |resumed| resumed.errors);
+        if errors > 0 || counts.red() > not_run || (self.policy.flaky_fails && counts.flaky > 0) {
             return RunOutcome::Red;
         }
-        if self.counts.total() == 0 { RunOutcome::Empty } else { RunOutcome::Green }
+        if counts.total() == 0 { RunOutcome::Empty } else { RunOutcome::Green }
     }
 }

@@ -1,6 +1,8 @@
 //! Runs close, and end.
 
 use super::*;
+use regatta_domain::report::Counts;
+use regatta_domain::submission::Resumed;
 
 /// A run whose only test has passed on A.
 fn closing() -> Scene {
@@ -20,6 +22,21 @@ fn a_run_is_green_when_every_test_passed_and_everything_is_torn_down() {
     scene.check(shut, &["A closed", "ended: Green", "A < ack 2"]);
     let again = scene.report(A, vec![closed()]);
     scene.check(again, &["A < ack 3"]);
+}
+
+#[test]
+fn what_stands_of_the_run_that_is_gone_on_with_counts_for_the_outcome() {
+    let (passed, failed) = (Counts { passed: 1, ..Counts::default() }, Counts { failed: 1, ..Counts::default() });
+    for (stand, errors, ended) in
+        [(passed, 0, "Green"), (failed, 0, "Red"), (passed, 1, "Red"), (Counts::default(), 0, "Empty")]
+    {
+        let resumes = Some(Resumed { run: SECOND, stand, errors });
+        let mut scene = Scene::new();
+        scene.check(
+            submit(Submission { resumes, ..run(vec![]) }),
+            &["submitted", "closing", &format!("ended: {ended}"), "reply: ok"],
+        );
+    }
 }
 
 #[test]

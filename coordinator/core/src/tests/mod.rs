@@ -174,6 +174,7 @@ pub(crate) fn run(files: Vec<FileDraft>) -> Submission {
     Submission {
         run: R,
         project: "project".into(),
+        resumes: None,
         policy: RunPolicy::default(),
         policies: vec![TestPolicy { timeout: Micros::from_secs(30), ..TestPolicy::default() }],
         needs: Vec::new(),

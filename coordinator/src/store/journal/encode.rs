@@ -98,6 +98,7 @@ mod tests {
         let submission = Submission {
             run,
             project: "shop".into(),
+            resumes: None,
             policy: RunPolicy { timeout: Some(Micros(8)), ..RunPolicy::default() },
             policies: vec![TestPolicy { budgets: Budgets::default().with(Cause::Timeout, 2), ..TestPolicy::default() }],
             needs: vec![Needs::all([Need::new("db", 1)])],

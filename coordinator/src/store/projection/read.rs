@@ -6,11 +6,14 @@ use super::history::{self, Found, Remembered, Scope};
 use crate::store::Error;
 use regatta_domain::listing::{ListedFile, ListedTest};
 use regatta_domain::report::Counts;
-use regatta_domain::{FileKey, RunId, TestKey, Time, Verdict};
+use regatta_domain::{Cause, FileKey, RunId, TestKey, Time, Verdict};
 use regatta_wire::v1;
 use regatta_wire::verdict::Closed as _;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+
+/// The verdicts of a run, by what the tests' histories hang on, each with why it is none that passes.
+pub type Verdicts = HashMap<TestKey, (Verdict, Option<Cause>)>;
 
 /// Where a reader reads from. See the methods of [`Reader`] for what each is asked.
 pub(super) trait Source: Send + Sync {
@@ -21,7 +24,7 @@ pub(super) trait Source: Send + Sync {
     fn listings(&self, keys: &[FileKey]) -> Result<Vec<(FileKey, Time, Vec<u8>)>, Error>;
 
     /// The keys of the tests of a run with the codes of their verdicts; `None` when the run is not known.
-    fn verdicts(&self, run: RunId) -> Result<Option<Vec<(TestKey, i32)>>, Error>;
+    fn verdicts(&self, run: RunId) -> Result<Option<Vec<(TestKey, i32, i32)>>, Error>;
 
     fn has_ended(&self, run: RunId) -> Result<Option<bool>, Error>;
 
@@ -116,13 +119,15 @@ impl Reader {
         Ok(listed.collect())
     }
 
-    /// The verdicts of a run, by what the tests' histories hang on; `None` when the run is not known.
+    /// The verdicts of a run, by what the tests' histories hang on, each with why it is none that passes; `None` when the run
+    /// is not known.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn verdicts(&self, run: RunId) -> Result<Option<HashMap<TestKey, Verdict>>, Error> {
+    pub fn verdicts(&self, run: RunId) -> Result<Option<Verdicts>, Error> {
         let Some(found) = self.0.verdicts(run)? else { return Ok(None) };
-        Ok(Some(found.into_iter().filter_map(|(key, verdict)| Some((key, Verdict::read(verdict)?))).collect()))
+        let known = |(key, verdict, cause)| Some((key, (Verdict::read(verdict)?, Cause::read(cause))));
+        Ok(Some(found.into_iter().filter_map(known).collect()))
     }
 
     /// Whether the run is known, and if so, whether it has ended.

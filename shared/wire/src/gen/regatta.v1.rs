@@ -860,6 +860,10 @@ pub struct SubmitRequest {
     /// The class of machines it runs on, where durations differ from those of others.
     #[prost(string, optional, tag = "10")]
     pub environment: ::core::option::Option<::prost::alloc::string::String>,
+    /// With rerun_of: goes on with that run. What it found out stands, failures included; only those tests run that it did not get to, or
+    /// that came to nothing for a cause outside of them.
+    #[prost(bool, tag = "11")]
+    pub resume: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SuiteRequest {
@@ -1023,6 +1027,33 @@ pub struct RunSubmitted {
     /// By suite: the labels that workers must carry, separated by commas.
     #[prost(string, repeated, tag = "9")]
     pub requires: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The run that it goes on with.
+    #[prost(message, optional, tag = "10")]
+    pub resumes: ::core::option::Option<Resumed>,
+}
+/// A run that another one goes on with: the verdicts that stand, its own and those of the runs that it went on with itself. They
+/// count for the outcome of the later run as if they were its own.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Resumed {
+    #[prost(string, tag = "1")]
+    pub run: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "2")]
+    pub passed: u32,
+    #[prost(uint32, tag = "3")]
+    pub flaky: u32,
+    #[prost(uint32, tag = "4")]
+    pub failed: u32,
+    #[prost(uint32, tag = "5")]
+    pub timed_out: u32,
+    #[prost(uint32, tag = "6")]
+    pub crashed: u32,
+    #[prost(uint32, tag = "7")]
+    pub not_run: u32,
+    #[prost(uint32, tag = "8")]
+    pub skipped: u32,
+    /// What went wrong in them beside tests, and cannot be made good by running tests.
+    #[prost(uint32, tag = "9")]
+    pub errors: u32,
 }
 /// Files joined the plan, or left it.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -78,3 +78,31 @@ fn a_profile_may_call_flaky_tests_failures() {
     assert_told(&ended.stderr, &["exit 6: flaky", "`regatta explain 6`", "FLAKY test_flaky.py::test_flaky"]);
     assert_eq!(ended.summary()["exit"]["name"], "flaky");
 }
+
+#[test]
+fn resume_lets_a_failure_stand_and_runs_only_what_was_not_run_however_often() {
+    let project = red(30);
+    project.write("test_broken.py", "import nowhere\n");
+    let first = run(&project, &["--fail-fast"]);
+    let (failed, not_run) = (first.count("failed"), first.count("not_run"));
+    assert!(failed == 1 && not_run > 0, "{}", first.stderr);
+
+    // Nothing is made good by being left out: what failed stands, also where it would pass by now.
+    project.write("mended", "");
+    project.write("test_new.py", "def test_new(): pass\n");
+    let resume = || Client::start(project.path(), ["resume", "--slots", "1"]).end();
+    let second = resume();
+    let ran = ids(&second, |_| true);
+    assert!(!ran.contains("test_red.py::test_fails") && !ran.contains("test_new.py::test_new"), "{ran:?}");
+    assert_eq!((second.code, second.count("passed")), (1, not_run), "{}", second.stderr);
+    assert_told(&second.stderr, &["ERROR test_broken.py", "Resumed run ", "1 failed before", "exit 1: tests-failed"]);
+
+    // What could not be collected is looked at again; and what stood at first still stands.
+    project.write("test_broken.py", "def test_whole(): pass\n");
+    let third = resume();
+    assert_eq!(ids(&third, |_| true), ["test_broken.py::test_whole"].into(), "{}", third.stderr);
+    assert_eq!(third.code, 1, "{}", third.stderr);
+    assert_told(&third.stderr, &["1 failed before"]);
+    let fourth = resume();
+    assert_eq!((fourth.code, ids(&fourth, |_| true).len()), (1, 0), "{}", fourth.stderr);
+}

@@ -46,7 +46,7 @@ fn assert_interrupted(ended: &Ended, code: i32, name: &str, passed: u64) {
     );
     assert_eq!((ended.count("failed"), ended.count("errors")), (0, 0), "{}", ended.stderr);
     let exit = format!("exit {code}: {name}");
-    assert_told(&ended.stderr, &["NOT RUN", &format!("{not_run} not run"), &exit, "`regatta rerun` runs what is left"]);
+    assert_told(&ended.stderr, &["NOT RUN", &format!("{not_run} not run"), &exit, "`regatta resume` goes on with it"]);
     assert_eq!(ended.summary()["outcome"], "cancelled");
 }
 
@@ -73,8 +73,9 @@ fn the_first_ctrl_c_starts_nothing_more_and_lets_running_tests_end() {
         assert_told(&ended.stderr, &["starting nothing more; running tests may end (once more to stop them, too)"]);
         assert_eq!(project.executions().get("ended"), Some(&1), "{runner}: {}", ended.stderr);
 
-        let left = Client::start(project.path(), ["rerun"]).end();
+        let left = Client::start(project.path(), ["resume"]).end();
         assert_eq!((left.code, left.count("passed")), (0, TESTS as u64 - 1), "{runner}: {}", left.stderr);
+        assert_told(&left.stderr, &["Resumed run ", ": 1 passed before"]);
     }
 }
 

@@ -40,7 +40,7 @@ impl Source for Tables {
         })
     }
 
-    fn verdicts(&self, run: RunId) -> Result<Option<Vec<(TestKey, i32)>>, Error> {
+    fn verdicts(&self, run: RunId) -> Result<Option<Vec<(TestKey, i32, i32)>>, Error> {
         self.0.read(move |client| Box::pin(verdicts(client, run)))
     }
 
@@ -139,11 +139,12 @@ async fn listings(client: &Client, keys: &[FileKey]) -> Result<Vec<(FileKey, Tim
     found.iter().map(listing).collect()
 }
 
-async fn verdicts(client: &Client, run: RunId) -> Result<Option<Vec<(TestKey, i32)>>, Refused> {
+async fn verdicts(client: &Client, run: RunId) -> Result<Option<Vec<(TestKey, i32, i32)>>, Refused> {
     let Some(Stand { id, part, .. }) = find(client, run).await? else { return Ok(None) };
-    let find = "SELECT key, verdict FROM regatta.verdicts WHERE run = $1 AND part = $2";
+    let find = "SELECT key, verdict, cause FROM regatta.verdicts WHERE run = $1 AND part = $2";
     let found = client.query_typed(find, &[(&id, Type::INT8), (&part, Type::INT4)]).await?;
-    let verdict = |row: &Row| Ok((recall::key(row, 0)?, row.try_get::<_, i16>(1)?.into()));
+    let number = |row: &Row, at| row.try_get::<_, i16>(at).map(i32::from);
+    let verdict = |row: &Row| Ok((recall::key(row, 0)?, number(row, 1)?, number(row, 2)?));
     found.iter().map(verdict).collect::<Result<_, Refused>>().map(Some)
 }
 

@@ -48,11 +48,11 @@ impl Source for Tables {
         })
     }
 
-    fn verdicts(&self, run: RunId) -> Result<Option<Vec<(TestKey, i32)>>, Error> {
+    fn verdicts(&self, run: RunId) -> Result<Option<Vec<(TestKey, i32, i32)>>, Error> {
         self.run(|connection| {
             let Some((id, _)) = find(connection, run)? else { return Ok(None) };
-            let mut find = connection.prepare_cached("SELECT key, verdict FROM verdicts WHERE run = ?")?;
-            let rows = find.query_map([id], |row| Ok((TestKey(row.get(0)?), row.get(1)?)))?;
+            let mut find = connection.prepare_cached("SELECT key, verdict, cause FROM verdicts WHERE run = ?")?;
+            let rows = find.query_map([id], |row| Ok((TestKey(row.get(0)?), row.get(1)?, row.get(2)?)))?;
             rows.collect::<rusqlite::Result<_>>().map(Some)
         })
     }

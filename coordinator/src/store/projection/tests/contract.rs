@@ -35,7 +35,7 @@ fn what_is_written_is_read_and_the_cursor_moves_with_it(world: &World) {
     assert_eq!(reader.events(run(5), 0, 1).unwrap(), [vec![1]]);
     assert_eq!(reader.events(run(5), 1, 10).unwrap(), [vec![2]]);
     assert_eq!(reader.events(run(6), 0, 10).unwrap(), Vec::<Vec<u8>>::new());
-    assert_eq!(reader.verdicts(run(5)).unwrap().unwrap()[&TestKey([7; 16])], Verdict::Failed);
+    assert_eq!(reader.verdicts(run(5)).unwrap().unwrap()[&TestKey([7; 16])].0, Verdict::Failed);
     assert_eq!(reader.verdicts(run(6)).unwrap(), None);
     let scope = Scope::default();
     let histories = reader.histories("shop", "api", &scope, ["a.py", "b.py"].into_iter()).unwrap();
@@ -108,7 +108,7 @@ fn what_is_said_twice_counts_as_it_was_said_last(world: &World) {
     assert_eq!(reader.events(run(1), 0, 9).unwrap(), [vec![2]]);
     writer.write(&[begun(1)].into_iter().chain(said(3)).collect::<Vec<_>>(), 2).unwrap();
     assert_eq!(reader.events(run(1), 0, 9).unwrap(), [vec![3]]);
-    assert_eq!(reader.verdicts(run(1)).unwrap().unwrap()[&TestKey([7; 16])], Verdict::Passed);
+    assert_eq!(reader.verdicts(run(1)).unwrap().unwrap()[&TestKey([7; 16])].0, Verdict::Passed);
     let runs = reader.runs(9).unwrap();
     assert_eq!((runs.len(), runs[0].errors, runs[0].ended), (1, 3, None));
 }
