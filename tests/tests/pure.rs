@@ -43,6 +43,12 @@ fn a_seed_in_which_a_given_back_test_ran_holds() {
     assert!(simulation::run(839).is_ok());
 }
 
+/// A slot that was told to break its test off, because a second run of that had won, had begun the next one, which was charged.
+#[test]
+fn a_seed_in_which_the_next_test_was_broken_off_holds() {
+    assert!(simulation::run(5_003_257).is_ok());
+}
+
 /// A long sweep is not part of the tests, but a fault in a place of the seed space that nobody visits would stay there.
 #[test]
 fn no_seed_from_afar_breaks_a_promise() {

@@ -2,13 +2,13 @@
 
 use super::paint::{FAIL, PASS, Paint, RETRY, STRONG, WARN};
 use super::status::push_verb;
-use super::{Ending, foreseen, safe, status, words};
+use super::{Ending, failure, foreseen, safe, status, words};
 use crate::exit::Exit;
 use crate::view::{HeldBack, Tally, Test, View};
 use anstyle::Style;
+use regatta_domain::Verdict;
 use regatta_domain::database::Observation;
 use regatta_domain::report::{CancelCause, RunOutcome};
-use regatta_domain::{Cause, Verdict};
 
 /// The lines.
 pub(super) fn closing(view: &View, paint: Paint, ending: &Ending<'_>) -> Vec<String> {
@@ -108,16 +108,12 @@ fn resumed_line(view: &View, paint: Paint) -> Option<String> {
     Some(format!("{line} run {}: {stood}", resumed.run))
 }
 
-/// Why tests are red, where that lies not in all of them: what is to be looked at first may be a machine.
+/// Why tests are red, where not all of it lies in them.
 fn causes_line(view: &View, paint: Paint) -> Option<String> {
-    let causes = view.causes();
-    if causes.keys().all(|cause| matches!(cause, Cause::Test | Cause::Timeout | Cause::Crash | Cause::SetUp)) {
-        return None;
-    }
+    let causes = failure::causes(view)?;
     let mut line = String::new();
     push_verb(paint, &mut line, FAIL, "Causes");
-    let parts: Vec<String> = causes.iter().map(|(cause, tests)| format!("{} {cause}", words::count(*tests))).collect();
-    Some(format!("{line} {}", parts.join(", ")))
+    Some(format!("{line} {causes}"))
 }
 
 fn exit_line(view: &View, paint: Paint, exit: Exit) -> String {

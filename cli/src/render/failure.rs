@@ -60,7 +60,7 @@ pub(super) fn block(view: &View, ix: TestIx, telling: Telling<'_>, output: Optio
     let reason = status::reason(test).filter(|reason| attempts.iter().all(|line| !line.ends_with(reason.as_str())));
     lines.extend(reason.map(|reason| indented(&telling.paint.paint(FAIL, &reason))));
     lines.extend(attempts);
-    lines.extend(cause_line(test));
+    lines.extend(because(test).map(|because| indented(&because)));
     let seen = test.last().and_then(|last| last.observation.as_deref());
     lines.extend(
         seen.iter().flat_map(|seen| &seen.notes).map(|note| indented(&format!("database: {}", one_line(note)))),
@@ -242,13 +242,23 @@ fn attempt_lines(view: &View, test: &Test) -> Vec<String> {
 }
 
 /// Why a test did not pass, what its process came to, and what to do; nothing where its own words say it all.
-fn cause_line(test: &Test) -> Option<String> {
+pub(crate) fn because(test: &Test) -> Option<String> {
     let cause = test.cause.filter(|cause| !matches!(cause, Cause::Test | Cause::Timeout))?;
     let exit = test.last().filter(|_| test.decided_by_loss().is_none()).and_then(|last| last.exit);
     let exit = exit.map_or_else(String::new, |exit| format!(", {exit}"));
     // What is permanent is for whoever wrote the test, who has its reason; the rest lies elsewhere, and has to be said.
     let meaning = if cause.is_transient() { format!("; {}", cause.meaning()) } else { String::new() };
-    Some(indented(&format!("cause: {cause}{exit}{meaning}")))
+    Some(format!("cause: {cause}{exit}{meaning}"))
+}
+
+/// How many tests are red for which cause, where that lies not in all of them: what is to be looked at first may be a machine.
+pub(crate) fn causes(view: &View) -> Option<String> {
+    let causes = view.causes();
+    if causes.keys().all(|cause| matches!(cause, Cause::Test | Cause::Timeout | Cause::Crash | Cause::SetUp)) {
+        return None;
+    }
+    let parts: Vec<String> = causes.iter().map(|(cause, tests)| format!("{} {cause}", words::count(*tests))).collect();
+    Some(parts.join(", "))
 }
 
 /// Where an attempt ran: of a worker's id, as much as tells it from others; nothing where there is only one.

@@ -102,6 +102,9 @@ fn head(view: &View, ending: &Ending<'_>) -> String {
         view.run
     ));
     text.push_str(&format!(" Exit code {} ({}).\n", ending.exit.code(), ending.exit.name()));
+    if let Some(causes) = failure::causes(view) {
+        text.push_str(&format!("\nRed for these causes: {causes}.\n"));
+    }
     text
 }
 
@@ -111,7 +114,8 @@ fn failed_test(view: &View, ix: TestIx, outputs: &Outputs, ending: &Ending<'_>) 
     if let Some(reason) = status::reason(test) {
         title.push_str(&format!(" {}", inline(&reason)));
     }
-    let mut body = format!("{}\n", fenced(reproduce::command(view, ix, ending.flags).as_bytes()));
+    let because = failure::because(test).map_or_else(String::new, |because| format!("{because}\n\n"));
+    let mut body = format!("{because}{}\n", fenced(reproduce::command(view, ix, ending.flags).as_bytes()));
     if let Some(output) = failure::deciding(test).and_then(|attempt| outputs.of(attempt)) {
         let from = output.len().saturating_sub(OUTPUT_BYTES);
         if from > 0 {

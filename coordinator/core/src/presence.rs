@@ -90,6 +90,8 @@ pub struct Progress {
     pub stealing: Vec<TestIx>,
     /// It was asked in vain: everything of this lease has begun.
     pub barren: bool,
+    /// The worker was told to break it off, because another lease brought what it was granted for.
+    pub stopped: bool,
 }
 
 impl Presence {
@@ -157,7 +159,6 @@ impl Presence {
         self.close(worker);
         self.speeds.remove(&worker);
         self.told.remove(&worker);
-        self.leaving.remove(&worker);
         let slots = self.warm.range((worker, SlotIx(0))..=(worker, SlotIx(u16::MAX)));
         let slots: Vec<_> = slots.map(|(&slot, _)| slot).collect();
         for slot in slots {

@@ -35,6 +35,8 @@ pub struct Checkers {
     given_back: BTreeSet<(Token, TestIx)>,
     released: BTreeSet<Token>,
     leaving: BTreeSet<WorkerId>,
+    /// Leases that the coordinator had broken off.
+    stopped: BTreeSet<Token>,
     reports: BTreeMap<(WorkerId, u64), Arc<Vec<Entry>>>,
     thrifty: bool,
     /// What is held of what the fleet shares.
@@ -120,7 +122,7 @@ impl Checkers {
     }
 
     /// A worker hears something.
-    pub fn heard(&self, worker: WorkerId, word: &ToWorker, durable: &State) -> Checked {
+    pub fn heard(&mut self, worker: WorkerId, word: &ToWorker, durable: &State) -> Checked {
         match word {
             ToWorker::Grant(_, shard) => {
                 let lease = self.leases.get(&shard.token);
@@ -133,6 +135,10 @@ impl Checkers {
                 let entries =
                     entries.ok_or_else(|| format!("report {seq} of {worker} is acknowledged, and was not made"))?;
                 entries.iter().try_for_each(|entry| recorded(entry, worker, durable))
+            }
+            ToWorker::Stop(token, true) => {
+                self.stopped.insert(*token);
+                Ok(())
             }
             _ => Ok(()),
         }
@@ -212,11 +218,17 @@ impl Checkers {
                 ensure(!(gone && self.thrifty), || format!("{cause:?} ends {token}, and no worker was lost"))?;
                 let leaves = self.leaving.contains(&lease.worker);
                 let due = |why| match cause {
-                    LeaseEnd::WorkerLost => why == Cause::WorkerLost,
+                    // Whether the coordinator heard that it leaves is another question.
+                    LeaseEnd::WorkerLost => why == Cause::WorkerLost || (why == Cause::Drained && leaves),
                     LeaseEnd::Overdue => why == Cause::Timeout,
                     LeaseEnd::Revoked => why == Cause::Resource,
-                    // Nothing else makes a worker of this world break off what runs.
-                    LeaseEnd::Released | LeaseEnd::Unreceived => why == Cause::Drained && leaves,
+                    // Nothing else makes a worker of this world break off what runs; but a coordinator that died in between does
+                    // not know any more that it asked for it.
+                    LeaseEnd::Released | LeaseEnd::Unreceived => match why {
+                        Cause::Drained => leaves,
+                        Cause::Infrastructure => self.stopped.contains(token),
+                        _ => false,
+                    },
                     LeaseEnd::Unwitnessed => false,
                 };
                 ensure(blamed.is_none_or(|blamed| due(blamed.cause)), || {
@@ -349,7 +361,8 @@ impl Plan {
                     let due = match why {
                         Blameless::Unwell => cause == Cause::Resource,
                         Blameless::Drained => cause == Cause::Drained,
-                        Blameless::Infrastructure | Blameless::Promoted(_) => false,
+                        Blameless::Infrastructure => cause == Cause::Infrastructure,
+                        Blameless::Promoted(_) => false,
                     };
                     ensure(again && due, || format!("{ix} is run anew for {why:?} after {cause}"))?;
                     self.retries += u32::from(why != Blameless::Drained);

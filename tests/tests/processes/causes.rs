@@ -1,10 +1,11 @@
 //! Why a test did not pass: each cause is told in the same words by whatever tells it, and is run again by its own budget.
 
 use nix::sys::signal::Signal;
-use regatta_tests::harness::{Client, Cluster, Ended, Project, Said};
+use regatta_tests::harness::{Client, Cluster, Ended, Project, Said, test_python};
 use serde_json::{Value, json};
 use std::fs::{self, OpenOptions, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 
 /// A project with one suite `x`, whose tests are `tests`, each run by a script that is told its name.
 fn scripted(script: &str, tests: &[&str], more: &str) -> Project {
@@ -137,4 +138,42 @@ fn a_test_whose_worker_leaves_in_its_middle_is_charged_nothing() {
     let lost = ended.all("test_lost").next().expect("it was broken off");
     assert_eq!(lost["cause"], json!("drained"), "{lost}");
     assert_eq!((ended.code, &finished(&ended, "slow")["verdict"]), (0, &json!("passed")), "{}", ended.stderr);
+}
+
+/// A memory cgroup (of the first version: one of the second may have no processes beside its children) with this limit.
+struct Scarce(PathBuf);
+
+impl Scarce {
+    fn new(bytes: u64) -> Option<Self> {
+        let path = PathBuf::from(format!("/sys/fs/cgroup/memory/regatta-causes-{}", std::process::id()));
+        fs::create_dir(&path).ok()?;
+        let scarce = Self(path);
+        fs::write(scarce.0.join("memory.limit_in_bytes"), bytes.to_string()).ok()?;
+        Some(scarce)
+    }
+}
+
+impl Drop for Scarce {
+    fn drop(&mut self) {
+        let _gone_with_the_machine = fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn what_the_system_ends_for_want_of_memory_is_no_crash() {
+    let Some(scarce) = Scarce::new(32 << 20) else {
+        return eprintln!("skipped: this user may not make a memory cgroup here");
+    };
+    let python = test_python();
+    let script = format!(
+        "mkdir first 2>/dev/null || exit 0\necho $$ > {}/cgroup.procs\nexec {} -c 'len(bytearray(256 << 20))'",
+        scarce.0.display(),
+        python.display()
+    );
+    let project = scripted(&script, &["hungry"], "");
+    let ended = Client::start(project.path(), ["run"]).end();
+    let first = ended.all("test_retried").next().unwrap_or_else(|| panic!("it is run again: {}", ended.stderr));
+    assert_eq!((&first["cause"], &first["exit"]["signal"]), (&json!("out_of_memory"), &json!(9)), "{first}");
+    assert_eq!(first["reason"], "signal 9 (SIGKILL): the system ended it for want of memory");
+    assert_eq!(finished(&ended, "hungry")["verdict"], json!("flaky"), "alone it found enough");
 }

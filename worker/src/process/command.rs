@@ -87,7 +87,7 @@ pub struct Exit {
     pub leaked: u32,
     /// Its largest resident size, in bytes.
     pub max_rss: u64,
-    /// It was killed while the system ended processes for want of memory; see [`super::memory`].
+    /// It was killed while the system ended processes for want of memory.
     pub starved: bool,
 }
 

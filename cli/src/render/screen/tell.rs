@@ -26,13 +26,9 @@ impl<W: Write> Screen<W> {
             News::Verdict(test, verdict) => self.verdict(view, *test, *verdict),
             News::Lost(test) => {
                 self.slow.remove(test);
-                self.say_test(
-                    view,
-                    *test,
-                    &Status::lost(),
-                    None,
-                    Some("its worker was lost; it runs again".to_owned()),
-                );
+                let told = view.test(*test).lost.last().filter(|loss| loss.number > 0);
+                let why = told.map_or_else(|| "its worker was lost".to_owned(), status::lost_because);
+                self.say_test(view, *test, &Status::lost(), None, Some(format!("{why}; it runs again")));
             }
             News::Erred(at) => self.erred(view, *at),
             News::Note(text) => self.noted(text),

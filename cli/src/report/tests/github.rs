@@ -60,6 +60,8 @@ regatta run api 'tests/test_b.py::test_hang'
 </details>
 <details><summary><code>tests/test&#95;b.py::test&#95;segv</code> <code>SIGSEGV</code></summary>
 
+cause: crash
+
 ```text
 regatta run api 'tests/test_b.py::test_segv'
 ```
@@ -70,6 +72,8 @@ about to\xff\x00 crash
 
 </details>
 <details><summary><code>tests/test&#95;b.py::test&#95;setup</code> <code>fixture 'db' not found</code></summary>
+
+cause: set-up
 
 ```text
 regatta run api 'tests/test_b.py::test_setup'

@@ -137,8 +137,11 @@ impl Turn<'_> {
         let running = progress.running.filter(|&(test, _)| plan.test(test).place == Place::Leased(token));
         let next = || lease.tests.iter().copied().find(|&test| plan.test(test).place == Place::Leased(token));
         let leaves = self.core.presence.leaving.contains(&worker);
+        let over = plan.is_over(lease.work.suite());
         let drained = if mutant::is(Mutant::DrainedCharged) { Cause::WorkerLost } else { Cause::Drained };
         let (cause, running) = match end {
+            // It had said that it leaves, and was ended before it was ready to.
+            LeaseEnd::WorkerLost if leaves && !over => (drained, running),
             LeaseEnd::WorkerLost => (Cause::WorkerLost, running),
             LeaseEnd::Overdue => (Cause::Timeout, running),
             LeaseEnd::Revoked => (Cause::Resource, running),
@@ -146,7 +149,7 @@ impl Turn<'_> {
                 (Cause::WorkerLost, next().map(|test| (test, self.now)))
             }
             LeaseEnd::Released | LeaseEnd::Unreceived if leaves => (drained, running),
-            LeaseEnd::Released => (Cause::Infrastructure, running),
+            LeaseEnd::Released => (Cause::Infrastructure, running.filter(|_| !progress.stopped)),
             LeaseEnd::Unreceived | LeaseEnd::Unwitnessed => (Cause::WorkerLost, None),
         };
         let blamed = running.and_then(|(test, since)| {

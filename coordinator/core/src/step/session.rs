@@ -119,6 +119,7 @@ impl Turn<'_> {
             let unwitnessed = !witnessed && !mutant::is(Mutant::GuessesAtRestart);
             self.end_lease(token, if unwitnessed { LeaseEnd::Unwitnessed } else { LeaseEnd::WorkerLost });
         }
+        self.core.presence.leaving.remove(&worker);
         self.stop_waiting_for(worker);
     }
 

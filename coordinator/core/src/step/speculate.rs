@@ -101,6 +101,7 @@ impl Turn<'_> {
         let grace = lease.tests.iter().map(|&test| run.policy_of(test).grace).max().unwrap_or_default();
         let overdue = self.now + grace + self.core.setup.tuning.overdue;
         self.core.agenda.set(Deadline::TestOverdue(token), overdue);
+        self.progress(token).stopped = true;
         self.send(worker, ToWorker::Stop { token, kill: true });
     }
 }

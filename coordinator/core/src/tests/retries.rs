@@ -234,6 +234,16 @@ fn a_test_whose_worker_leaves_before_its_end_is_charged_nothing() {
 }
 
 #[test]
+fn a_worker_that_is_lost_while_it_leaves_was_not_given_the_time() {
+    let mut scene = alone(retries(0));
+    let _step = scene.told(A, vec![started(1, 0), Entry::Draining]);
+    let detach = scene.detach(A);
+    scene.check(detach, &[]);
+    let shown = scene.pass(Micros::from_secs(5));
+    assert_eq!(shown[0], "lease 1 ended: WorkerLost, blaming 0: anew, Drained");
+}
+
+#[test]
 fn a_test_that_is_drained_without_end_crashes_in_the_end() {
     let mut scene = alone(TestPolicy { budgets: Budgets::default().with(Cause::Drained, 1), ..retries(0) });
     let worker = |at: u64| WorkerId::from_bits(100 + u128::from(at));
