@@ -3,7 +3,7 @@
 use std::process::Command;
 
 /// Seeds in every run of the tests.
-const SEEDS: &str = "60";
+const SEEDS: &str = "100";
 
 #[test]
 fn no_seed_of_the_real_glue_breaks_a_promise() {
