@@ -256,6 +256,11 @@ impl DriverHandle {
         self.to.send(request).await.map_err(|_| self.gone())
     }
 
+    /// Whether it takes nothing any more: what was live a moment ago is not followed here.
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.to.is_closed()
+    }
+
     /// Why it is gone, once it is.
     pub(crate) fn gone(&self) -> Gone {
         Gone { why: self.outage.get().map(|error| in_one_line(&error)) }

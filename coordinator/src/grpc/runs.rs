@@ -88,8 +88,13 @@ impl Runs for Service {
             return Err(self.parts.driver.gone().into());
         }
         let feed = self.parts.projector.feeds().of(run);
-        if feed.is_none() && self.ended(run).await?.is_none() {
-            return Err(unknown(run).into());
+        if feed.is_none() {
+            match self.ended(run).await? {
+                None => return Err(unknown(run).into()),
+                // The feeds end with the driver; the next coordinator has the run.
+                Some(false) if self.parts.driver.has_stopped() => return Err(self.parts.driver.gone().into()),
+                Some(_) => {}
+            }
         }
         let (to, events) = mpsc::channel(EVENTS);
         let (projection, driver) = (self.parts.planner.projection().clone(), self.parts.driver.clone());

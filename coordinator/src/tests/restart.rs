@@ -131,3 +131,15 @@ pub(super) async fn kill(coordinator: crate::Coordinator) {
     let driver = driver.into_inner().unwrap().unwrap();
     patiently("the end of the driver", driver.ended()).await.unwrap();
 }
+
+/// Connections outlive the driver by a moment. Clients that ask in it were told that their run was lost.
+#[tokio::test]
+async fn whoever_asks_for_a_run_while_the_coordinator_leaves_may_ask_the_next_one() {
+    let coordinator = start(None).await;
+    let mut client = client(&coordinator).await;
+    client.submit(request(RUN, &["a.py"])).await.unwrap();
+    coordinator.parts.driver.stop().await;
+    let watching = v1::WatchRequest { run: RUN.to_owned(), after: 0 };
+    let refused = client.watch(watching).await.expect_err("nobody follows it any more");
+    assert_eq!(refused.code(), tonic::Code::Unavailable, "{refused}");
+}

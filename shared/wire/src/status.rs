@@ -103,6 +103,9 @@ impl From<Status> for Failure {
             Code::Unavailable | Code::Cancelled | Code::Aborted | Code::DeadlineExceeded | Code::Unknown => {
                 Self::Unavailable(text)
             }
+            // So is this where it has a source: the other side did not say it, but its connection ended under the call, as when a
+            // coordinator leaves, or gives a connection up that was silent for long.
+            Code::Internal if std::error::Error::source(&status).is_some() => Self::Unavailable(text),
             _ => Self::Broken(text),
         }
     }
@@ -128,5 +131,12 @@ mod tests {
         for failure in failures {
             assert_eq!(Failure::from(Status::from(failure.clone())), failure);
         }
+    }
+
+    #[test]
+    fn a_connection_that_ended_under_a_call_may_be_another_one_next_time() {
+        let mut status = Status::internal("h2 protocol error: http2 error");
+        status.set_source(std::sync::Arc::new(std::io::Error::other("GoAway(NO_ERROR)")));
+        assert!(Failure::from(status).may_pass());
     }
 }
