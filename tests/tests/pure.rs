@@ -21,11 +21,11 @@ fn no_interleaving_of_a_tiny_cluster_breaks_a_promise() {
 
 #[test]
 fn no_interleaving_of_candidates_lets_two_lead() {
-    for (candidates, faults) in [(2, 1), (3, 1)] {
+    for (candidates, faults) in [(2, 1), (3, 1), (2, 2)] {
         let start = Instant::now();
         let visited = leader::explore(candidates, faults, None);
         let visited = visited.unwrap_or_else(|broken| panic!("{candidates} candidates, {faults} faults: {broken}"));
-        println!("{candidates} candidates, {faults} fault: {visited} in {:.1} s", start.elapsed().as_secs_f64());
+        println!("{candidates} candidates, {faults} fault(s): {visited} in {:.1} s", start.elapsed().as_secs_f64());
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! `simulation [--seeds N] [--from S]` runs N seeds; `simulation --seed S` tells the story of one. Built with the feature
 //! `mutants`, `simulation --mutants [NAME]` shows how many seeds it takes to notice each deliberate fault. `simulation --model`
-//! visits every state of the tiny cluster, and of two candidates that would lead it, with two faults.
+//! visits every state of the tiny cluster, and of three candidates that would lead it, with two faults.
 
 use regatta_tests::model::{Plan, Visited, explore, leader};
 use regatta_tests::simulation::{Simulation, replay, sweep};
@@ -29,7 +29,7 @@ fn main() -> ExitCode {
             visited.is_ok()
         };
         let holds = told("a tiny cluster", &|| explore(Plan::Retry, 2))
-            & told("two candidates", &|| leader::explore(2, 2, None));
+            & told("three candidates", &|| leader::explore(3, 2, None));
         return if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     #[cfg(feature = "mutants")]

@@ -11,9 +11,11 @@
 //! to tests of those. In each tick whoever leads, runs and reaches the database asks for its term again; everything else may happen
 //! at any time, or never. What is asked of the database is answered at once, unless a fault makes it late: then it is carried out at
 //! any time, or never, and nobody hears of it. Signs of life of workers, their answers, and leases are under way for as long as they
-//! like.
+//! like. A worker dials whom it asks for work, or tells a result, at that moment: what it did before, without anything to lose, is
+//! left out.
 
 mod candidate;
+mod moves;
 mod store;
 mod worker;
 mod world;
@@ -43,8 +45,6 @@ pub enum Wrong {
     AnswersUnvouched,
     /// Workers are taken in by one that may not lead any more.
     AttachesUnvouched,
-    /// Signs of life are answered of a worker that was given up, as long as that is not durable.
-    AnswersThoseGivenUp,
     /// Results are acknowledged before they are recorded.
     AcknowledgesAhead,
     /// What was appended without an answer counts as written.
@@ -53,7 +53,7 @@ pub enum Wrong {
 
 impl Wrong {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 10] = [
         Self::AppendsUnchecked,
         Self::RenewsAnothers,
         Self::ResignsAnothers,
@@ -62,7 +62,6 @@ impl Wrong {
         Self::CountsFromAnswer,
         Self::AnswersUnvouched,
         Self::AttachesUnvouched,
-        Self::AnswersThoseGivenUp,
         Self::AcknowledgesAhead,
         Self::TakesForWritten,
     ];

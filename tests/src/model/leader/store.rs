@@ -3,7 +3,7 @@
 use super::{TERM, Wrong};
 
 /// What is recorded of the thing there is. The n-th grant has token n.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Entry {
     /// It is granted to a worker.
     Granted(usize),

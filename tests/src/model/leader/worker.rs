@@ -1,4 +1,5 @@
-//! A worker: what it holds, and until when that is certainly its own.
+//! A worker: what it holds, and until when that is certainly its own. One that has nothing to lose has no stream here: it dials whom it
+//! asks or tells something, at that moment.
 
 use super::{LEASE, Wrong};
 
@@ -29,14 +30,14 @@ pub(super) enum Beat {
 }
 
 impl Worker {
-    /// Whether it has something to lose: only then it matters how long it has. Until then it gives signs of life all the time.
+    /// Whether it has something to lose.
     pub(super) const fn is_at_it(&self) -> bool {
         self.holds.is_some() || self.lease.is_some()
     }
 
     /// Time passes. Whether it lets go of whatever only one may use, and of its leader, because nothing was answered for so long.
     pub(super) fn tick(&mut self) -> bool {
-        let over = self.until <= 1 && self.is_at_it();
+        let over = self.until == 1;
         self.until = self.until.saturating_sub(1);
         if over {
             (self.holds, self.lease) = (None, None);
@@ -50,18 +51,36 @@ impl Worker {
         over
     }
 
-    /// A leader has taken it in, to which `ours` is its own.
+    /// A leader has taken it in.
+    pub(super) fn dials(&mut self, leader: usize) {
+        (self.session, self.until) = (Some(leader), LEASE);
+    }
+
+    /// A leader has taken it in to which `ours` is its own, and nothing else.
     pub(super) fn attached(&mut self, leader: usize, ours: Option<u8>) {
-        (self.session, self.lease, self.beat) = (Some(leader), None, None);
-        // It is told to stop what is not its own any more.
+        (self.lease, self.beat) = (None, None);
         self.holds = self.holds.filter(|&token| ours == Some(token));
-        self.until = if self.holds.is_some() { LEASE } else { 0 };
+        self.dials(leader);
+        self.rests();
     }
 
     /// It is done.
     pub(super) fn done(&mut self) {
         self.result = self.holds.take();
-        (self.until, self.beat) = (0, None);
+        self.rests();
+    }
+
+    /// Its result is recorded, or refused.
+    pub(super) fn settled(&mut self) {
+        self.result = None;
+        self.rests();
+    }
+
+    /// Without something to lose nothing else matters.
+    fn rests(&mut self) {
+        if !self.is_at_it() {
+            (self.session, self.until, self.beat) = (None, 0, None);
+        }
     }
 
     /// The answer to its sign of life arrives.
@@ -75,16 +94,14 @@ impl Worker {
     /// Its lease arrives.
     pub(super) fn told(&mut self) {
         let token = self.lease.take();
-        if self.until > 0 {
-            self.holds = token;
-        } else {
-            self.beat = None;
-        }
+        self.holds = token.filter(|_| self.until > 0);
+        self.rests();
     }
 
     /// The connection is gone. What was under way to it may be read all the same.
     pub(super) fn hung_up(&mut self) {
         self.session = None;
         self.beat = self.beat.filter(|beat| matches!(beat, Beat::Answered(_)));
+        self.rests();
     }
 }

@@ -1,9 +1,9 @@
-//! What can happen between candidates, the database and workers, and what must hold after each of it.
+//! What happens between candidates, the database and workers, and what must hold after each of it. When it can happen is in `moves`.
 
 use super::candidate::{Candidate, Leader};
 use super::store::{Entry, Store};
 use super::worker::{Beat, Worker};
-use super::{GRANTS, LEASE, Wrong};
+use super::{LEASE, Wrong};
 use crate::model::World;
 
 /// What goes wrong.
@@ -44,8 +44,8 @@ pub enum Action {
     LookUp(usize),
     /// A worker dials a candidate.
     Attach(usize, usize),
-    /// A worker tells the result that it has.
-    Report(usize),
+    /// A worker tells a candidate the result that it has.
+    Report(usize, usize),
     /// A worker gives a sign of life.
     Beat(usize),
     /// It arrives.
@@ -67,8 +67,8 @@ pub enum Action {
 }
 
 /// What was asked of the database and is late: nobody waits for it any more.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Late {
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Late {
     Take,
     Renew(u8),
     Resign(u8),
@@ -78,14 +78,14 @@ enum Late {
 /// Candidates, the database, and workers.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct Leaders {
-    store: Store,
-    candidates: Vec<Candidate>,
-    workers: [Worker; 2],
-    late: Vec<Late>,
+    pub(super) store: Store,
+    pub(super) candidates: Vec<Candidate>,
+    pub(super) workers: [Worker; 2],
+    pub(super) late: Vec<Late>,
     /// The tokens whose results a worker was told to be recorded, a bit each.
     acknowledged: u8,
-    faults: u8,
-    wrong: Option<Wrong>,
+    pub(super) faults: u8,
+    pub(super) wrong: Option<Wrong>,
 }
 
 impl Leaders {
@@ -95,32 +95,12 @@ impl Leaders {
         Self { store, candidates, workers: Default::default(), late: Vec::new(), acknowledged: 0, faults, wrong }
     }
 
-    fn is(&self, wrong: Wrong) -> bool {
+    pub(super) fn is(&self, wrong: Wrong) -> bool {
         self.wrong == Some(wrong)
     }
 
     fn leader(&mut self, at: usize) -> &mut Leader {
         self.candidates[at].leads.as_mut().expect("it leads")
-    }
-
-    /// What a leader that waits for nothing may append: a grant, or the end of one whose holder is lost or never had it.
-    fn wanted(&self, at: usize, leader: &Leader) -> Vec<Entry> {
-        match leader.open_grant(&self.store) {
-            None if leader.granted(&self.store) < GRANTS => {
-                let asks =
-                    |worker: &Worker| worker.session == Some(at) && !worker.is_at_it() && worker.result.is_none();
-                // The workers are alike: let it be the first that is granted something first.
-                let among = if self.store.journal.is_empty() { 0..1 } else { 0..self.workers.len() };
-                among.filter(|&of| asks(&self.workers[of])).map(Entry::Granted).collect()
-            }
-            Some((holder, token)) => {
-                let holder = &self.workers[holder];
-                let knows = [holder.holds, holder.lease, holder.result].contains(&Some(token));
-                let never_had = holder.session == Some(at) && !knows;
-                if leader.patience == 0 || never_had { vec![Entry::Ended] } else { Vec::new() }
-            }
-            None => Vec::new(),
-        }
     }
 
     /// A leader puts an entry in line. What it believes has changed with that, but nothing is told of it.
@@ -130,17 +110,16 @@ impl Leaders {
         leader.pending = Some(entry);
         let open = leader.open_grant(&self.store);
         match (entry, open) {
-            // Whoever asks is heard with that, and with its last sign of life.
+            // Whoever asks has dialled, and is heard with that.
             (Entry::Granted(worker), _) => {
                 leader.patience = LEASE;
-                self.workers[worker].until = if leader.vouched > 0 { LEASE } else { 0 };
+                self.workers[worker].dials(at);
             }
-            (Entry::Ended, Some((holder, _))) if lost && !self.is(Wrong::AnswersThoseGivenUp) => {
+            (Entry::Result, Some((holder, _))) if !self.is(Wrong::AcknowledgesAhead) => self.workers[holder].dials(at),
+            (Entry::Ended, Some((holder, _))) if lost => {
                 self.hang_up(holder, at);
             }
-            (Entry::Result, Some((holder, token))) if self.is(Wrong::AcknowledgesAhead) => {
-                self.acknowledge(holder, token);
-            }
+            (Entry::Result, Some((holder, token))) => self.acknowledge(holder, token),
             _ => {}
         }
     }
@@ -174,7 +153,7 @@ impl Leaders {
 
     fn acknowledge(&mut self, worker: usize, token: u8) {
         self.acknowledged |= 1 << token;
-        self.workers[worker].result = None;
+        self.workers[worker].settled();
     }
 
     /// A candidate closes the stream of a worker.
@@ -222,25 +201,24 @@ impl Leaders {
     fn attach(&mut self, at: usize, to: usize) {
         let open = self.candidates[to].leads.as_ref().and_then(|leader| leader.believed_grant(&self.store));
         let ours = open.filter(|(holder, _)| *holder == at).map(|(_, token)| token);
-        self.lose(at);
         self.workers[at].attached(to, ours);
         if ours.is_some() {
             self.leader(to).patience = LEASE;
         }
     }
 
-    fn report(&mut self, at: usize) {
-        let (Some(to), Some(token)) = (self.workers[at].session, self.workers[at].result) else { return };
+    /// A worker tells the result that it has.
+    fn report(&mut self, at: usize, to: usize) {
         let leader = self.candidates[to].leads.as_ref().expect("it leads");
-        let recorded = leader.recorded(&self.store, token);
+        let token = self.workers[at].result.expect("it has a result");
         if leader.open_grant(&self.store) == Some((at, token)) {
             self.put(to, Entry::Result);
             self.write(to);
-        } else if recorded {
+        } else if leader.recorded(&self.store, token) {
             self.acknowledge(at, token);
         } else {
             // It is refused.
-            self.workers[at].result = None;
+            self.workers[at].settled();
         }
     }
 
@@ -267,50 +245,14 @@ impl Leaders {
         }
     }
 
-    fn faults(&self) -> Vec<Fault> {
-        let mut faults = Vec::new();
-        for (at, candidate) in self.candidates.iter().enumerate() {
-            let Some(leader) = candidate.leads.as_ref() else {
-                // It does not matter who asks.
-                if at == 0 && candidate.acts() && self.store.until == 0 {
-                    faults.push(Fault::LateTake);
-                }
-                continue;
-            };
-            if !candidate.stopped {
-                faults.extend([Fault::Stop(at), Fault::Die(at)]);
-            }
-            if !candidate.cut {
-                faults.push(Fault::Cut(at));
-            }
-            if !candidate.acts() {
-                continue;
-            }
-            if !leader.asked {
-                faults.push(Fault::LateRenewal(at));
-            }
-            if leader.pending.is_none() {
-                faults.extend([Fault::Resign(at), Fault::LateResignation(at)]);
-                faults.extend(self.wanted(at, leader).into_iter().map(|entry| Fault::LateAppend(at, entry)));
-                if self.reporter(at, leader).is_some() {
-                    faults.push(Fault::LateAppend(at, Entry::Result));
-                }
-            }
-        }
-        let connected = |(at, worker): (usize, &Worker)| worker.session.map(|_| Fault::HangUp(at));
-        faults.extend(self.workers.iter().enumerate().filter_map(connected));
-        faults
-    }
-
-    /// Who could tell this leader the result of the grant that is open.
-    fn reporter(&self, at: usize, leader: &Leader) -> Option<usize> {
-        let (holder, token) = leader.open_grant(&self.store)?;
-        let worker = &self.workers[holder];
-        (worker.session == Some(at) && worker.result == Some(token)).then_some(holder)
-    }
-
     fn goes(&mut self, fault: Fault) {
         self.faults -= 1;
+        self.go_wrong(fault);
+        // The order in which they were asked does not matter.
+        self.late.sort_unstable();
+    }
+
+    fn go_wrong(&mut self, fault: Fault) {
         match fault {
             Fault::Stop(at) => self.candidates[at].stopped = true,
             Fault::Cut(at) => self.candidates[at].cut = true,
@@ -388,76 +330,7 @@ impl World for Leaders {
     type Action = Action;
 
     fn actions(&self) -> Vec<Action> {
-        let mut actions = Vec::new();
-        if !self.candidates.iter().any(Candidate::is_due) {
-            actions.push(Action::Tick);
-        }
-        for (at, candidate) in self.candidates.iter().enumerate() {
-            if candidate.stopped {
-                actions.push(Action::Continue(at));
-            }
-            if candidate.cut {
-                actions.push(Action::Mend(at));
-            }
-            if !candidate.acts() {
-                continue;
-            }
-            match &candidate.leads {
-                // The candidates are alike: let it be the first that leads first.
-                None if self.store.epoch == 0 && at > 0 => {}
-                None if self.store.until == 0 || self.is(Wrong::TakesEarly) => actions.push(Action::Take(at)),
-                None => {}
-                Some(leader) => {
-                    if !leader.asked {
-                        actions.push(Action::Renew(at));
-                    }
-                    match leader.pending {
-                        Some(_) => actions.push(Action::LookUp(at)),
-                        None => {
-                            actions.extend(self.wanted(at, leader).into_iter().map(|entry| Action::Append(at, entry)))
-                        }
-                    }
-                }
-            }
-        }
-        for (at, worker) in self.workers.iter().enumerate() {
-            let session = worker.session.map(|to| &self.candidates[to]);
-            let takes_in = |candidate: &Candidate| {
-                let vouches = |leader: &Leader| leader.vouched > 0 || self.is(Wrong::AttachesUnvouched);
-                !candidate.stopped && candidate.leads.as_ref().is_some_and(vouches)
-            };
-            if session.is_none() || !worker.is_at_it() {
-                let takers = (0..self.candidates.len()).filter(|&to| takes_in(&self.candidates[to]));
-                let others = takers.filter(|&to| worker.session != Some(to));
-                actions.extend(others.map(|to| Action::Attach(at, to)));
-            }
-            if let Some(candidate) = session {
-                if worker.beat.is_none() && worker.is_at_it() {
-                    actions.push(Action::Beat(at));
-                }
-                if matches!(worker.beat, Some(Beat::Sent(_))) && !candidate.stopped {
-                    actions.push(Action::BeatArrives(at));
-                }
-                let idle = candidate.leads.as_ref().is_some_and(|leader| leader.pending.is_none());
-                if worker.result.is_some() && candidate.acts() && idle {
-                    actions.push(Action::Report(at));
-                }
-            }
-            if matches!(worker.beat, Some(Beat::Answered(_))) {
-                actions.push(Action::Heard(at));
-            }
-            if worker.lease.is_some() {
-                actions.push(Action::Told(at));
-            }
-            if worker.holds.is_some() {
-                actions.push(Action::Done(at));
-            }
-        }
-        actions.extend((0..self.late.len()).map(Action::Arrives));
-        if self.faults > 0 {
-            actions.extend(self.faults().into_iter().map(Action::Goes));
-        }
-        actions
+        self.moves()
     }
 
     fn take(&mut self, action: Action) -> Result<(), String> {
@@ -477,7 +350,7 @@ impl World for Leaders {
             }
             Action::LookUp(at) => self.look_up(at),
             Action::Attach(worker, to) => self.attach(worker, to),
-            Action::Report(worker) => self.report(worker),
+            Action::Report(worker, to) => self.report(worker, to),
             Action::Beat(worker) => self.workers[worker].beat = Some(Beat::Sent(0)),
             Action::BeatArrives(worker) => self.beat_arrives(worker),
             Action::Heard(worker) => self.workers[worker].heard(wrong),
