@@ -2,6 +2,7 @@
 //!
 //! See `docs/testing.md` for what each promises, and how to reproduce a seed.
 
+use regatta_tests::model::leader::{self, Wrong};
 use regatta_tests::model::{self, Plan};
 use regatta_tests::simulation::{self, Simulation, sweep};
 use std::time::Instant;
@@ -15,6 +16,26 @@ fn no_interleaving_of_a_tiny_cluster_breaks_a_promise() {
         let start = Instant::now();
         let visited = model::explore(plan, faults).unwrap_or_else(|broken| panic!("{plan:?}: {broken}"));
         println!("{plan:?}, {faults} fault: {visited} in {:.1} s", start.elapsed().as_secs_f64());
+    }
+}
+
+#[test]
+fn no_interleaving_of_candidates_lets_two_lead() {
+    for (candidates, faults) in [(2, 1), (3, 1), (2, 2)] {
+        let start = Instant::now();
+        let visited = leader::explore(candidates, faults, None);
+        let visited = visited.unwrap_or_else(|broken| panic!("{candidates} candidates, {faults} faults: {broken}"));
+        println!("{candidates} candidates, {faults} fault(s): {visited} in {:.1} s", start.elapsed().as_secs_f64());
+    }
+}
+
+#[test]
+fn each_deliberate_fault_of_who_leads_is_found() {
+    for wrong in Wrong::ALL {
+        let broken =
+            (1..=2).find_map(|faults| leader::explore(2, faults, Some(wrong)).err().map(|story| (faults, story)));
+        let (faults, story) = broken.unwrap_or_else(|| panic!("{wrong:?} is not found"));
+        println!("{wrong:?}, {faults} fault(s): {}", story.lines().next().unwrap_or_default());
     }
 }
 

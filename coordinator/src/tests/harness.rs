@@ -14,7 +14,7 @@ use regatta_wire::{PROTOCOL, v1};
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Status, Streaming};
@@ -42,8 +42,16 @@ pub(super) async fn start(data: Option<&Path>) -> Coordinator {
 
 /// A coordinator with a journal of one's own.
 pub(super) async fn start_with(journal: Box<dyn crate::store::Journal>) -> Result<Coordinator, Error> {
+    start_as(crate::Standing::alone(), journal).await
+}
+
+/// The same, that stands among others as it is told.
+pub(super) async fn start_as(
+    standing: watch::Receiver<crate::Standing>,
+    journal: Box<dyn crate::store::Journal>,
+) -> Result<Coordinator, Error> {
     let (writer, projection) = projection::open(None, Keep::LOCAL).unwrap();
-    let (blobs, papers, standing) = (Blobs::in_memory(), Papers::Nowhere, crate::Standing::alone());
+    let (blobs, papers) = (Blobs::in_memory(), Papers::Nowhere);
     let opened = Opened { lock: None, journal, writer, projection, blobs, papers, standing };
     Coordinator::with(opened, &config(None)).await
 }

@@ -1,11 +1,12 @@
 //! One that stands by says who leads and nothing else, until it leads.
 
-use super::harness::{patiently, start};
+use super::harness::{Worker, patiently, start, start_as};
+use crate::store::MemoryJournal;
 use crate::{Coordinator, Standing};
 use regatta_runtime::dial;
-use regatta_wire::v1;
 use regatta_wire::v1::coordination_client::CoordinationClient;
 use regatta_wire::v1::runs_client::RunsClient;
+use regatta_wire::{PROTOCOL, v1};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -57,5 +58,18 @@ async fn a_standby_says_who_leads_refuses_the_rest_and_serves_once_it_leads() {
         served = coordinator.serve(listener) => served.unwrap(),
         listed = patiently("an answer", client.list(v1::ListRunsRequest { limit: 1 })) => drop(listed.unwrap()),
     }
+    coordinator.shutdown().await.unwrap();
+}
+
+/// From its hello on a worker would count on its leases for longer than the next leader waits for it.
+#[tokio::test]
+async fn one_that_may_not_lead_any_more_takes_no_worker_in() {
+    let (tell, standing) = watch::channel(Standing::Leads { until: Some(Instant::now()) });
+    let coordinator = start_as(standing, Box::new(MemoryJournal::default())).await.unwrap();
+    let Err(refused) = Worker::dial(&coordinator, PROTOCOL, Vec::new()).await else { panic!("it is refused") };
+    let told = "this coordinator does not know whether it still leads; dial again";
+    assert_eq!((refused.code(), refused.message()), (Code::Unavailable, told));
+    tell.send_replace(Standing::Leads { until: Some(Instant::now() + Duration::from_secs(60)) });
+    drop(Worker::attach(&coordinator, Vec::new()).await);
     coordinator.shutdown().await.unwrap();
 }

@@ -1,5 +1,6 @@
 //! The tiny cluster: what can happen in it, and what must hold after each of it.
 
+use super::World;
 use super::plan::{Plan, submission, test};
 use crate::simulation::checkers::recorded;
 use crate::simulation::coordinator::{Wish, wish};
@@ -38,7 +39,7 @@ pub enum Fault {
 
 /// Something that can happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Action {
+pub(super) enum Action {
     /// A worker dials.
     Dial(usize),
     /// The coordinator hears what a worker has under way. One word at a time would add little: what is heard apart can be
@@ -95,62 +96,6 @@ impl Cluster {
         Self { core, durable, now: DAWN, ends, faults, planned, waits: 0, ran: BTreeMap::new() }
     }
 
-    /// Whether the run has ended, for good.
-    #[must_use]
-    pub fn has_ended(&self) -> bool {
-        self.durable.runs.get(&RUN).is_none_or(|run| matches!(run.phase, Phase::Ended(_)))
-    }
-
-    /// What must hold at the end: green, and every test passed once it really ran.
-    ///
-    /// # Errors
-    /// What does not.
-    pub fn at_the_end(&self) -> Result<(), String> {
-        let run = self.durable.runs.get(&RUN).ok_or("the run was forgotten before its end")?;
-        if run.phase != Phase::Ended(RunOutcome::Green) {
-            return Err(format!("the run ends as {:?}", run.phase));
-        }
-        for (at, test) in run.tests.iter().enumerate() {
-            let ix = TestIx::nth(at);
-            let passed = self.ran.iter().any(|(&(_, test), &outcome)| test == ix && outcome == Outcome::Passed);
-            let fine = matches!(test.place, Place::Done(Verdict::Passed | Verdict::Flaky));
-            if !(fine && passed) {
-                return Err(format!("the run is green, and test {at} is {:?}, passed: {passed}", test.place));
-            }
-        }
-        let planned = run.tests.len();
-        let due = self.planned;
-        if planned == due { Ok(()) } else { Err(format!("the run is green with {planned} of {due} tests")) }
-    }
-
-    /// What can happen now. Time passes only when nothing else can, faults apart.
-    #[must_use]
-    pub fn actions(&self) -> Vec<Action> {
-        let mut actions = Vec::new();
-        for (at, end) in self.ends.iter().enumerate() {
-            // The workers are alike: let it be the first that dials first.
-            if end.worker.session.is_none() && (at == 0 || self.ends[0].dialled > 0 || self.ends[0].lives > 1) {
-                actions.push(Action::Dial(at));
-            }
-            if !end.to_coordinator.is_empty() {
-                actions.push(Action::Hear(at));
-            }
-            if !end.to_worker.is_empty() {
-                actions.push(Action::Tell(at));
-            }
-            if end.worker.activity(SLOT).is_some() {
-                actions.push(Action::Finish(at));
-            }
-        }
-        if actions.is_empty() {
-            actions.push(Action::Wait);
-        }
-        if self.faults > 0 {
-            actions.extend(self.faults().into_iter().map(Action::Goes));
-        }
-        actions
-    }
-
     fn faults(&self) -> Vec<Fault> {
         let mut faults = Vec::new();
         for (at, end) in self.ends.iter().enumerate() {
@@ -171,43 +116,6 @@ impl Cluster {
             }
         }
         faults
-    }
-
-    /// Something happens.
-    ///
-    /// # Errors
-    /// What does not hold any more.
-    pub fn take(&mut self, action: Action) -> Result<(), String> {
-        match action {
-            Action::Dial(at) => {
-                let end = &mut self.ends[at];
-                end.dialled += 1;
-                let hello = end.worker.dial(SessionId(end.worker.id.0.as_u128() as u64 * 100 + end.dialled));
-                end.to_coordinator.push_back(hello);
-                Ok(())
-            }
-            Action::Hear(at) => {
-                let words = std::mem::take(&mut self.ends[at].to_coordinator);
-                self.hear(at, words)
-            }
-            Action::Tell(at) => {
-                let words = std::mem::take(&mut self.ends[at].to_worker);
-                words.into_iter().try_for_each(|word| self.tell(at, word))
-            }
-            Action::Finish(at) => self.finish(at),
-            Action::Wait => {
-                self.waits += 1;
-                if self.waits > PATIENCE {
-                    return Err("nothing happens, however long one waits".to_owned());
-                }
-                self.wait(None)
-            }
-            Action::Goes(fault) => {
-                self.faults -= 1;
-                self.goes(fault)?;
-                if self.faults == 0 { self.acknowledge() } else { Ok(()) }
-            }
-        }
     }
 
     /// With no fault to come an acknowledgement cannot be lost, and changes nothing else: it need not be under way.
@@ -386,6 +294,95 @@ impl Cluster {
                 _ => None,
             }));
         }
+    }
+}
+
+impl World for Cluster {
+    type Action = Action;
+
+    fn actions(&self) -> Vec<Action> {
+        if self.has_ended() {
+            return Vec::new();
+        }
+        // Time passes only when nothing else can, faults apart.
+        let mut actions = Vec::new();
+        for (at, end) in self.ends.iter().enumerate() {
+            // The workers are alike: let it be the first that dials first.
+            if end.worker.session.is_none() && (at == 0 || self.ends[0].dialled > 0 || self.ends[0].lives > 1) {
+                actions.push(Action::Dial(at));
+            }
+            if !end.to_coordinator.is_empty() {
+                actions.push(Action::Hear(at));
+            }
+            if !end.to_worker.is_empty() {
+                actions.push(Action::Tell(at));
+            }
+            if end.worker.activity(SLOT).is_some() {
+                actions.push(Action::Finish(at));
+            }
+        }
+        if actions.is_empty() {
+            actions.push(Action::Wait);
+        }
+        if self.faults > 0 {
+            actions.extend(self.faults().into_iter().map(Action::Goes));
+        }
+        actions
+    }
+
+    fn take(&mut self, action: Action) -> Result<(), String> {
+        match action {
+            Action::Dial(at) => {
+                let end = &mut self.ends[at];
+                end.dialled += 1;
+                let hello = end.worker.dial(SessionId(end.worker.id.0.as_u128() as u64 * 100 + end.dialled));
+                end.to_coordinator.push_back(hello);
+                Ok(())
+            }
+            Action::Hear(at) => {
+                let words = std::mem::take(&mut self.ends[at].to_coordinator);
+                self.hear(at, words)
+            }
+            Action::Tell(at) => {
+                let words = std::mem::take(&mut self.ends[at].to_worker);
+                words.into_iter().try_for_each(|word| self.tell(at, word))
+            }
+            Action::Finish(at) => self.finish(at),
+            Action::Wait => {
+                self.waits += 1;
+                if self.waits > PATIENCE {
+                    return Err("nothing happens, however long one waits".to_owned());
+                }
+                self.wait(None)
+            }
+            Action::Goes(fault) => {
+                self.faults -= 1;
+                self.goes(fault)?;
+                if self.faults == 0 { self.acknowledge() } else { Ok(()) }
+            }
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        self.durable.runs.get(&RUN).is_none_or(|run| matches!(run.phase, Phase::Ended(_)))
+    }
+
+    fn at_the_end(&self) -> Result<(), String> {
+        let run = self.durable.runs.get(&RUN).ok_or("the run was forgotten before its end")?;
+        if run.phase != Phase::Ended(RunOutcome::Green) {
+            return Err(format!("the run ends as {:?}", run.phase));
+        }
+        for (at, test) in run.tests.iter().enumerate() {
+            let ix = TestIx::nth(at);
+            let passed = self.ran.iter().any(|(&(_, test), &outcome)| test == ix && outcome == Outcome::Passed);
+            let fine = matches!(test.place, Place::Done(Verdict::Passed | Verdict::Flaky));
+            if !(fine && passed) {
+                return Err(format!("the run is green, and test {at} is {:?}, passed: {passed}", test.place));
+            }
+        }
+        let planned = run.tests.len();
+        let due = self.planned;
+        if planned == due { Ok(()) } else { Err(format!("the run is green with {planned} of {due} tests")) }
     }
 }
 

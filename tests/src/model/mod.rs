@@ -3,8 +3,11 @@
 //!
 //! Where the simulation draws, the model enumerates: states are told apart by hash and each is visited once, up to a
 //! number of faults. Time stands still while anything else can happen; when nothing can, it passes.
+//!
+//! [`leader`] enumerates, in the same way, who may lead such a cluster, and for how long.
 
 mod cluster;
+pub mod leader;
 mod plan;
 
 pub use cluster::{Cluster, Fault};
@@ -13,7 +16,31 @@ pub use plan::Plan;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash};
+
+/// A small world in which one thing happens after another.
+trait World: Clone + Hash {
+    /// Something that can happen.
+    type Action: Copy + fmt::Debug;
+
+    /// What can happen now.
+    fn actions(&self) -> Vec<Self::Action>;
+
+    /// Something happens.
+    ///
+    /// # Errors
+    /// What does not hold any more.
+    fn take(&mut self, action: Self::Action) -> Result<(), String>;
+
+    /// Whether this is as it should become.
+    fn has_ended(&self) -> bool;
+
+    /// What must hold then.
+    ///
+    /// # Errors
+    /// What does not.
+    fn at_the_end(&self) -> Result<(), String>;
+}
 
 /// What came of visiting every state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,7 +49,7 @@ pub struct Visited {
     pub states: usize,
     /// Ways from one to the next.
     pub steps: usize,
-    /// States in which the run has ended.
+    /// States that are as they should become: the run has ended.
     pub ends: usize,
 }
 
@@ -36,36 +63,39 @@ impl fmt::Display for Visited {
     }
 }
 
-/// More states than this are more than this cluster can have: something counts without end.
+/// More states than this are more than such a world can have: something counts without end.
 const MOST: usize = 4_000_000;
 
-/// Visits every state that can be reached with so many faults.
+/// Visits every state of the tiny cluster that can be reached with so many faults.
 ///
 /// # Errors
 /// What broke, after the actions that led there.
 pub fn explore(plan: Plan, faults: u8) -> Result<Visited, String> {
+    explore_from(Cluster::new(plan, faults))
+}
+
+/// Visits every state that can be reached from the first.
+fn explore_from<W: World>(first: W) -> Result<Visited, String> {
     let hashes = BuildHasherDefault::<DefaultHasher>::default();
-    let first = Cluster::new(plan, faults);
     let mut seen = HashMap::from([(hashes.hash_one(&first), 0_u32)]);
     let mut before: Vec<Vec<u32>> = vec![Vec::new()];
     let mut led_by = vec![None];
     let mut ended = Vec::new();
     let mut visited = Visited::default();
     let mut frontier = vec![(0_u32, first)];
-    while let Some((at, cluster)) = frontier.pop() {
+    while let Some((at, world)) = frontier.pop() {
         visited.states += 1;
         if visited.states > MOST {
             return Err(story(&led_by, at, "there is no end of states"));
         }
-        if cluster.has_ended() {
+        if world.has_ended() {
             visited.ends += 1;
             ended.push(at);
-            cluster.at_the_end().map_err(|broken| story(&led_by, at, &broken))?;
-            continue;
+            world.at_the_end().map_err(|broken| story(&led_by, at, &broken))?;
         }
-        for action in cluster.actions() {
+        for action in world.actions() {
             visited.steps += 1;
-            let mut next = cluster.clone();
+            let mut next = world.clone();
             let taken = next.take(action);
             let fresh = u32::try_from(before.len()).expect("states fit");
             let place = match seen.entry(hashes.hash_one(&next)) {
@@ -84,7 +114,7 @@ pub fn explore(plan: Plan, faults: u8) -> Result<Visited, String> {
     }
     let stuck = unfinished(&before, ended);
     match stuck {
-        Some(at) => Err(story(&led_by, at, "the run cannot end from here")),
+        Some(at) => Err(story(&led_by, at, "there is no way to the end from here")),
         None => Ok(visited),
     }
 }
@@ -102,11 +132,11 @@ fn unfinished(before: &[Vec<u32>], ended: Vec<u32>) -> Option<u32> {
 }
 
 /// The actions that led to a state, and what broke there.
-fn story(led_by: &[Option<(u32, cluster::Action)>], mut at: u32, broken: &str) -> String {
+fn story<A: fmt::Debug>(led_by: &[Option<(u32, A)>], mut at: u32, broken: &str) -> String {
     let mut actions = Vec::new();
-    while let Some((before, action)) = led_by[at as usize] {
+    while let Some((before, action)) = &led_by[at as usize] {
         actions.push(format!("{action:?}"));
-        at = before;
+        at = *before;
     }
     actions.reverse();
     format!("{broken}\nafter {}", actions.join("\n      "))

@@ -15,7 +15,7 @@ use regatta_wire::v1::from_worker::Message;
 use regatta_wire::{Failure, Invalid, PROTOCOL, Why, v1, worker_id};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -65,6 +65,10 @@ impl Fleet for Service {
         let Some(v1::FromWorker { message: Some(Message::Hello(hello)) }) = first else {
             return Err(Failure::Unfit("a session begins with a hello; something else came first".to_owned()).into());
         };
+        // From when it said hello, a worker counts on its leases for a whole one: that is for whoever certainly leads to say.
+        if !self.parts.standing.borrow().leads_at(Instant::now()) {
+            return Err(Failure::Unavailable(self.parts.standing.borrow().refusal()).into());
+        }
         let Introduced { worker, name, version, slots, labels, capacities, holds } = introduced(hello)?;
         let (outgoing, words) = mpsc::channel(WORDS + WORDS_PER_SLOT * usize::from(slots));
         let (alive, closed) = oneshot::channel();

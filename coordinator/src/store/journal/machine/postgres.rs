@@ -7,13 +7,16 @@ use crate::store::journal::PostgresJournal;
 use crate::store::postgres::Server;
 use crate::store::postgres::fixture::TestServer;
 use crate::store::postgres::leader::{Candidate, Leadership};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
 /// The server: it is killed, so that nobody else can use it.
 static OWN: LazyLock<TestServer> = LazyLock::new(TestServer::start);
+
+/// Whose it is: one that kills it must not kill it for others.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// How long one waits for a server that has no patience.
 const SHORT: Duration = Duration::from_millis(300);
@@ -47,6 +50,7 @@ pub(super) struct PostgresStore {
     coordinators: Vec<Coordinator>,
     may_refuse: Option<bool>,
     doubt: bool,
+    _turn: MutexGuard<'static, ()>,
 }
 
 /// One that leads, or did.
@@ -157,6 +161,8 @@ impl Store for PostgresStore {
     ];
 
     fn new(outline: Outline) -> Self {
+        // One that fails leaves nothing behind that harms the next.
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let server = RUNTIME.block_on(OWN.database());
         let wire = Wire::to(&OWN.socket(), &RUNTIME);
         let database = server.config().get_dbname().unwrap().to_owned();
@@ -165,7 +171,7 @@ impl Store for PostgresStore {
         let patience = if outline.patient { PATIENCE } else { SHORT };
         let coordinators = Vec::new();
         let (may_refuse, doubt, prepared) = (None, false, false);
-        let store = Self { server, wire, over_wire, patience, prepared, coordinators, may_refuse, doubt };
+        let store = Self { server, wire, over_wire, patience, prepared, coordinators, may_refuse, doubt, _turn };
         if outline.strict {
             store.say(&format!("ALTER DATABASE {database} SET default_transaction_isolation = 'serializable'"));
         }
