@@ -64,12 +64,12 @@ async fn a_standby_says_who_leads_refuses_the_rest_and_serves_once_it_leads() {
 /// From its hello on a worker would count on its leases for longer than the next leader waits for it.
 #[tokio::test]
 async fn one_that_may_not_lead_any_more_takes_no_worker_in() {
-    let (tell, standing) = watch::channel(Standing::Leads { until: Some(Instant::now()) });
+    let (tell, standing) = watch::channel(Standing::Leads { until: Some(Instant::now()), epoch: 1 });
     let coordinator = start_as(standing, Box::new(MemoryJournal::default())).await.unwrap();
     let Err(refused) = Worker::dial(&coordinator, PROTOCOL, Vec::new()).await else { panic!("it is refused") };
     let told = "this coordinator does not know whether it still leads; dial again";
     assert_eq!((refused.code(), refused.message()), (Code::Unavailable, told));
-    tell.send_replace(Standing::Leads { until: Some(Instant::now() + Duration::from_secs(60)) });
+    tell.send_replace(Standing::Leads { until: Some(Instant::now() + Duration::from_secs(60)), epoch: 1 });
     drop(Worker::attach(&coordinator, Vec::new()).await);
     coordinator.shutdown().await.unwrap();
 }

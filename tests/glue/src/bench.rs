@@ -204,6 +204,8 @@ impl Script {
             attempt: test.attempt,
             outcome,
             nuance: Nuance::Plain,
+            cause: outcome.cause(Nuance::Plain),
+            exit: None,
             started: Time(u64::try_from(began.as_micros()).unwrap_or(u64::MAX)),
             duration: truth.takes,
             reason: is_bad.then(|| "on purpose".to_owned()),

@@ -3,7 +3,7 @@
 use crate::plan::{Behaviour, DEVICE, Plan};
 use crate::story::Story;
 use regatta_coordinator::store::Commit;
-use regatta_core::{Event, LeaseEnd, Then, Work};
+use regatta_core::{Blamed, Event, LeaseEnd, Then, Work};
 use regatta_domain::report::RunOutcome;
 use regatta_domain::{Outcome, RunId, TestIx, Time, Token, Verdict, WorkerId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -178,7 +178,7 @@ impl Record {
                     Some(lease) if lease.ended.is_none() => lease.ended = Some((at(*ended), *cause)),
                     _ => self.story.broke(format_args!("lease {token} ended and was none")),
                 }
-                if let Some((test, Then::Verdict(verdict))) = blamed {
+                if let Some(Blamed { test, then: Then::Verdict(verdict), .. }) = blamed {
                     self.story.broke(format_args!("test {test} is called {verdict} because of its workers"));
                 }
             }

@@ -15,6 +15,9 @@ use std::sync::Arc;
 /// The verdicts of a run, by what the tests' histories hang on, each with why it is none that passes.
 pub type Verdicts = HashMap<TestKey, (Verdict, Option<Cause>)>;
 
+/// A verdict and its cause, as the columns that they are.
+pub(super) type Given = (TestKey, i32, i32);
+
 /// Where a reader reads from. See the methods of [`Reader`] for what each is asked.
 pub(super) trait Source: Send + Sync {
     /// The files of a suite, as the cache keeps them, and whether they are of this very tree; else the newest.
@@ -24,7 +27,7 @@ pub(super) trait Source: Send + Sync {
     fn listings(&self, keys: &[FileKey]) -> Result<Vec<(FileKey, Time, Vec<u8>)>, Error>;
 
     /// The keys of the tests of a run with the codes of their verdicts; `None` when the run is not known.
-    fn verdicts(&self, run: RunId) -> Result<Option<Vec<(TestKey, i32, i32)>>, Error>;
+    fn verdicts(&self, run: RunId) -> Result<Option<Vec<Given>>, Error>;
 
     fn has_ended(&self, run: RunId) -> Result<Option<bool>, Error>;
 

@@ -7,7 +7,7 @@ use super::text;
 use crate::store::Error;
 use crate::store::projection::costs::Learnt;
 use crate::store::projection::history::{Found, Scope};
-use crate::store::projection::read::{Connections, Source, Told};
+use crate::store::projection::read::{Connections, Given, Source, Told};
 use regatta_domain::report::Counts;
 use regatta_domain::{FileKey, RunId, TestKey, Time};
 use std::collections::HashSet;
@@ -40,7 +40,7 @@ impl Source for Tables {
         })
     }
 
-    fn verdicts(&self, run: RunId) -> Result<Option<Vec<(TestKey, i32, i32)>>, Error> {
+    fn verdicts(&self, run: RunId) -> Result<Option<Vec<Given>>, Error> {
         self.0.read(move |client| Box::pin(verdicts(client, run)))
     }
 
@@ -139,7 +139,7 @@ async fn listings(client: &Client, keys: &[FileKey]) -> Result<Vec<(FileKey, Tim
     found.iter().map(listing).collect()
 }
 
-async fn verdicts(client: &Client, run: RunId) -> Result<Option<Vec<(TestKey, i32, i32)>>, Refused> {
+async fn verdicts(client: &Client, run: RunId) -> Result<Option<Vec<Given>>, Refused> {
     let Some(Stand { id, part, .. }) = find(client, run).await? else { return Ok(None) };
     let find = "SELECT key, verdict, cause FROM regatta.verdicts WHERE run = $1 AND part = $2";
     let found = client.query_typed(find, &[(&id, Type::INT8), (&part, Type::INT4)]).await?;

@@ -4,7 +4,7 @@ use super::{Shared, recall};
 use crate::store::Error;
 use crate::store::projection::costs::Learnt;
 use crate::store::projection::history::{Found, Scope};
-use crate::store::projection::read::{Source, Told};
+use crate::store::projection::read::{Given, Source, Told};
 use regatta_domain::report::Counts;
 use regatta_domain::{FileKey, RunId, TestKey, Time, Verdict};
 use regatta_wire::verdict::Closed as _;
@@ -48,7 +48,7 @@ impl Source for Tables {
         })
     }
 
-    fn verdicts(&self, run: RunId) -> Result<Option<Vec<(TestKey, i32, i32)>>, Error> {
+    fn verdicts(&self, run: RunId) -> Result<Option<Vec<Given>>, Error> {
         self.run(|connection| {
             let Some((id, _)) = find(connection, run)? else { return Ok(None) };
             let mut find = connection.prepare_cached("SELECT key, verdict, cause FROM verdicts WHERE run = ?")?;
