@@ -146,7 +146,7 @@ class Fleet:
     """Coordinators that share a store, and workers."""
 
     def __init__(self, folder, env, store=None, coordinators=1, log="info", more=(), binary=None, prefix=(), data=None, own=()):
-        """`store` is an address for `--store`; without one it is the directory `data`. `more` are further words for coordinators, and
+        """`store` is an address for `--store`, or one for each coordinator; without one it is the directory `data`. `more` are further words for coordinators, and
         `prefix` puts them into a network of their own, where they listen to everybody. `own` are variables for them alone.
         """
         self.folder, self.env = Path(folder), env
@@ -158,7 +158,8 @@ class Fleet:
         self.workers, self.coordinators, self.coordinator_kills = [], [], []
         env = {**env, "REGATTA_LOG": log, **dict(own)}
         for at, address in enumerate(self.addresses):
-            where = ["--store", store, "--advertise", f"http://{address}"] if store else []
+            own_store = store[at] if isinstance(store, list) else store
+            where = ["--store", own_store, "--advertise", f"http://{address}"] if store else []
             data = self.data if at == 0 else self.folder / f"data-{at}"
             listen = address.replace("127.0.0.1", "0.0.0.0") if prefix else address
             words = [self.binary, "coordinator", "--listen", listen, "--data", data, *where, *more]

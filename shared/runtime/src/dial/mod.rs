@@ -1,11 +1,12 @@
 //! How a process reaches the coordinator that leads, of one or several addresses.
 //!
 //! A [`channel`] dials at its first call, and again whenever its connection breaks. Each time everybody is asked who leads, and only
-//! a coordinator that says that it does is given the connection: so whoever calls knows nothing of standbys. Whoever calls decides
-//! how often it is tried again.
+//! a coordinator that says that it does is given the connection, which ends when another one leads: so whoever calls knows nothing of
+//! standbys. Whoever calls decides how often it is tried again.
 
 mod address;
 mod ask;
+mod guarded;
 mod network;
 mod search;
 #[cfg(test)]
@@ -15,6 +16,7 @@ pub use address::{Address, Addresses, Malformed};
 pub use network::{Connection, Network};
 pub use search::{Leader, Nobody};
 
+use guarded::{Guarded, another_leads};
 use hyper_util::rt::TokioIo;
 use network::System;
 use search::Search;
@@ -92,10 +94,14 @@ impl Connector {
 
     async fn connect(self) -> Result<TokioIo<Box<dyn Connection>>, Nobody> {
         let led = self.led.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Leader { address, at, .. } = Search::among(Arc::clone(&self.network), &self.addresses, led).run().await?;
+        let Leader { address, at, epoch } = Search::among(Arc::clone(&self.network), &self.addresses, led).run().await?;
         let connection = ask::connect(&*self.network, at).await.map_err(|why| Nobody::of(&address, &why))?;
         *self.led.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
-        Ok(TokioIo::new(connection))
+        if epoch == 0 {
+            return Ok(TokioIo::new(connection));
+        }
+        let over = another_leads(self.network, self.addresses, at);
+        Ok(TokioIo::new(Box::new(Guarded::new(connection, over))))
     }
 }
 

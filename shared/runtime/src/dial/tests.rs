@@ -78,6 +78,39 @@ async fn one_that_a_standby_names_is_asked_although_nobody_gave_its_address() {
 }
 
 #[tokio::test]
+async fn a_connection_ends_when_another_one_leads_and_only_then() {
+    let (old, new) = (Fake::start(leads()).await, Fake::start(follows(None)).await);
+    let addresses: Addresses = format!("{},{}", old.address, new.address).parse().unwrap();
+    let network: Arc<dyn Network> = Arc::new(System);
+    let at = old.address.trim_start_matches("http://").parse().unwrap();
+    let another = || guarded::does_another_lead(&network, &addresses, at);
+    assert!(!another().await, "it leads");
+    // Cut off from its store, it does not know whether it leads; nobody else does.
+    old.says.send_replace(follows(None));
+    assert!(!another().await);
+    new.says.send_replace(leads());
+    assert!(another().await);
+
+    let (ours, _theirs) = tokio::io::duplex(64);
+    let (end, over) = oneshot::channel::<()>();
+    let mut guarded = Guarded::new(Box::new(ours), async move { drop(over.await) });
+    let mut byte = [0];
+    let mut read = std::pin::pin!(tokio::io::AsyncReadExt::read(&mut guarded, &mut byte));
+    assert!(by_now(read.as_mut()).await.is_none(), "nothing was said yet");
+    drop(end);
+    assert_eq!(read.await.unwrap_err().to_string(), "another coordinator leads");
+}
+
+/// What has come of a future by now.
+async fn by_now<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
+    std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
+
+#[tokio::test]
 async fn where_nobody_leads_each_is_told_with_what_it_said() {
     let (gone, standby) = (nobody().await, Fake::start(follows(None)).await);
     let named = Fake::start(follows(Some(&standby))).await;
