@@ -94,7 +94,8 @@ impl Connector {
 
     async fn connect(self) -> Result<TokioIo<Box<dyn Connection>>, Nobody> {
         let led = self.led.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Leader { address, at, epoch } = Search::among(Arc::clone(&self.network), &self.addresses, led).run().await?;
+        let Leader { address, at, epoch } =
+            Search::among(Arc::clone(&self.network), &self.addresses, led).run().await?;
         let connection = ask::connect(&*self.network, at).await.map_err(|why| Nobody::of(&address, &why))?;
         *self.led.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
         if epoch == 0 {
