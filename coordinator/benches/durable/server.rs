@@ -32,7 +32,7 @@ pub(crate) fn serve(data: &Path) {
 pub(crate) struct Server {
     child: Child,
     address: String,
-    /// From the start of the process until it listened.
+    /// From the start of the process until it led.
     pub(crate) took: Duration,
     _out: BufReader<ChildStdout>,
 }
@@ -61,7 +61,13 @@ impl Server {
         });
         let (line, out) = said.await.expect("nothing panics").expect("its output can be read");
         assert!(line.starts_with("http://"), "the coordinator says where it is, and not {line:?}");
-        Self { child, address: line.trim().to_owned(), took: began.elapsed(), _out: out }
+        let address = line.trim().to_owned();
+        // One whose store is shared stands by first.
+        let addresses = address.parse().expect("it is one");
+        while regatta_runtime::dial::leader(&addresses).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Self { child, address, took: began.elapsed(), _out: out }
     }
 
     pub(crate) fn address(&self) -> &str {

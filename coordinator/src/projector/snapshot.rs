@@ -95,8 +95,7 @@ pub(super) fn weight(events: &[Event]) -> u64 {
 /// Whether what was done since the last snapshot is worth another one.
 ///
 /// As much has to have been done as there are tests to be written down: so a snapshot costs about as much as what it saves,
-/// once, and no more of the projector's time than a small part (measured: see `docs/benchmarks.md`). A start reads at most
-/// one snapshot, and about as much journal again.
+/// once. A start reads at most one snapshot, and about as much journal again.
 pub(super) fn is_due(state: &State, done: u64) -> bool {
     let size = |run: &Run| run.tests.len() + run.files.len();
     done >= WORTH && done >= state.runs.values().map(size).sum::<usize>() as u64
