@@ -24,7 +24,7 @@ pub(crate) use levels::{CheckArgs, InferArgs, LevelsArgs, LevelsCommand, Write};
 pub(crate) use look::{ConfigArgs, ConfigCommand, DoctorArgs, ExplainArgs, InitArgs, ListArgs, SchemaArgs};
 pub(crate) use plan::{PlanArgs, SplitArgs, SplitFormat};
 pub(crate) use resources::{ReserveArgs, ResourcesArgs, ResourcesCommand, Target};
-pub(crate) use run::{Display, ReportArgs, RerunArgs, ResumeArgs, Rules, RunArgs, Selection, Where};
+pub(crate) use run::{After, Display, ReportArgs, RerunArgs, ResumeArgs, Rules, RunArgs, Selection, Where};
 pub(crate) use store::{BackupArgs, CheckStoreArgs, MigrateArgs, RestoreArgs, StoreArgs, StoreCommand};
 pub(crate) use value::{
     FailureOutput, Fallback, NoTests, Progress, ReportArg, ResourceArg, RunRef, ServerUrl, ShareArg, StatusLevel,

@@ -57,38 +57,33 @@ Examples:
   regatta rerun                  what is left of the latest run
   regatta rerun 4f1c --slots 1   what is left of the run whose id begins with 4f1c, one test at a time")]
 pub(crate) struct RerunArgs {
-    /// The run: `latest`, or how its id begins
-    #[arg(value_name = "RUN", env = "REGATTA_RUN", default_value = "latest")]
-    pub(crate) run: RunRef,
+    /// Which run, and how.
+    #[command(flatten)]
+    pub(crate) after: After,
     /// The tests of the run that are looked at: a filter expression
     #[arg(short = 'E', long = "filter", value_name = "FILTER", env = "REGATTA_FILTER", help_heading = heading::SELECTION)]
     pub(crate) filter: Vec<String>,
-    /// The profile whose rules hold
-    #[arg(long, value_name = "NAME", env = "REGATTA_PROFILE", help_heading = heading::SELECTION)]
-    #[arg(add = ArgValueCandidates::new(complete::profiles))]
-    pub(crate) profile: Option<String>,
-    /// Under which rules.
-    #[command(flatten)]
-    pub(crate) rules: Rules,
-    /// Where.
-    #[command(flatten)]
-    pub(crate) place: Where,
-    /// What is shown.
-    #[command(flatten)]
-    pub(crate) display: Display,
 }
 
 /// Go on with a run that was ended before all of it was done
 #[derive(Debug, Args)]
 #[command(after_help = "\
-What the run found out stands, failures included. What it did not get to is run, and what came to nothing for a cause outside of
-the test: a worker that was lost, a resource that was not well. The result is that of both together. A run that has not ended is
-followed: it goes on by itself.
+What the run found out stands, failures included. What it did not get to is run, and what came to
+nothing for a cause outside of the test: a worker that was lost, a resource that was not well. The
+result is that of both together. A run that has not ended is followed: it goes on by itself.
 
 Examples:
   regatta resume                            the latest run, after Ctrl-C or a power failure
   regatta resume 4f1c --on http://build:7420")]
 pub(crate) struct ResumeArgs {
+    /// Which run, and how.
+    #[command(flatten)]
+    pub(crate) after: After,
+}
+
+/// The run that is followed up by another one, and how that one runs.
+#[derive(Debug, Args)]
+pub(crate) struct After {
     /// The run: `latest`, or how its id begins
     #[arg(value_name = "RUN", env = "REGATTA_RUN", default_value = "latest")]
     pub(crate) run: RunRef,

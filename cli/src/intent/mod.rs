@@ -9,8 +9,8 @@ mod selection;
 mod tests;
 
 use crate::args::{
-    Display, Fallback, Global, ListArgs, NoTests, RerunArgs, ResumeArgs, Rules, RunArgs, RunRef, Selection, ServerUrl,
-    TableFormat, Where,
+    After, Display, Fallback, Global, ListArgs, NoTests, RerunArgs, ResumeArgs, Rules, RunArgs, RunRef, Selection,
+    ServerUrl, TableFormat, Where,
 };
 use crate::config::Config;
 use crate::config::file::DEFAULT_PROFILE;
@@ -104,16 +104,19 @@ impl Context<'_> {
 
     /// What `rerun` means.
     pub(crate) fn rerun(&self, args: RerunArgs) -> Result<Rerun, Error> {
-        let selection = Selection { filter: args.filter, profile: args.profile, ..Selection::default() };
-        let plan = self.plan(&selection, &args.rules, Some(&args.display))?;
-        let run = Run { plan, place: place(args.place), no_tests: selection.no_tests, display: args.display };
-        Ok(Rerun { of: args.run, run })
+        self.after(args.after, args.filter)
     }
 
     /// What `resume` means.
     pub(crate) fn resume(&self, args: ResumeArgs) -> Result<Rerun, Error> {
-        let ResumeArgs { run, profile, rules, place, display } = args;
-        self.rerun(RerunArgs { run, filter: Vec::new(), profile, rules, place, display })
+        self.after(args.after, Vec::new())
+    }
+
+    fn after(&self, after: After, filter: Vec<String>) -> Result<Rerun, Error> {
+        let selection = Selection { filter, profile: after.profile, ..Selection::default() };
+        let plan = self.plan(&selection, &after.rules, Some(&after.display))?;
+        let run = Run { plan, place: place(after.place), no_tests: selection.no_tests, display: after.display };
+        Ok(Rerun { of: after.run, run })
     }
 
     /// What `list` means.
