@@ -3,6 +3,7 @@
 //! It is told of each commit as it is made, and reads what it missed from the journal, so that the driver never waits for
 //! it. Watchers are told at once; tables are written a little later, many commits in one transaction. It decides nothing.
 
+mod before;
 mod desk;
 mod feed;
 mod meter;

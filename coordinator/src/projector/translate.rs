@@ -4,6 +4,7 @@
 //! verdict is said, also those that follow from a rule and not from a result, and indexes are those of the core. It decides
 //! nothing. Its invariant, asserted: the verdicts that were said are the verdicts that the core counts.
 
+use super::before::{Before, left_out};
 use super::meter::Meter;
 use crate::store::projection::{Row, Scope};
 use prost::Message as _;
@@ -13,7 +14,6 @@ use regatta_domain::evidence::{Evidence, Observed};
 use regatta_domain::history::Queried;
 use regatta_domain::report::Counts;
 use regatta_domain::result::{RunError, RunErrorKind};
-use regatta_domain::submission::FileDraft;
 use regatta_domain::{Cause, FileIx, Micros, RunId, SlotIx, SuiteIx, TestIx, Time, Token, Verdict, WorkerId};
 use regatta_wire::limits::ITEMS_PER_EVENT;
 use regatta_wire::v1::{self, run_event::Event as Told};
@@ -121,63 +121,6 @@ impl Translator {
         }
         telling.meaning
     }
-}
-
-/// What has to be known of a run from before an event, to tell what changed.
-struct Before {
-    files: usize,
-    tests: usize,
-    /// Tests without a verdict that the event may concern beyond those it names with their outcome.
-    open: Vec<TestIx>,
-}
-
-impl Before {
-    fn of(run: Option<&Run>, state: &State, event: &Event) -> Self {
-        let Some(run) = run else { return Self { files: 0, tests: 0, open: Vec::new() } };
-        let of_file = |file: &FileIx| run.file(*file).tests.iter().copied();
-        let all = || (0..run.tests.len()).map(TestIx::nth);
-        let concerned: Box<dyn Iterator<Item = TestIx>> = match event {
-            Event::SuiteDiscovered { gone, .. } => Box::new(gone.iter().flat_map(of_file)),
-            Event::FileListed { file, .. } | Event::FileFailed { file, .. } => Box::new(of_file(file)),
-            Event::RunErred { suite: Some(suite), .. } => {
-                let suite = *suite;
-                Box::new(all().filter(move |&test| run.file(run.test(test).file).suite == suite))
-            }
-            Event::WaitGivenUp { suite, needs, .. } => {
-                let kind = (*suite, *needs);
-                let every = needs.at() == 0;
-                Box::new(all().filter(move |&test| {
-                    let found = run.test(test);
-                    (run.file(found.file).suite, found.needs) == kind || (every && run.file(found.file).suite == kind.0)
-                }))
-            }
-            Event::RunCancelled { .. } => Box::new(all()),
-            Event::TestsGivenBack { tests, .. } => Box::new(tests.iter().copied()),
-            Event::LeaseEnded { token, .. } => {
-                Box::new(state.leases.get(token).into_iter().flat_map(|lease| lease.tests.iter().copied()))
-            }
-            _ => Box::new(std::iter::empty()),
-        };
-        let open = concerned.filter(|&test| run.test(test).is_open()).collect();
-        Self { files: run.files.len(), tests: run.tests.len(), open }
-    }
-}
-
-/// The tests among those that join the plan, from number `first` on, that their framework leaves out.
-fn left_out(event: &Event, first: usize) -> BTreeSet<TestIx> {
-    let of_files = |files: &mut dyn Iterator<Item = &FileDraft>| -> Vec<bool> {
-        files.filter_map(|file| file.tests.as_ref()).flatten().map(|test| test.ignored).collect()
-    };
-    let ignored = match event {
-        Event::RunSubmitted { submission, .. } => {
-            of_files(&mut submission.suites.iter().flat_map(|suite| &suite.files))
-        }
-        Event::SuiteDiscovered { files, .. } => of_files(&mut files.iter()),
-        Event::FileListed { tests, .. } => tests.iter().map(|test| test.ignored).collect(),
-        _ => Vec::new(),
-    };
-    let out = ignored.iter().enumerate().filter(|(_, ignored)| **ignored);
-    out.map(|(at, _)| TestIx::nth(first + at)).collect()
 }
 
 /// The telling of one event.
