@@ -80,16 +80,16 @@ fn check_lease(state: &State, token: Token, lease: &Lease) -> Result<(), String>
 fn check_run(state: &State, run: &Run) -> Result<(), String> {
     let name = run.id;
     ensure(run.leases.iter().all(|token| state.leases.contains_key(token)), || format!("run {name} has a dead lease"))?;
+    if let Phase::Ended(outcome) = run.phase {
+        return check_ended(run, outcome);
+    }
     check_tests(state, run)?;
     check_files(state, run)?;
     check_twins(state, run)?;
     check_queues(run)?;
     ensure(run.retries <= run.policy.max_retries, || format!("run {name} spent {} retries", run.retries))?;
-    match &run.phase {
-        Phase::Running => Ok(()),
-        Phase::Closing(_) => ensure(run.is_settled(), || format!("run {name} closes with work left")),
-        Phase::Ended(outcome) => check_ended(run, *outcome),
-    }
+    let closes = matches!(run.phase, Phase::Closing(_));
+    ensure(!closes || run.is_settled(), || format!("run {name} closes with work left"))
 }
 
 /// Every test is in one place, and every count agrees.
@@ -199,18 +199,33 @@ fn check_queues(run: &Run) -> Result<(), String> {
     Ok(())
 }
 
-/// Completeness: an ended run has exactly one verdict for each test of its plan, and is green only if all are.
+/// An ended run has no work left, has dropped what it was made of, and is green only if its counts are.
 fn check_ended(run: &Run, outcome: RunOutcome) -> Result<(), String> {
     let name = run.id;
-    ensure(run.is_settled(), || format!("run {name} ended with work left"))?;
-    let planned = run.tests.iter().filter(|test| test.place != Place::Gone);
-    let done = planned.clone().filter(|test| matches!(test.place, Place::Done(_))).count();
-    ensure(done == planned.count(), || format!("run {name} ended with tests that have no verdict"))?;
-    let green = run.errors_total == 0
-        && run.cancelled.is_none()
-        && run.tests.iter().all(|test| match test.place {
-            Place::Done(verdict) => run.policy.tolerates(verdict),
-            _ => true,
-        });
+    let left = run.waiting() != Micros::ZERO || !run.delayed.is_empty() || !run.twins.is_empty();
+    ensure(run.is_settled() && !left, || format!("run {name} ended with work left"))?;
+    let kept = [run.files.len(), run.groups.len(), run.tests.len(), run.spent.len()];
+    ensure(kept == [0; 4], || format!("run {name} ended, and keeps what it was made of: {kept:?}"))?;
+    let unstable = run.policy.flaky_fails && run.counts.flaky > 0;
+    let green = run.errors_total == 0 && run.cancelled.is_none() && run.counts.red() == 0 && !unstable;
     ensure(outcome != RunOutcome::Green || green, || format!("run {name} is called green, and is not"))
+}
+
+/// Completeness: a run that ends has exactly one verdict for each test of its plan, and is green only if all are.
+///
+/// # Errors
+/// The first rule that does not hold, in words.
+pub(crate) fn completes(run: &Run, outcome: RunOutcome) -> Result<(), String> {
+    let name = run.id;
+    ensure(run.is_settled(), || format!("run {name} ends with work left"))?;
+    let mut counts = Counts::default();
+    for (at, test) in run.tests.iter().enumerate().filter(|(_, test)| test.place != Place::Gone) {
+        let Place::Done(verdict) = test.place else {
+            return Err(format!("run {name} ends, and test {at} has no verdict"));
+        };
+        counts.add(verdict);
+        let tolerated = outcome != RunOutcome::Green || run.policy.tolerates(verdict);
+        ensure(tolerated, || format!("run {name} is called green, and test {at} is {verdict:?}"))?;
+    }
+    ensure(counts == run.counts, || format!("run {name} ends with {counts:?}, counted as {:?}", run.counts))
 }

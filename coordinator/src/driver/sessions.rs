@@ -116,8 +116,9 @@ impl Session {
         vec![match message {
             ToWorker::Attached => Message::Attached(v1::Attached { lease_ms: lease.0 / 1_000, answers: true }),
             ToWorker::Grant(grant) => {
-                // A run that is over by now, or a lease that has ended: the wish is lost, which the core expects.
-                let Some(run) = state.run(grant.run) else { return Vec::new() };
+                // A lease that has ended by now, and with it maybe its run: the wish is lost, which the core expects.
+                let run = state.leases.get(&grant.token).and_then(|lease| state.run(lease.run));
+                let Some(run) = run else { return Vec::new() };
                 let mut words = Vec::with_capacity(2);
                 if self.briefed.insert(run.id) {
                     words.push(Message::Brief(grant::brief(run)));

@@ -5,8 +5,10 @@ mod cut;
 use super::snapshot;
 use super::translate::Translator;
 use crate::store::{Batch, Journal, MemoryJournal};
-use regatta_core::state::Place;
-use regatta_core::{Command, Core, Effect, Entropy, Entry, GrantedWork, ReplyTo, Run, SessionId, ToWorker, Tuning};
+use regatta_core::state::{Phase, Place};
+use regatta_core::{
+    Command, Core, Effect, Entropy, Entry, Event, GrantedWork, ReplyTo, Run, SessionId, State, ToWorker, Tuning,
+};
 use regatta_domain::plan::PlannedSuite;
 use regatta_domain::policy::{RunPolicy, TestPolicy};
 use regatta_domain::report::{CancelCause, Counts, RunOutcome};
@@ -98,7 +100,7 @@ impl Picture {
             leases: run.leases.iter().map(|token| token.0).collect(),
             errors: run.errors_total,
             outcome: match run.phase {
-                regatta_core::state::Phase::Ended(outcome) => Some(outcome),
+                Phase::Ended(outcome) => Some(outcome),
                 _ => None,
             },
         }
@@ -114,6 +116,8 @@ impl Picture {
 /// A seeded world of two workers that do anything that workers do.
 struct World {
     core: Core,
+    /// What the events led to. Here an ended run keeps what it was made of.
+    whole: State,
     entropy: Entropy,
     now: Time,
     translator: Translator,
@@ -129,6 +133,7 @@ impl World {
         let tuning = Tuning::LOCAL;
         Self {
             core: Core::new(tuning),
+            whole: State::default(),
             entropy: Entropy::from_seed(seed),
             now: Time(1),
             translator: Translator::default(),
@@ -152,6 +157,12 @@ impl World {
         for event in &step.events {
             let meaning = self.translator.take(seq, event);
             meaning.events.iter().for_each(|(event, _)| self.picture.fold(event));
+            match event {
+                Event::RunEnded { outcome, .. } => {
+                    self.whole.runs.get_mut(&RUN).unwrap().phase = Phase::Ended(*outcome);
+                }
+                event => self.whole.fold(event),
+            }
         }
         for effect in step.effects {
             let Effect::Send { worker, message, .. } = effect else { continue };
@@ -171,7 +182,7 @@ impl World {
                 _ => {}
             }
         }
-        if let Some(run) = self.core.state().run(RUN) {
+        if let Some(run) = self.whole.run(RUN) {
             assert_eq!(self.picture, Picture::of(run, self.picture.seq));
             assert_eq!(self.picture.counts(), run.counts);
         }
@@ -324,7 +335,7 @@ impl World {
         let outcomes = [Outcome::Passed, Outcome::Failed, Outcome::Skipped, Outcome::Crashed, Outcome::Missing];
         TestResult {
             test,
-            attempt: self.core.state().run(RUN).map_or(1, |run| run.test(test).attempt()),
+            attempt: self.whole.run(RUN).map_or(1, |run| run.test(test).attempt()),
             outcome: outcomes[usize::try_from(self.below(5)).unwrap()],
             nuance: Nuance::Plain,
             cause: None,

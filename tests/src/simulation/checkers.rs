@@ -74,6 +74,11 @@ impl Checkers {
         Self { thrifty: swarm.runs_nothing_twice(), meddled: swarm.meddle, ..Self::default() }
     }
 
+    /// What is planned of a run, also when it has ended.
+    pub(super) fn plan(&self, run: RunId) -> Option<&Plan> {
+        self.plans.get(&run)
+    }
+
     /// Whether the run has ended.
     #[must_use]
     pub fn has_ended(&self, run: RunId) -> bool {

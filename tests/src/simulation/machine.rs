@@ -199,7 +199,7 @@ impl Simulation {
 
     /// What is really behind a file of a run.
     fn true_file(&self, run: RunId, suite: SuiteIx, file: FileIx) -> Option<&TrueFile> {
-        let path = &self.coordinator.durable.runs.get(&run)?.file(file).path;
+        let (_, path) = self.checkers.plan(run)?.files.get(file.at())?;
         self.truth.iter().find(|truth| truth.id == run)?.file(suite.at(), path)
     }
 
@@ -219,8 +219,9 @@ impl Simulation {
                 match behaviour {
                     Behaviour::HangsHard => return None,
                     Behaviour::Hangs => {
-                        let run = self.coordinator.durable.runs.get(&run)?;
-                        run.policy_of(granted.test).timeout + Micros::from_ms(self.chance.below(900))
+                        let plan = self.checkers.plan(run)?;
+                        plan.policies[plan.test(granted.test).ok()?.policy].timeout
+                            + Micros::from_ms(self.chance.below(900))
                     }
                     _ => takes,
                 }
@@ -230,15 +231,15 @@ impl Simulation {
 
     /// How a test behaves; one that is not there takes no time, and is missed.
     fn behaviour(&self, run: RunId, suite: SuiteIx, test: TestIx) -> Option<(Behaviour, Micros)> {
-        let planned = self.coordinator.durable.runs.get(&run)?.test(test);
-        let file = self.true_file(run, suite, planned.file);
+        let planned = self.checkers.plan(run)?.test(test).ok()?;
+        let file = self.true_file(run, suite, FileIx::nth(planned.file));
         let found = file.and_then(|file| file.tests.get(number(&planned.name)?));
         Some(found.map_or((Behaviour::Skips, Micros::ZERO), |test| (test.behaviour, test.takes)))
     }
 
     fn outcome(&mut self, run: RunId, suite: SuiteIx, test: TestIx) -> Option<Outcome> {
-        let planned = self.coordinator.durable.runs[&run].test(test);
-        let file = self.true_file(run, suite, planned.file);
+        let planned = self.checkers.plan(run)?.test(test).ok()?;
+        let file = self.true_file(run, suite, FileIx::nth(planned.file));
         let Some(found) = file.and_then(|file| file.tests.get(number(&planned.name)?)) else {
             return Some(Outcome::Missing);
         };

@@ -60,7 +60,7 @@ pub(super) fn fold(state: &mut State, event: &Event) {
                 waiting.remove(worker);
             }
         }
-        Event::RunEnded { run, outcome, .. } => live(state, *run).0.phase = Phase::Ended(*outcome),
+        Event::RunEnded { run, outcome, .. } => live(state, *run).0.end(*outcome),
         Event::RunForgotten { run } => {
             state.runs.remove(run);
         }

@@ -8,6 +8,7 @@ use super::observed::Observed;
 use super::queue::Queue;
 use super::spent::Spent;
 use super::test::{Place, Test};
+use crate::invariant;
 use crate::mutant::{self, Mutant};
 use regatta_domain::plan::PlannedSuite;
 use regatta_domain::policy::{RunPolicy, TestPolicy};
@@ -48,7 +49,7 @@ pub struct Run {
     parts: Vec<Vec<ResourceIx>>,
     /// Its suites.
     pub suites: Vec<Suite>,
-    /// Its files.
+    /// Its files; none any more when it has ended, and so with its groups and tests.
     pub files: Vec<File>,
     /// Its groups.
     pub groups: Vec<Group>,
@@ -285,6 +286,17 @@ impl Run {
             kill: false,
             phase: Phase::Running,
         }
+    }
+
+    /// It ends. How it came out stays, for those who ask; what it was made of is of use to nobody here any more, and of a
+    /// large run it is nearly all of the memory.
+    pub(super) fn end(&mut self, outcome: RunOutcome) {
+        debug_assert_eq!(invariant::completes(self, outcome), Ok(()));
+        self.phase = Phase::Ended(outcome);
+        self.files = Vec::new();
+        self.groups = Vec::new();
+        self.tests = Vec::new();
+        self.spent = BTreeMap::new();
     }
 
     /// How long everything may take that waits.

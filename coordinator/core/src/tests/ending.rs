@@ -25,6 +25,16 @@ fn a_run_is_green_when_every_test_passed_and_everything_is_torn_down() {
 }
 
 #[test]
+fn an_ended_run_keeps_how_it_came_out_and_nothing_of_its_plan() {
+    let mut scene = closing();
+    let shut = scene.report(A, vec![closed()]);
+    let _step = scene.take(shut);
+    let run = &scene.core.state().runs[&R];
+    assert!(run.has_ended() && run.counts.passed == 1, "{run:?}");
+    assert!(run.tests.is_empty() && run.groups.is_empty() && run.files.is_empty(), "{run:?}");
+}
+
+#[test]
 fn what_stands_of_the_run_that_is_gone_on_with_counts_for_the_outcome() {
     let (passed, failed) = (Counts { passed: 1, ..Counts::default() }, Counts { failed: 1, ..Counts::default() });
     for (stand, errors, ended) in
