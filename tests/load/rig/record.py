@@ -13,8 +13,8 @@ class Record:
 
     LEASED = re.compile(r"shard (\S+) leased to (\S+) slot")
     ENDED = re.compile(r"lease (\S+) ended: (\w+)")
-    #: A result that came under a lease that had ended, and was refused.
-    LATE = re.compile(r"\blate\b|\brefused\b")
+    #: Results that came under a lease that had been taken from their worker, and were refused.
+    LATE = re.compile(r"(\d+) late results of (\S+) refused under (\S+)")
 
     def __init__(self, *logs):
         self.leases, self.late = {}, 0
@@ -32,8 +32,20 @@ class Record:
             self.leases[found[1]] = {"worker": found[2], "from": at, "to": None, "why": None}
         elif (found := self.ENDED.match(message)) and found[1] in self.leases:
             self.leases[found[1]] |= {"to": at, "why": found[2]}
-        elif self.LATE.search(message):
-            self.late += 1
+        elif found := self.LATE.match(message):
+            self.late += int(found[1])
+
+    def given_up(self):
+        """The tokens of leases whose worker was given up."""
+        return {int(token) for token, lease in self.leases.items() if lease["why"] in ("WorkerLost", "Unwitnessed")}
+
+    def returned(self):
+        """Those of them whose worker was granted something later: it had told all that it had to say."""
+        last = {}
+        for lease in self.leases.values():
+            last[lease["worker"]] = max(last.get(lease["worker"], 0), lease["from"])
+        of = lambda token: self.leases[str(token)]
+        return {token for token in self.given_up() if last[of(token)["worker"]] > of(token)["to"]}
 
     def outlived(self, worker, lost):
         """How long each lease went on that `worker` held when it was lost. One that ended otherwise was told of before."""
