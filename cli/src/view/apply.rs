@@ -31,6 +31,8 @@ pub(crate) enum News {
     Verdict(TestIx, Verdict),
     /// A worker was lost, and the test that it ran is run again.
     Lost(TestIx),
+    /// A result came too late, and was refused: the index among those of its test.
+    Refused(TestIx, usize),
     /// Something went wrong beside the tests: the index of the error.
     Erred(usize),
     /// Work that takes long says how far it is.
@@ -117,6 +119,7 @@ impl View {
                     let (token, number, duration) = (refused.token, late.attempt, Micros(late.duration));
                     if let Some(test) = self.tests.get_mut(late.test as usize) {
                         test.refused.push(Late { at, token, number, outcome, duration });
+                        news.push(News::Refused(TestIx(late.test), test.refused.len() - 1));
                     }
                 }
             }
