@@ -173,6 +173,11 @@ impl Audience {
         }
     }
 
+    /// Tells at the end of something that did not work out: then not all is well.
+    pub(crate) fn complain(&mut self, error: Error) {
+        self.trouble.push(error);
+    }
+
     /// Writes the reports, sums the run up, and tells how the process ends.
     pub(crate) fn finish(mut self, view: &View, outputs: &Outputs, exit: Exit) -> Exit {
         let (slots, fleet) = (self.setting.slots, self.setting.fleet.as_ref());

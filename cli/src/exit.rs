@@ -105,7 +105,8 @@ impl Exit {
             }
             Self::Outstanding => {
                 "Everything that ran has passed, but tests of the run that was continued are still outstanding: `regatta \
-                 rerun` was given a narrower selection than what was left. Run `regatta rerun` again without it."
+                 rerun` was given a filter that leaves some of them out. The end of the output counts them and names the \
+                 run: `regatta rerun RUN`, without a filter, runs what is left of it."
             }
             Self::Flaky => {
                 "Every test passed in the end, some of them only after a retry, and the profile says `flaky = \"fail\"`. The \

@@ -6,7 +6,7 @@ import unittest
 from pathlib import Path
 
 from rig import checker, sidelog
-from rig.stores import Attempt, Record, Recorded, Sqlite
+from rig.stores import Attempt, Late, Record, Recorded, Sqlite
 
 
 def ran(id_="a", attempt=1, token=1, worker="w", began=10.0, ended=11.0, outcome="passed"):
@@ -23,9 +23,9 @@ def verdict(id_="a", what="passed", attempts=((1, "passed", 10.0),)):
 
 class Checker(unittest.TestCase):
     def check(self, *wanted, tests=None, known=None, executions=None, killed=None, away=(), spooled=False, **more):
-        record = Record(more.get("ended", True), [verdict()] if tests is None else tests, more.get("orphans", 0))
+        record = Record(more.get("ended", True), [verdict()] if tests is None else tests, more.get("orphans", 0), more.get("late", []))
         executions = [ran()] if executions is None else executions
-        found = checker.check(known or {"a": "passed"}, record, executions, more.get("nonsense", []), killed or {}, away, lambda at: at, spooled=spooled)
+        found = checker.check(known or {"a": "passed"}, record, executions, more.get("nonsense", []), killed or {}, away, lambda at: at, more.get("given_up", ()), spooled, more.get("returned", ()))
         self.assertEqual(len(found.violations), len(wanted), found.violations)
         for line, words in zip(found.violations, wanted):
             self.assertIn(words, line)
@@ -74,6 +74,29 @@ class Checker(unittest.TestCase):
         again = ran(attempt=2, token=2, worker="v", began=20.0, ended=21.0)
         self.check("begun again (token 2) after its result under 1 was accepted", executions=[ran(), again], killed={"w": [11.01]})
 
+    def test_what_is_refused_ran_so_under_a_lease_that_was_given_up_and_is_no_verdict(self):
+        second = verdict(attempts=((2, "passed", 20.0),))
+        again = ran(attempt=2, token=2, worker="v", began=20.0, ended=21.0)
+        late = Late("a", 1, 1, "passed", "w")
+        both = {"tests": [second], "executions": [ran(), again], "given_up": {1}}
+        found = self.check(late=[late], returned={1}, **both)
+        self.assertEqual(found.refused, 1)
+        self.check("its lease was not given up", **both | {"given_up": {2}, "killed": {"w": [11.1]}}, late=[late])
+        self.check("never ran to its end there", late=[late], **both | {"executions": [cut_off(), again]})
+        self.check("never ran to its end there", late=[Late("a", 1, 1, "passed", "v")], **both)
+        self.check("and ended as passed", late=[Late("a", 1, 1, "failed", "w")], **both)
+        self.check("and the verdict rests on it", late=[Late("a", 2, 2, "passed", "v")], **both | {"given_up": {1, 2}})
+
+    def test_what_was_told_late_is_on_record_but_for_what_was_stopped_as_it_ended(self):
+        known = {"a": "passed", "b": "passed"}
+        tests = [verdict(), verdict("b", attempts=((1, "passed", 30.0),))]
+        lost = [ran("b", worker="v", token=2, began=9.0, ended=9.5), cut_off(id_="a", token=2, worker="v", began=9.6)]
+        executions = [*lost, ran(token=3), ran("b", token=3, began=30.0, ended=31.0)]
+        whole = {"known": known, "tests": tests, "executions": executions, "given_up": {2}}
+        self.check(**whole)
+        self.check("b ended under token 2, whose worker came back", returned={2}, **whole)
+        self.check(returned={2}, late=[Late("b", 2, 1, "passed", "v")], **whole)
+
     def test_side_logs_are_read_as_they_were_written_and_what_makes_no_sense_is_told(self):
         with tempfile.TemporaryDirectory() as folder:
             lines = ["begin a 1 7 w 0 10.00", "end a 1 7 w 0 11.00 passed", "begin b 1 7 w 0 11.00", "end c 1 7 w 0 12.00 passed", "begin"]
@@ -92,6 +115,8 @@ class Checker(unittest.TestCase):
                 CREATE TABLE history (file INTEGER, key BLOB, name TEXT);
                 CREATE TABLE verdicts (run INTEGER, test INTEGER, key BLOB, verdict INTEGER, attempts INTEGER);
                 CREATE TABLE attempts (run INTEGER, test INTEGER, attempt INTEGER, outcome INTEGER, started INTEGER);
+                CREATE TABLE refused (run INTEGER, test INTEGER, token INTEGER, attempt INTEGER, outcome INTEGER, worker BLOB);
+                INSERT INTO refused VALUES (1, 0, 7, 1, 1, x'aa'), (2, 0, 8, 1, 1, x'aa');
                 INSERT INTO files VALUES (1, 'test_a.py');
                 INSERT INTO history VALUES (1, x'0a', 'test_one'), (1, x'0b', 'test_two');
                 INSERT INTO verdicts VALUES (1, 0, x'0b', 4, 2), (2, 1, x'0a', 1, 1);
@@ -102,7 +127,8 @@ class Checker(unittest.TestCase):
             tables.commit()
             tables.close()
             found = Sqlite(Path(folder)).run(run)
-            self.assertEqual(found, Record(True, [Recorded("test_a.py::test_two", "failed", 2, [Attempt(2, "failed", 5.0)])], 1))
+            tests = [Recorded("test_a.py::test_two", "failed", 2, [Attempt(2, "failed", 5.0)])]
+            self.assertEqual(found, Record(True, tests, 1, [Late("test_a.py::test_two", 7, 1, "passed", "aa")]))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ mod history;
 mod init;
 mod levels;
 mod list;
+mod outstanding;
 mod place;
 mod plan;
 mod report;

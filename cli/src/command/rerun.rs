@@ -15,8 +15,9 @@ pub(crate) fn rerun(rerun: Rerun, context: &Context<'_>) -> Result<Exit, Error> 
             Place::On { url, .. } => Some(url),
         };
         let answering = Answering::at(on, context).await?;
+        let narrower = rerun.narrower;
         let of = find(&mut answering.runs(), &rerun.of).await;
         answering.end().await?;
-        perform(rerun.run, Some(FollowUp { of: of?, resume: false }), context).await
+        perform(rerun.run, Some(FollowUp { of: of?, resume: false, narrower }), context).await
     })?
 }

@@ -23,6 +23,6 @@ pub(crate) fn resume(rerun: Rerun, context: &Context<'_>) -> Result<Exit, Error>
             eprintln!("run {of} has not ended, and goes on by itself");
             return show(on, &rerun.of, &rerun.run.display, context).await;
         }
-        perform(rerun.run, Some(FollowUp { of, resume: true }), context).await
+        perform(rerun.run, Some(FollowUp { of, resume: true, narrower: false }), context).await
     })?
 }

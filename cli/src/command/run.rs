@@ -1,6 +1,6 @@
 //! Runs tests: in this process, or on a fleet.
 
-use super::block_on;
+use super::{block_on, outstanding};
 use crate::args::{Display, Fallback, NoTests, ServerUrl};
 use crate::audience::{Audience, Setting};
 use crate::branch::branch;
@@ -43,6 +43,8 @@ pub(super) struct FollowUp {
     pub(super) of: RunId,
     /// Whether it is resumed: what it found out stands.
     pub(super) resume: bool,
+    /// Whether a filter may leave out some of what it left to be done.
+    pub(super) narrower: bool,
 }
 
 /// Runs the tests of `run`; with `after`, those that that run left to be done.
@@ -156,9 +158,22 @@ impl Mission<'_> {
             audience.leave();
             return Err(Error::infrastructure("the coordinator does not take the run").because(&status));
         }
-        match follow(client, run, Some(self.shutdown.clone()), &mut audience).await {
+        match follow(client.clone(), run, Some(self.shutdown.clone()), &mut audience).await {
             Ok(Followed { view, outputs }) => {
-                let exit = exit(&view, self.no_tests, self.after.is_some(), self.shutdown.borrow().signal);
+                let mut exit = exit(&view, self.no_tests, self.after.is_some(), self.shutdown.borrow().signal);
+                if let Some(FollowUp { of, .. }) = self.after.filter(|after| after.narrower && exit == Exit::Ok) {
+                    exit = match outstanding::read(&mut client, of, &view).await {
+                        Ok(left) if left.is_none() => exit,
+                        Ok(left) => {
+                            audience.say(&left.line());
+                            Exit::Outstanding
+                        }
+                        Err(error) => {
+                            audience.complain(error);
+                            exit
+                        }
+                    };
+                }
                 Ok(audience.finish(&view, &outputs, exit))
             }
             Err(error) => {

@@ -41,6 +41,8 @@ pub(crate) struct Rerun {
     pub(crate) of: RunRef,
     /// How. Its selection says which tests of that run are looked at.
     pub(crate) run: Run,
+    /// Whether a filter was given, which may leave some of them out.
+    pub(crate) narrower: bool,
 }
 
 /// To show which tests are selected.
@@ -113,10 +115,11 @@ impl Context<'_> {
     }
 
     fn after(&self, after: After, filter: Vec<String>) -> Result<Rerun, Error> {
+        let narrower = !filter.is_empty();
         let selection = Selection { filter, profile: after.profile, ..Selection::default() };
         let plan = self.plan(&selection, &after.rules, Some(&after.display))?;
         let run = Run { plan, place: place(after.place), no_tests: selection.no_tests, display: after.display };
-        Ok(Rerun { of: after.run, run })
+        Ok(Rerun { of: after.run, run, narrower })
     }
 
     /// What `list` means.

@@ -168,7 +168,12 @@ pub(crate) fn cause_beyond(attempt: &Attempt) -> Option<Cause> {
 
 /// How an attempt ended, in the words that people know from the frameworks.
 pub(crate) const fn outcome_word(attempt: &Attempt) -> &'static str {
-    match (attempt.outcome, attempt.nuance) {
+    word(attempt.outcome, attempt.nuance)
+}
+
+/// What came of it, in words.
+pub(crate) const fn word(outcome: Outcome, nuance: Nuance) -> &'static str {
+    match (outcome, nuance) {
         (Outcome::Passed, Nuance::UnexpectedPass) => "passed unexpectedly",
         (Outcome::Passed, _) => "passed",
         (Outcome::Skipped, Nuance::ExpectedFailure) => "failed as expected",

@@ -107,6 +107,22 @@ pub(crate) enum Event<'a> {
         #[serde(flatten)]
         loss: Option<Loss<'a>>,
     },
+    /// A result came when its lease had been taken from its worker: it was refused, and counts for nothing. What comes after the end of
+    /// the run is not said here.
+    TestRefused {
+        /// The suite.
+        suite: &'a str,
+        /// The id of the test.
+        id: String,
+        /// The fencing token of the lease.
+        lease: u64,
+        /// The number of the attempt, from 1.
+        attempt: u32,
+        /// What it came to.
+        outcome: Outcome,
+        /// How long it took, in seconds.
+        duration_s: f64,
+    },
     /// A test has its verdict. Said exactly once of every planned test that did not leave the plan, once the run has ended.
     TestFinished {
         /// The suite.

@@ -173,6 +173,17 @@ fn event<'a>(view: &'a View, news: &'a News) -> Option<Event<'a>> {
             id: view.id(*test),
             loss: view.test(*test).lost.last().filter(|loss| loss.number > 0).map(loss),
         },
+        News::Refused(test, at) => {
+            let late = view.test(*test).refused.get(*at)?;
+            Event::TestRefused {
+                suite: suite_name(view, *test),
+                id: view.id(*test),
+                lease: late.token,
+                attempt: late.number,
+                outcome: late.outcome.into(),
+                duration_s: late.duration.as_secs_f64(),
+            }
+        }
         News::Verdict(test, verdict) => {
             let found = view.test(*test);
             let deciding = attempt::deciding(found, *verdict);

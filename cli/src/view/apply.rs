@@ -1,12 +1,12 @@
 //! The fold: one event in, what is new about it out.
 
-use super::{Attempt, ErrorAt, File, LeaseAt, Loss, Running, Suite, Test, View};
+use super::{Attempt, ErrorAt, File, Late, LeaseAt, Loss, Running, Suite, Test, View};
 use regatta_domain::listing::ListedFile;
 use regatta_domain::policy::{RunPolicy, TestPolicy};
 use regatta_domain::report::{CancelCause, RunOutcome};
 use regatta_domain::result::{RunError, TestResult};
 use regatta_domain::submission::Resumed;
-use regatta_domain::{Cause, Costs, FileIx, Level, Micros, PolicyIx, Source, SuiteIx, TestIx, Time, Verdict};
+use regatta_domain::{Cause, Costs, FileIx, Level, Micros, Outcome, PolicyIx, Source, SuiteIx, TestIx, Time, Verdict};
 use regatta_wire::v1::{self, run_event::Event};
 use regatta_wire::verdict::Closed as _;
 use regatta_wire::{Invalid, needs, test_key};
@@ -31,6 +31,8 @@ pub(crate) enum News {
     Verdict(TestIx, Verdict),
     /// A worker was lost, and the test that it ran is run again.
     Lost(TestIx),
+    /// A result came too late, and was refused: the index among those of its test.
+    Refused(TestIx, usize),
     /// Something went wrong beside the tests: the index of the error.
     Erred(usize),
     /// Work that takes long says how far it is.
@@ -110,6 +112,16 @@ impl View {
             Some(Event::LeaseEnded(ended)) => {
                 self.lease_ended(&ended, &mut news)?;
                 self.idle_since = self.leases.is_empty().then_some(at);
+            }
+            Some(Event::ResultsRefused(refused)) => {
+                for late in refused.results {
+                    let outcome = Outcome::field("outcome", late.outcome)?;
+                    let (token, number, duration) = (refused.token, late.attempt, Micros(late.duration));
+                    if let Some(test) = self.tests.get_mut(late.test as usize) {
+                        test.refused.push(Late { at, token, number, outcome, duration });
+                        news.push(News::Refused(TestIx(late.test), test.refused.len() - 1));
+                    }
+                }
             }
             Some(Event::VerdictsGiven(given)) => {
                 let cause = regatta_wire::verdict::cause("cause", given.cause)?;
@@ -208,6 +220,7 @@ impl View {
                 attempts: Vec::new(),
                 cause: None,
                 lost: Vec::new(),
+                refused: Vec::new(),
                 gone: false,
             });
             if test.ignored {

@@ -162,8 +162,25 @@ pub(crate) struct Test {
     pub(crate) cause: Option<Cause>,
     /// Its attempts that ended without a result, in order.
     pub(crate) lost: Vec<Loss>,
+    /// Results of it that came too late, and were refused.
+    pub(crate) refused: Vec<Late>,
     /// It left the plan.
     pub(crate) gone: bool,
+}
+
+/// A result that came too late: its lease had been taken from the worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Late {
+    /// When it came.
+    pub(crate) at: Time,
+    /// The lease.
+    pub(crate) token: u64,
+    /// The number of the attempt, from 1.
+    pub(crate) number: u32,
+    /// What it came to.
+    pub(crate) outcome: Outcome,
+    /// How long it took.
+    pub(crate) duration: Micros,
 }
 
 /// An accepted attempt.

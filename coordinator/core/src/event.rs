@@ -5,7 +5,8 @@ use regatta_domain::report::{CancelCause, RunOutcome};
 use regatta_domain::result::{RunError, TestResult};
 use regatta_domain::submission::{FileDraft, Submission, TestDraft};
 use regatta_domain::{
-    Cause, FileIx, Held, Level, Micros, NeedsIx, RunId, SlotIx, SuiteIx, TestIx, Time, Token, Verdict, WorkerId,
+    Cause, FileIx, Held, Level, Micros, NeedsIx, Outcome, RunId, SlotIx, SuiteIx, TestIx, Time, Token, Verdict,
+    WorkerId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -91,6 +92,20 @@ pub enum Event {
         token: Token,
         /// The results.
         results: Vec<Accepted>,
+    },
+    /// Results came under a lease that had been taken from its worker: they count for nothing. Each is recorded once, also when the
+    /// run has ended meanwhile.
+    ResultsRefused {
+        /// When.
+        at: Time,
+        /// The run.
+        run: RunId,
+        /// The lease.
+        token: Token,
+        /// Who had held it.
+        worker: WorkerId,
+        /// The results.
+        results: Vec<Refused>,
     },
     /// Tests that had not begun came back from a lease that goes on.
     TestsGivenBack {
@@ -197,6 +212,28 @@ pub struct Accepted {
     pub then: Then,
 }
 
+/// A result that was refused, as far as it is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Refused {
+    /// The test.
+    pub test: TestIx,
+    /// Which attempt it was, from 1.
+    pub attempt: u16,
+    /// What it came to.
+    pub outcome: Outcome,
+    /// When it began, by its worker's clock.
+    pub started: Time,
+    /// How long it took.
+    pub duration: Micros,
+}
+
+impl From<&TestResult> for Refused {
+    fn from(result: &TestResult) -> Self {
+        let &TestResult { test, attempt, outcome, started, duration, .. } = result;
+        Self { test, attempt, outcome, started, duration }
+    }
+}
+
 /// A test that was running when its lease ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Blamed {
@@ -261,6 +298,18 @@ pub enum LeaseEnd {
     Unwitnessed,
 }
 
+impl LeaseEnd {
+    /// Whether the lease was taken from its worker, which may know nothing of it and go on: what it says afterwards is late. The
+    /// others end by its own word.
+    #[must_use]
+    pub const fn fences(self) -> bool {
+        match self {
+            Self::WorkerLost | Self::Overdue | Self::Revoked | Self::Unwitnessed => true,
+            Self::Released | Self::Unreceived => false,
+        }
+    }
+}
+
 impl Event {
     /// The run it belongs to: every event belongs to one.
     #[must_use]
@@ -273,6 +322,7 @@ impl Event {
             | Self::RunErred { run, .. }
             | Self::ShardLeased { run, .. }
             | Self::ResultsAccepted { run, .. }
+            | Self::ResultsRefused { run, .. }
             | Self::TestsGivenBack { run, .. }
             | Self::LeaseEnded { run, .. }
             | Self::WaitGivenUp { run, .. }

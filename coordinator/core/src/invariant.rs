@@ -3,9 +3,9 @@
 
 use crate::event::Work;
 use crate::state::{Discovery, Entry, File, Lease, Listed, Phase, Place, Queue, Run, State};
-use regatta_domain::limits::LEASES_PER_SLOT;
+use regatta_domain::limits::{FENCED_TESTS, LEASES_PER_SLOT, REFUSED_PER_RUN};
 use regatta_domain::report::{Counts, RunOutcome};
-use regatta_domain::{Cause, FileIx, GroupIx, Micros, NeedsIx, SuiteIx, TestIx, Token};
+use regatta_domain::{Cause, FileIx, GroupIx, Micros, NeedsIx, RunId, SuiteIx, TestIx, Token};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -22,6 +22,7 @@ pub fn check(state: &State) -> Result<(), String> {
     ensure(slots == state.slots, || format!("slots are said to hold {:?}, and hold {slots:?}", state.slots))?;
     ensure(slots.values().all(|held| held.len() <= LEASES_PER_SLOT), || format!("a slot holds too much: {slots:?}"))?;
     check_seats(state)?;
+    check_fenced(state)?;
     state.runs.values().try_for_each(|run| check_run(state, run))
 }
 
@@ -53,6 +54,23 @@ fn check_seats(state: &State) -> Result<(), String> {
     }
     let counted = state.held.iter().map(|(name, holding)| (Arc::clone(name), holding.seats)).collect();
     ensure(held == counted, || format!("{held:?} are held, counted as {counted:?}"))
+}
+
+/// What is remembered of lost leases is of runs that are, of leases that are not, and bounded.
+fn check_fenced(state: &State) -> Result<(), String> {
+    let mut by_run: BTreeMap<RunId, usize> = BTreeMap::new();
+    for (token, owed) in state.fenced.iter() {
+        let over =
+            !state.leases.contains_key(&token) && token <= state.last_token && state.runs.contains_key(&owed.run);
+        ensure(over && !owed.tests.is_empty(), || format!("{token} was lost, and owes {owed:?}"))?;
+        *by_run.entry(owed.run).or_default() += owed.tests.len();
+    }
+    let (sum, counted) = (by_run.values().sum::<usize>(), state.fenced.tests());
+    ensure(sum == counted && sum <= FENCED_TESTS, || format!("lost leases owe {sum} tests, counted as {counted}"))?;
+    by_run.into_iter().try_for_each(|(run, owed)| {
+        let ever = state.fenced.remembered(run);
+        ensure(owed <= ever && ever <= REFUSED_PER_RUN, || format!("{owed} of {ever} tests of run {run} are owed"))
+    })
 }
 
 fn check_lease(state: &State, token: Token, lease: &Lease) -> Result<(), String> {

@@ -26,7 +26,7 @@ mod wanted;
 pub use command::{Command, Entry, Refusal, ReplyTo, SessionId, Setup, Share, Tuning};
 pub use effect::{Effect, Grant, GrantedTest, GrantedWork, ToWorker};
 pub use entropy::Entropy;
-pub use event::{Accepted, Blamed, Blameless, Event, LeaseEnd, Then, Work};
+pub use event::{Accepted, Blamed, Blameless, Event, LeaseEnd, Refused, Then, Work};
 pub use ledger::{Health, Ledger};
 #[cfg(feature = "mutants")]
 pub use mutant::{Mutant, turn_on};

@@ -35,6 +35,10 @@ mutants! {
     EndedLease,
     /// A result is accepted although its test has its verdict.
     SecondVerdict,
+    /// A late result is acknowledged, and that it was refused is not recorded.
+    RefusalUnrecorded,
+    /// A late result is recorded each time that it is told.
+    RefusedAgain,
     /// Results are acknowledged and not recorded, now and then.
     AckUnrecorded,
     /// The retries of a test are not counted against its policy.

@@ -37,6 +37,9 @@ impl fmt::Display for Line<'_> {
             Event::ResultsAccepted { token, results, .. } => {
                 write!(f, "{} results accepted under {token}", results.len())
             }
+            Event::ResultsRefused { token, worker, results, .. } => {
+                write!(f, "{} late results of {worker} refused under {token}", results.len())
+            }
             Event::TestsGivenBack { token, tests, .. } => write!(f, "{} tests given back of {token}", tests.len()),
             Event::LeaseEnded { token, cause, blamed, .. } => {
                 write!(f, "lease {token} ended: {cause:?}")?;

@@ -223,9 +223,9 @@ impl Driver {
     }
 
     fn step(&mut self, now: Time, command: Command, turn: &mut Turn) {
-        self.tell_late(&command);
         self.tell_started(now, &command);
         let step = self.core.step(now, &mut self.entropy, command);
+        step.events.iter().for_each(tell_late);
         turn.events.extend(step.events);
         turn.effects.extend(step.effects);
     }
@@ -322,21 +322,6 @@ impl Driver {
         }
     }
 
-    /// Tells people of results that come too late: under leases that their worker does not hold, or not any more. The core
-    /// refuses them; what was heard before and is said again over a new connection is among them.
-    fn tell_late(&self, command: &Command) {
-        let Command::Report { worker, entries, .. } = command else { return };
-        let mut last = None;
-        for entry in entries {
-            let Entry::Finished { token, .. } = entry else { continue };
-            if last.replace(*token) != Some(*token)
-                && self.core.state().leases.get(token).is_none_or(|lease| lease.worker != *worker)
-            {
-                tracing::warn!(%worker, token = token.0, "late results are refused: the lease is not this worker's any more");
-            }
-        }
-    }
-
     /// Tells whoever watches what begins; before anything that follows from the same words, so that a test is never told
     /// to begin after its end.
     fn tell_started(&self, at: Time, command: &Command) {
@@ -385,6 +370,14 @@ impl Driver {
             self.trim_to(written);
         }
         Ok(self.journal.settle()?)
+    }
+}
+
+/// Tells people of results that come too late. What was heard before, and is said again over a new connection, is not among them.
+fn tell_late(event: &Event) {
+    if let Event::ResultsRefused { run, token, worker, results, .. } = event {
+        let (token, results) = (token.0, results.len());
+        tracing::warn!(%run, %worker, token, results, "late results are refused: the lease is not this worker's any more");
     }
 }
 

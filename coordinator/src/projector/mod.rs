@@ -24,7 +24,7 @@ use crate::store::snapshot::Snapshots;
 use crate::store::{Commit, Error, Reader};
 use desk::Load;
 use prost::Message as _;
-use regatta_core::Event;
+use regatta_core::{Event, Run};
 use regatta_domain::{RunId, SlotIx, TestIx, Time, WorkerId};
 use regatta_runtime::threads::{self, Thread};
 use regatta_wire::v1;
@@ -176,8 +176,11 @@ impl Projector {
                 let row = self.scoped(row)?;
                 self.rows.push(row);
             }
-            if !events.is_empty() {
-                let feed = self.feeds.open(run);
+            // Of a run that ended before, nobody waits for more.
+            let over = matches!(event, Event::ResultsRefused { .. })
+                && self.translator.state().run(run).is_some_and(Run::has_ended);
+            let feed = if over { self.feeds.of(run) } else { (!events.is_empty()).then(|| self.feeds.open(run)) };
+            if let Some(feed) = feed {
                 events.into_iter().for_each(|(event, bytes)| feed.add(event, bytes));
             }
             let ended = self.touched.entry(run).or_default();

@@ -4,10 +4,12 @@ mod cut;
 
 use super::snapshot;
 use super::translate::Translator;
+use crate::store::projection::Row;
 use crate::store::{Batch, Journal, MemoryJournal};
 use regatta_core::state::{Phase, Place};
 use regatta_core::{
-    Command, Core, Effect, Entropy, Entry, Event, GrantedWork, ReplyTo, Run, SessionId, State, ToWorker, Tuning,
+    Command, Core, Effect, Entropy, Entry, Event, GrantedWork, Refused, ReplyTo, Run, SessionId, State, ToWorker,
+    Tuning,
 };
 use regatta_domain::plan::PlannedSuite;
 use regatta_domain::policy::{RunPolicy, TestPolicy};
@@ -347,6 +349,34 @@ impl World {
             observation: None,
         }
     }
+}
+
+#[test]
+fn what_is_refused_after_the_end_of_a_run_is_told_and_changes_nothing_of_it() {
+    let (at, run, token, worker) = (Time(9_000_000), RUN, Token(1), WorkerId::from_bits(1));
+    let late = |test: u32| {
+        let (test, attempt, outcome, started, duration) = (TestIx(test), 1, Outcome::Failed, Time(3), Micros(5));
+        Refused { test, attempt, outcome, started, duration }
+    };
+    let refused = Event::ResultsRefused { at, run, token, worker, results: vec![late(0), late(2)] };
+    let mut world = World::new(1);
+    world.submit();
+    world.take(Command::Cancel { run, cause: CancelCause::Asked, kill: true, reply: ReplyTo(2) });
+    world.now = world.now + Micros::from_secs(1);
+    world.take(Command::Tick);
+    assert!(world.picture.outcome.is_some());
+    let (before, told) = (format!("{:?}", world.translator.progress(run)), world.picture.seq);
+    let meaning = world.translator.take(99, &refused);
+    assert_eq!(format!("{:?}", world.translator.progress(run)), before, "it ended when it ended");
+    let [(event, _)] = &meaning.events[..] else { panic!("{meaning:?}") };
+    assert_eq!((event.seq, event.at, event.is_last()), (told + 1, at.0, false));
+    let Some(Told::ResultsRefused(said)) = &event.event else { panic!("{event:?}") };
+    assert_eq!(
+        said.results.iter().map(|late| (late.test, late.attempt, late.duration)).collect::<Vec<_>>(),
+        [(0, 1, 5), (2, 1, 5)]
+    );
+    let rows = meaning.rows.iter().filter(|row| matches!(row, Row::Refused { .. })).count();
+    assert_eq!((rows, meaning.rows.len()), (2, 3));
 }
 
 #[test]

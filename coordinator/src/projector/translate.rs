@@ -9,7 +9,7 @@ use super::meter::Meter;
 use crate::store::projection::{Row, Scope};
 use prost::Message as _;
 use regatta_core::state::Place;
-use regatta_core::{Accepted, Blamed, Event, LeaseEnd, Run, State, Then, Work};
+use regatta_core::{Accepted, Blamed, Event, LeaseEnd, Refused, Run, State, Then, Work};
 use regatta_domain::evidence::{Evidence, Observed};
 use regatta_domain::history::Queried;
 use regatta_domain::report::Counts;
@@ -172,6 +172,24 @@ impl Telling<'_> {
         }
     }
 
+    /// Results that came too late: they change nothing of what was told, also where that was the end.
+    fn refused(&mut self, at: Time, (token, worker): (Token, WorkerId), results: &[Refused]) {
+        for &refused in results {
+            self.write(|run| Row::Refused { run: run.id, at, token, worker, refused });
+        }
+        self.say_at(at, |_| {
+            let told = |refused: &Refused| v1::RefusedResult {
+                test: refused.test.0,
+                attempt: refused.attempt.into(),
+                outcome: v1::Outcome::from(refused.outcome).into(),
+                started: refused.started.0,
+                duration: refused.duration.0,
+            };
+            let results = results.iter().map(told).collect();
+            Told::ResultsRefused(v1::ResultsRefused { token: token.0, worker: worker.to_string(), results })
+        });
+    }
+
     /// What the event says by itself. The tests whose verdict is said with it are added to `settled`.
     fn head(&mut self, event: &Event, settled: &mut Vec<TestIx>) {
         match event {
@@ -212,6 +230,7 @@ impl Telling<'_> {
                     Told::ResultsAccepted(v1::ResultsAccepted { token: token.0, results })
                 });
             }
+            Event::ResultsRefused { at, token, worker, results, .. } => self.refused(*at, (*token, *worker), results),
             Event::TestsGivenBack { token, tests, .. } => {
                 self.say(|_| {
                     let tests = tests.iter().map(|test| test.0).collect();
@@ -371,11 +390,15 @@ impl Telling<'_> {
 
     /// Says what `event` makes of the run.
     fn say(&mut self, event: impl FnOnce(&Run) -> Told) {
+        self.say_at(self.tale.at, event);
+    }
+
+    fn say_at(&mut self, at: Time, event: impl FnOnce(&Run) -> Told) {
         self.tale.seq += 1;
         if !self.aloud {
             return;
         }
-        let event = v1::RunEvent::recorded(self.tale.seq, self.tale.at, event(self.run));
+        let event = v1::RunEvent::recorded(self.tale.seq, at, event(self.run));
         let body = event.encode_to_vec();
         self.meaning.events.push((event, body.len()));
         self.meaning.rows.push(Row::Event { run: self.run.id, seq: self.tale.seq, body });

@@ -43,6 +43,42 @@ async fn a_run_goes_from_its_submission_to_its_end() {
 }
 
 #[tokio::test]
+async fn what_comes_too_late_is_told_once_to_whoever_asks_behind_the_end_of_the_run() {
+    let directory = tempfile::tempdir().unwrap();
+    let coordinator = start(Some(directory.path())).await;
+    let mut client = client(&coordinator).await;
+    client.submit(request(RUN, &["a.py"])).await.unwrap();
+    let mut worker = Worker::attach(&coordinator, Vec::new()).await;
+    let first = worker.granted().await;
+    worker.list(first.token, first.files[0].file, &["test_a"]).await;
+    // Its lease is lost, and the test passes under another one.
+    worker.report(vec![v1::entry::Entry::Lost(v1::Lost { token: first.token })]).await;
+    let second = worker.granted().await;
+    worker.report_unheard(vec![finished(second.token, 0, v1::Outcome::Passed), released(second.token)]).await;
+    worker.close(RUN).await;
+    let events = record(watch(&mut client, RUN, 0).await);
+    assert_eq!((outcome(&events), verdicts(&events)), (v1::RunOutcome::Green, vec![(0, v1::Verdict::Passed)]));
+
+    for _ in 0..2 {
+        worker.report(vec![finished(first.token, 0, v1::Outcome::Failed)]).await;
+    }
+    let end = events.last().unwrap().seq;
+    let late = loop {
+        let late = record(watch(&mut client, RUN, end).await);
+        if !late.is_empty() {
+            break late;
+        }
+        tokio::task::yield_now().await;
+    };
+    let [v1::RunEvent { seq, event: Some(Event::ResultsRefused(refused)), .. }] = &late[..] else { panic!("{late:?}") };
+    assert_eq!((*seq, refused.token, &*refused.worker), (end + 1, first.token, WORKER));
+    assert_eq!((refused.results.len(), refused.results[0].outcome()), (1, v1::Outcome::Failed));
+    // Whoever watches from the beginning hears of nothing behind the end.
+    assert_eq!(record(watch(&mut client, RUN, 0).await), events);
+    coordinator.shutdown().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_second_run_knows_the_tests_and_how_long_they_take() {
     let directory = tempfile::tempdir().unwrap();
     let coordinator = start(Some(directory.path())).await;

@@ -27,6 +27,13 @@ pub const ERROR_BYTES: usize = 16 * 1024;
 /// Errors a run keeps; the rest are counted. 1,000 of them at their bound are 16 MiB.
 pub const ERRORS_PER_RUN: usize = 1_000;
 
+/// Late results that a run has on record as refused, and tests of its lost leases that are remembered for it. Ten thousand say
+/// what went on; a worker that comes back with more has lost shards again and again.
+pub const REFUSED_PER_RUN: usize = 10_000;
+
+/// Tests of lost leases that are remembered over all runs, so that what comes late of them is recorded: some megabytes.
+pub const FENCED_TESTS: usize = 100_000;
+
 /// Results in one message: at about 100 bytes each, far below the bound of a gRPC message (4 MiB).
 pub const RESULTS_PER_MESSAGE: usize = 1_000;
 

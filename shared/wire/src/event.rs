@@ -16,7 +16,7 @@ impl v1::RunEvent {
         Self::recorded(0, at, event)
     }
 
-    /// Whether nothing of the run follows this one.
+    /// Whether the run ended with it. What may be recorded after it, of results that came too late, changes nothing.
     #[must_use]
     pub const fn is_last(&self) -> bool {
         matches!(self.event, Some(Event::RunEnded(_)))

@@ -23,6 +23,7 @@ impl Shared {
             last_token: Token::default(),
             leases: BTreeMap::new(),
             accepted: BTreeSet::new(),
+            refused: BTreeSet::new(),
             given_back: BTreeSet::new(),
             verdicts: BTreeMap::new(),
             ended: BTreeMap::new(),
@@ -46,6 +47,7 @@ pub(crate) struct Record {
     /// Every lease there ever was.
     leases: BTreeMap<Token, Lease>,
     accepted: BTreeSet<(Token, TestIx, u16)>,
+    refused: BTreeSet<(Token, TestIx, u16)>,
     given_back: BTreeSet<(Token, TestIx)>,
     verdicts: BTreeMap<(RunId, TestIx), Verdict>,
     ended: BTreeMap<RunId, Duration>,
@@ -106,11 +108,14 @@ impl Record {
     pub(crate) fn is_settled(&self, token: u64, test: u32, attempt: u32) -> bool {
         let (token, test) = (Token(token), TestIx(test));
         let Some(lease) = self.leases.get(&token) else { return false };
+        let attempt = u16::try_from(attempt).unwrap_or(u16::MAX);
         let refused = match lease.ended {
             Some((_, LeaseEnd::Released)) | None => self.verdicts.contains_key(&(lease.run, test)),
-            Some(_) => true,
+            // It never came there.
+            Some((_, LeaseEnd::Unreceived)) => true,
+            // It was taken from the worker: what comes late is on record.
+            Some(_) => self.refused.contains(&(token, test, attempt)),
         };
-        let attempt = u16::try_from(attempt).unwrap_or(u16::MAX);
         refused || self.accepted.contains(&(token, test, attempt)) || self.given_back.contains(&(token, test))
     }
 
@@ -167,6 +172,20 @@ impl Record {
                     self.accepted.insert((*token, result.test, result.attempt));
                     if let Then::Verdict(verdict) = accepted.then {
                         self.verdict(*run, &done, verdict);
+                    }
+                }
+            }
+            Event::ResultsRefused { token, results, .. } => {
+                for refused in results {
+                    let key = (*token, refused.test, refused.attempt);
+                    let is_it = |done: &Execution| {
+                        (done.token, done.test, done.attempt) == key && done.outcome == Some(refused.outcome)
+                    };
+                    if !self.executions.iter().any(is_it) || self.accepted.contains(&key) || !self.refused.insert(key) {
+                        self.story.broke(format_args!(
+                            "test {} was refused under {token}, and never happened, was accepted, or was refused before",
+                            refused.test
+                        ));
                     }
                 }
             }

@@ -5,6 +5,8 @@ The promises:
 - each planned test has exactly one verdict, and the one that is known of it;
 - a verdict rests on an attempt that really ran, and ended so; nothing is recorded that never ran;
 - a test whose result was accepted is never begun again;
+- a result that was refused is of an execution that ended so, under a lease that was given up, and no verdict rests on it;
+- what a worker finished under such a lease, and told when it came back, is on record;
 - a test runs again only because the worker was killed that ran it, or that had its result and had not been able to say so.
 """
 
@@ -31,14 +33,17 @@ class Check:
     again: Counter = field(default_factory=Counter)
     #: The most results of one killed worker that were finished and lost with it, of a coordinator that could be reached.
     most_lost: int = 0
+    #: Results that are on record as refused.
+    refused: int = 0
 
     def wrong(self, what):
         self.violations.append(what)
 
 
-def check(known, record, executions, nonsense, killed, away=(), wall_of=None, given_up=frozenset(), spooled=False):
+def check(known, record, executions, nonsense, killed, away=(), wall_of=None, given_up=frozenset(), spooled=False, returned=frozenset()):
     """`killed`: when (by uptime) each worker was killed, by id. `away`: while no coordinator served, as pairs of uptimes. `given_up`: the
-    tokens of leases whose worker was cut off or stopped until the coordinator gave it up. `spooled`: workers that were killed came back
+    tokens of leases whose worker was cut off or stopped until the coordinator gave it up. `returned`: those of them whose worker had work
+    again later, and so had told all that it had to say. `spooled`: workers that were killed came back
     to the results that they had spooled.
 
     `wall_of` turns an uptime into seconds since the epoch; without it, times are not compared (somebody stepped a clock).
@@ -61,7 +66,35 @@ def check(known, record, executions, nonsense, killed, away=(), wall_of=None, gi
         _rests_on_what_ran(found, test, by_id[test.id], accepted, wall_of)
     for id_, several in by_id.items():
         _ran_again(found, id_, several, accepted.get(id_), killed, away, given_up, spooled)
+    for late in record.late:
+        _refused(found, late, by_id[late.id], accepted.get(late.id), given_up)
+    _told_late(found, record, executions, accepted, returned)
     return found
+
+
+def _refused(found, late, executions, accepted, given_up):
+    found.refused += 1
+    what = f"{late.id}: attempt {late.number} under token {late.token} is on record as {late.outcome} and refused"
+    same = [one for one in executions if (one.token, one.attempt) == (late.token, late.number)]
+    if not same or same[0].outcome is None or same[0].worker.replace("-", "") != late.worker:
+        found.wrong(f"{what}, and never ran to its end there")
+    elif same[0].outcome != late.outcome:
+        found.wrong(f"{what}, and ended as {same[0].outcome}")
+    elif same[0] is accepted:
+        found.wrong(f"{what}, and the verdict rests on it")
+    # Where nobody was cut off, it came out of the spool of a worker that was killed.
+    if given_up and late.token not in given_up:
+        found.wrong(f"{what}, and its lease was not given up")
+
+
+def _told_late(found, record, executions, accepted, returned):
+    """The last one of a lease may have been stopped in the moment in which it ended."""
+    refused = {(late.id, late.token) for late in record.late}
+    for token in returned:
+        under = sorted((one for one in executions if one.token == token), key=lambda one: one.began)
+        for one in under[:-1]:
+            if one.outcome is not None and one is not accepted.get(one.id) and (one.id, token) not in refused:
+                found.wrong(f"{one.id} ended under token {token}, whose worker came back, and was neither accepted nor is on record as refused")
 
 
 def _verdicts(found, known, record):

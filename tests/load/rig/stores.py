@@ -17,6 +17,7 @@ VERDICTS = {1: "passed", 2: "flaky", 3: "skipped", 4: "failed", 5: "timed_out", 
 
 VERDICT = "SELECT test, key, verdict, attempts FROM {at}verdicts WHERE run = {bound}"
 ATTEMPT = "SELECT test, attempt, outcome, started FROM {at}attempts WHERE run = {bound}"
+REFUSED = "SELECT test, token, attempt, outcome, worker FROM {at}refused WHERE run = {bound}"
 NAME = "SELECT DISTINCT h.key, f.path, h.name FROM {at}history h JOIN {at}files f ON f.id = h.file"
 
 
@@ -50,6 +51,18 @@ class Recorded:
 
 
 @dataclass
+class Late:
+    """A result that came when its lease had been taken from the worker, and was refused."""
+
+    id: str
+    token: int
+    number: int
+    outcome: str
+    #: Its id, as hexadecimal digits.
+    worker: str
+
+
+@dataclass
 class Record:
     """A run."""
 
@@ -57,6 +70,7 @@ class Record:
     tests: list
     #: Attempts of tests that have no verdict.
     orphans: int
+    late: list = field(default_factory=list)
 
 
 class Sqlite:
@@ -127,7 +141,11 @@ def _record(ask, run):
             found[test].attempts.append(Attempt(attempt, OUTCOMES.get(outcome, str(outcome)), started / 1e6))
         else:
             orphans += 1
-    return Record(ended is not None, tests, orphans)
+    late = []
+    for test, token, attempt, outcome, worker in ask(REFUSED, number):
+        id_ = found[test].id if test in found else f"test {test}, which has no verdict"
+        late.append(Late(id_, token, attempt, OUTCOMES.get(outcome, str(outcome)), _hex(worker)))
+    return Record(ended is not None, tests, orphans, late)
 
 
 def _hex(value):

@@ -10,7 +10,7 @@ use regatta_core::state::Phase;
 use regatta_core::{Command, Core, Entropy, Event, ReplyTo, SessionId, State, Step, Tuning, invariant};
 use regatta_domain::report::RunOutcome;
 use regatta_domain::{Micros, Outcome, RunId, SlotIx, TestIx, Time, Token, WorkerId};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 pub(super) const RUN: RunId = RunId::from_bits(1);
 const SLOT: SlotIx = SlotIx(0);
@@ -69,6 +69,8 @@ pub struct Cluster {
     waits: u8,
     /// What really happened.
     ran: BTreeMap<(Token, TestIx), Outcome>,
+    /// What is on record as refused.
+    refused: BTreeSet<(Token, TestIx)>,
 }
 
 /// A worker, and its connection.
@@ -93,7 +95,17 @@ impl Cluster {
         events.iter().for_each(|event| durable.fold(event));
         let planned = if plan == Plan::Retry { 1 } else { 2 };
         let ends = [0, 1].map(|at| End::new(at, 1));
-        Self { core, durable, now: DAWN, ends, faults, planned, waits: 0, ran: BTreeMap::new() }
+        Self {
+            core,
+            durable,
+            now: DAWN,
+            ends,
+            faults,
+            planned,
+            waits: 0,
+            ran: BTreeMap::new(),
+            refused: BTreeSet::new(),
+        }
     }
 
     fn faults(&self) -> Vec<Fault> {
@@ -250,8 +262,23 @@ impl Cluster {
             if let Event::ResultsAccepted { token, results, .. } = event {
                 for accepted in results {
                     let result = &accepted.result;
-                    if self.ran.get(&(*token, result.test)) != Some(&result.outcome) {
-                        return Err(format!("{result:?} is accepted under {token}, and never happened so"));
+                    if self.ran.get(&(*token, result.test)) != Some(&result.outcome)
+                        || self.refused.contains(&(*token, result.test))
+                    {
+                        return Err(format!(
+                            "{result:?} is accepted under {token}, and never happened so, or was refused"
+                        ));
+                    }
+                }
+            }
+            if let Event::ResultsRefused { token, results, .. } = event {
+                for refused in results {
+                    if self.ran.get(&(*token, refused.test)) != Some(&refused.outcome)
+                        || !self.refused.insert((*token, refused.test))
+                    {
+                        return Err(format!(
+                            "{refused:?} is refused under {token}, and never happened so, or was before"
+                        ));
                     }
                 }
             }

@@ -7,6 +7,8 @@
 //! - S4: a token is granted once, to one worker, and tokens only grow; a test is in the hands of one lease.
 //! - S7: nothing is told before it is durable.
 //! - V3: what the fleet shares is held by one at a time, as it must be (see `resources`).
+//! - Refusals: what a lease owed that was taken from its worker, and what is told of it late, is refused on record: once, and before
+//!   it is acknowledged.
 //! - Budgets: a test is tried again exactly when what it has for the cause allows it, each cause by itself, and the run does.
 //! - Completeness: green means that every test that is really there ran and passed (or skipped itself).
 //! - Losses: lost workers are charged to a file only where it is known what they were at (see `losses`).
@@ -33,6 +35,8 @@ pub struct Checkers {
     last_token: Token,
     executions: BTreeMap<(Token, TestIx), Execution>,
     given_back: BTreeSet<(Token, TestIx)>,
+    /// What leases owed that were taken from their workers, and whether it was refused.
+    owed: BTreeMap<(Token, TestIx), bool>,
     released: BTreeSet<Token>,
     leaving: BTreeSet<WorkerId>,
     /// Leases that the coordinator had broken off.
@@ -139,7 +143,8 @@ impl Checkers {
                 let entries = self.reports.get(&(worker, *seq));
                 let entries =
                     entries.ok_or_else(|| format!("report {seq} of {worker} is acknowledged, and was not made"))?;
-                entries.iter().try_for_each(|entry| recorded(entry, worker, durable))
+                entries.iter().try_for_each(|entry| recorded(entry, worker, durable))?;
+                entries.iter().try_for_each(|entry| self.refused(entry))
             }
             ToWorker::Stop(token, true) => {
                 self.stopped.insert(*token);
@@ -147,6 +152,15 @@ impl Checkers {
             }
             _ => Ok(()),
         }
+    }
+
+    /// A late result that is acknowledged is on record as refused.
+    fn refused(&self, entry: &Entry) -> Checked {
+        let Entry::Finished { token, result } = entry else { return Ok(()) };
+        let unrecorded = self.owed.get(&(*token, result.test)) == Some(&false);
+        ensure(!unrecorded, || {
+            format!("late: {:?} of {} under {token} is acknowledged, and not on record", result.outcome, result.test)
+        })
     }
 
     /// A client was told that its run is taken.
@@ -166,7 +180,7 @@ impl Checkers {
             return ensure(known.is_none(), || format!("run {id} is handed in twice"));
         }
         let plan = self.plans.get_mut(&id).ok_or_else(|| format!("{event:?} of an unknown run"))?;
-        let late = plan.ended.is_some() && !matches!(event, Event::RunForgotten { .. });
+        let late = plan.ended.is_some() && !matches!(event, Event::RunForgotten { .. } | Event::ResultsRefused { .. });
         ensure(!late, || format!("after its end: {event:?}"))?;
         self.losses.fact(event, &plan.files_of(event), plan.policy.max_losses)?;
         match event {
@@ -203,6 +217,26 @@ impl Checkers {
                     plan.accept(test, *token, outcome, cause, accepted.then)?;
                 }
                 Ok(())
+            }
+            Event::ResultsRefused { token, worker, results, .. } => {
+                for refused in results {
+                    let (test, outcome) = (refused.test, refused.outcome);
+                    let before = self.owed.insert((*token, test), true);
+                    ensure(before == Some(false), || format!("late: {test} is refused under {token}: {before:?}"))?;
+                    let execution = self.executions.get(&(*token, test));
+                    let late = |run: &Execution| run.worker == *worker && run.outcome == Some(outcome) && !run.accepted;
+                    ensure(execution.is_some_and(late), || {
+                        format!(
+                            "late: {outcome:?} of {test} is refused under {token}, and was accepted or never happened"
+                        )
+                    })?;
+                }
+                Ok(())
+            }
+            Event::RunForgotten { .. } => {
+                let leases = &self.leases;
+                self.owed.retain(|(token, _), _| leases[token].run != id);
+                plan.note(event)
             }
             Event::TestsGivenBack { token, tests, .. } => {
                 for &test in tests {
@@ -242,6 +276,9 @@ impl Checkers {
                 let revoked = *cause == LeaseEnd::Revoked;
                 ensure(!revoked || self.meddled, || format!("{token} is taken back, and nobody asked for it"))?;
                 self.things.fact(event, &Needs::default())?;
+                if gone || matches!(cause, LeaseEnd::Revoked) {
+                    self.owed.extend(plan.owed_under(*token).map(|test| ((*token, test), false)));
+                }
                 plan.alone_again(*token);
                 plan.lease_ended(*token, *blamed)
             }
@@ -276,7 +313,10 @@ pub(crate) fn recorded(entry: &Entry, worker: WorkerId, durable: &State) -> Chec
     let held =
         |token: &Token, test: TestIx| run_of(token).is_some_and(|run| run.test(test).place == Place::Leased(*token));
     let lost = match entry {
-        Entry::Finished { token, result } => held(token, result.test),
+        Entry::Finished { token, result } => {
+            let owed = durable.fenced.of(worker, *token).is_some_and(|owed| owed.tests.contains(&result.test));
+            held(token, result.test) || owed
+        }
         Entry::GaveBack { token, tests } => tests.iter().any(|&test| held(token, test)),
         Entry::Released { token } | Entry::Lost { token } => live(token).is_some(),
         Entry::Listed { token, file, .. } | Entry::Erred { token, file: Some(file), .. } => {

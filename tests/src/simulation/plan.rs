@@ -178,6 +178,15 @@ impl Plan {
         self.tests.iter().enumerate().filter(move |(_, test)| test.holder == Some(token)).map(|(at, _)| TestIx::nth(at))
     }
 
+    /// The tests of which a lease could still tell something that counts.
+    pub(super) fn owed_under(&self, token: Token) -> impl Iterator<Item = TestIx> + '_ {
+        let owed = move |test: &PlannedTest| {
+            let held = test.holder == Some(token) || test.twin == Some(token);
+            held && test.verdict.is_none() && !test.gone
+        };
+        self.tests.iter().enumerate().filter(move |(_, test)| owed(test)).map(|(at, _)| TestIx::nth(at))
+    }
+
     /// The files of the tests that an event concerns: of its results, or of what its lease still holds.
     pub(super) fn files_of(&self, event: &Event) -> BTreeSet<FileIx> {
         let tests: Vec<TestIx> = match event {

@@ -31,6 +31,8 @@ pub(super) struct Record {
 
 /// A shard.
 pub(super) struct Shard {
+    /// The token of its lease.
+    pub(super) token: u64,
     /// When it was granted.
     pub(super) at: Time,
     /// To which worker.
@@ -64,17 +66,23 @@ impl Record {
         let asked = regatta_runtime::clock::now_us();
         let broken = |status: tonic::Status| Error::infrastructure("the run cannot be read").because(&status);
         let mut record = Self::new(run);
-        let request = v1::WatchRequest { run: run.to_string(), after: 0 };
-        let mut events = client.watch(request).await.map_err(broken)?.into_inner();
-        while let Ok(next) = tokio::time::timeout(QUIET, events.message()).await {
-            let Some(event) = next.map_err(broken)? else { break };
-            let over = event.is_last() || event.at > asked;
-            record.take(event).map_err(|invalid| {
-                Error::infrastructure("the coordinator says what this version does not know")
-                    .because(&invalid)
-                    .help("use the same version of regatta on both sides")
-            })?;
-            if over {
+        // What came too late is recorded behind the end of the run, where a watcher has stopped to listen.
+        for after_the_end in [false, true] {
+            let request = v1::WatchRequest { run: run.to_string(), after: record.view.seq };
+            let mut events = client.watch(request).await.map_err(broken)?.into_inner();
+            while let Ok(next) = tokio::time::timeout(QUIET, events.message()).await {
+                let Some(event) = next.map_err(broken)? else { break };
+                let over = event.is_last() || event.at > asked;
+                record.take(event).map_err(|invalid| {
+                    Error::infrastructure("the coordinator says what this version does not know")
+                        .because(&invalid)
+                        .help("use the same version of regatta on both sides")
+                })?;
+                if over {
+                    break;
+                }
+            }
+            if after_the_end || record.view.ended.is_none() {
                 break;
             }
         }
@@ -96,7 +104,8 @@ impl Record {
                 tests.iter().for_each(|&test| self.leave(test));
                 self.by_token.insert(leased.token, self.shards.len());
                 let (worker, slot, given_back) = (leased.worker, leased.slot, Vec::new());
-                self.shards.push(Shard { at, worker, slot, tests, given_back, of, end: None });
+                let token = leased.token;
+                self.shards.push(Shard { token, at, worker, slot, tests, given_back, of, end: None });
             }
             Some(Event::ResultsAccepted(accepted)) => {
                 let Some(&place) = self.by_token.get(&accepted.token) else { return Ok(()) };

@@ -46,6 +46,13 @@ pub(super) fn text(record: &Record, fleet: Option<Fleet>, told: Option<&v1::Work
     if let Some(told) = told.filter(|_| view.ended.is_none()) {
         lines.extend(lacking(record, told));
     }
+    let late: usize = view.tests.iter().map(|test| test.refused.len()).sum();
+    if late > 0 {
+        let results = words::count_of(late, "result");
+        lines.push(format!(
+            "  refused   {results} that came when its lease had ended: `regatta explain TEST` tells which"
+        ));
+    }
     lines.extend(slots(record, wall));
     lines.extend(resources(record, wall));
     lines.iter().map(|line| format!("{line}\n")).collect()

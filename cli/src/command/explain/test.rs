@@ -4,9 +4,9 @@ use super::record::{Record, Shard, slot_of};
 use super::stand;
 use crate::render::status::{self, outcome_word};
 use crate::render::{safe, statements, words};
-use crate::view::{Attempt, Loss};
+use crate::view::{Attempt, Late, Loss};
 use regatta_domain::database::Observation;
-use regatta_domain::{Estimate, Level, Need, Source, TestIx, Verdict};
+use regatta_domain::{Estimate, Level, Need, Nuance, Source, TestIx, Verdict};
 use regatta_wire::v1;
 
 /// Statements of an attempt that are told.
@@ -136,7 +136,31 @@ fn ran(record: &Record, test: TestIx) -> Vec<String> {
         lines.extend(ended(attempt));
         lines.extend(attempt.observation.as_deref().map_or_else(Vec::new, asked));
     }
+    lines.extend(found.refused.iter().map(|late| self::late(record, test, late)));
     lines
+}
+
+/// A result that came too late, and what stands in its place.
+fn late(record: &Record, test: TestIx, late: &Late) -> String {
+    let (view, found) = (&record.view, record.view.test(test));
+    let slot = record.shards.iter().find(|shard| shard.token == late.token);
+    let slot = slot.map_or_else(String::new, |shard| format!(" on {}", slot_of(view, &shard.worker, shard.slot)));
+    let stands = match (found.verdict, found.attempts.last()) {
+        (None, _) => "the test runs once more".to_owned(),
+        (Some(_), Some(last)) if found.decided_by_loss().is_none() => {
+            let (number, on) = (last.number, last.slot.as_ref());
+            let on = on.map_or_else(String::new, |(worker, slot)| format!(" on {}", slot_of(view, worker, *slot)));
+            format!("attempt {number}{on} stands")
+        }
+        (Some(verdict), _) => format!("that it is {} stands", verdict.name()),
+    };
+    format!(
+        "  late      attempt {}{slot} {} after {}, and told so at {}, when its lease had ended: refused; {stands}",
+        late.number,
+        status::word(late.outcome, Nuance::Plain),
+        words::span(late.duration),
+        words::span(record.since(late.at))
+    )
 }
 
 /// How the process of an attempt that did not pass ended, and why it did, with what to do.

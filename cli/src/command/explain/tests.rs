@@ -99,6 +99,30 @@ t::t3 of suite api, in run 00000000: passed
 }
 
 #[test]
+fn a_result_that_came_too_late_is_told_with_what_stands_also_behind_the_end() {
+    let lost = v1::LeaseEnded { token: 1, cause: v1::LeaseEnd::WorkerLost.into(), ..v1::LeaseEnded::default() };
+    let late = |token| {
+        let outcome = v1::Outcome::from(Outcome::Failed).into();
+        let results = vec![v1::RefusedResult { test: 3, attempt: 1, outcome, started: ON, duration: 250_000 }];
+        Event::ResultsRefused(v1::ResultsRefused { token, worker: "w1".to_owned(), results })
+    };
+    let mut events = beginning();
+    events.extend([leased(1, 0, &[3]), Event::LeaseEnded(lost), late(1)]);
+    let told = test::text(&record(events.clone()), TestIx(3), None, &[]);
+    let wanted =
+        "  late      attempt 1 on slot 0 failed after 0.25s, and told so at 0.50s, when its lease had ended: refused; ";
+    assert!(told.contains(&format!("{wanted}the test runs once more\n")), "{told}");
+    events.pop();
+    let outcome = v1::RunOutcome::Green.into();
+    events.extend([leased(2, 1, &[3]), passed(2, 3, 500, 100), Event::RunEnded(v1::RunEnded { outcome }), late(1)]);
+    let told = test::text(&record(events.clone()), TestIx(3), None, &[]);
+    let wanted = wanted.replace("0.50s", "0.80s");
+    assert!(told.ends_with(&format!("{wanted}attempt 1 on slot 1 stands\n")), "{told}");
+    let told = run::text(&record(events), None, None);
+    assert!(told.contains("  refused   1 result that came when its lease had ended"), "{told}");
+}
+
+#[test]
 fn what_a_test_asked_of_its_databases_is_told() {
     let mut events = beginning();
     let mut ran = passed(1, 0, 300, 400);

@@ -33,6 +33,8 @@ impl<W: Write> Screen<W> {
             News::Erred(at) => self.erred(view, *at),
             News::Note(text) => self.noted(text),
             News::Cancelled(cause) => self.cancelled(view, *cause),
+            // What counts for nothing is kept for those who look for it.
+            News::Refused(..) => {}
             News::Submitted | News::Planned | News::Gone(_) | News::Leased(_) | News::Closing | News::Ended(_) => {}
         }
     }

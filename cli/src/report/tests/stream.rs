@@ -104,6 +104,27 @@ fn what_a_test_asked_of_its_databases_is_in_the_stream() {
 }
 
 #[test]
+fn what_came_too_late_is_in_the_stream_and_is_no_verdict() {
+    let events = stream(|script| {
+        script.file(0, "tests/test_a.py", &[("test_x", 10)]);
+        let outcome = v1::Outcome::from(Outcome::Failed).into();
+        let late = v1::RefusedResult { test: 0, attempt: 1, outcome, started: 1, duration: 250_000 };
+        let refused = v1::ResultsRefused { token: 77, worker: "w1".to_owned(), results: vec![late] };
+        script.event(v1::run_event::Event::ResultsRefused(refused));
+        script.run("tests/test_a.py::test_x", came(Outcome::Passed, 10), Some(Verdict::Passed));
+        script.end(v1::RunOutcome::Green);
+    });
+    let of = |kind: &str| events.iter().filter(|event| event["event"] == kind).collect::<Vec<_>>();
+    let [late] = of("test_refused")[..] else { panic!("{events:?}") };
+    assert_eq!(
+        (&late["id"], &late["lease"], &late["attempt"]),
+        (&json!("tests/test_a.py::test_x"), &json!(77), &json!(1))
+    );
+    assert_eq!((&late["outcome"], &late["duration_s"]), (&json!("failed"), &json!(0.25)));
+    assert_eq!(of("test_finished")[0]["verdict"], "passed");
+}
+
+#[test]
 fn a_test_that_was_never_listed_again_leaves_the_stream() {
     let events = stream(|script| {
         let file = script.file(0, "tests/test_a.py", &[("test_x", 10), ("test_y", 10)]);

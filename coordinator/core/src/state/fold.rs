@@ -32,6 +32,9 @@ pub(super) fn fold(state: &mut State, event: &Event) {
             leased(state, *at, (*run, *token), (*worker, *slot), work, holds);
         }
         Event::ResultsAccepted { run, token, results } => accepted(state, *run, *token, results),
+        Event::ResultsRefused { token, results, .. } => {
+            state.fenced.refuse(*token, results.iter().map(|refused| refused.test));
+        }
         Event::TestsGivenBack { run, token, tests } => given_back(state, *run, *token, tests),
         Event::LeaseEnded { at, run, token, cause, blamed } => {
             lease_ended(state, *at, (*run, *token), *cause, *blamed);
@@ -63,6 +66,7 @@ pub(super) fn fold(state: &mut State, event: &Event) {
         Event::RunEnded { run, outcome, .. } => live(state, *run).0.end(*outcome),
         Event::RunForgotten { run } => {
             state.runs.remove(run);
+            state.fenced.forget(*run);
         }
     }
 }
@@ -309,8 +313,13 @@ fn lease_ended(state: &mut State, now: Time, (run, token): (RunId, Token), cause
             }
         }
     }
-    let State { runs, leases, slots, .. } = state;
+    let State { runs, leases, slots, fenced, .. } = state;
     let run = runs.get_mut(&run).expect("events of a run follow its submission");
+    if let Some(lease) = leases.get(&token).filter(|_| cause.fences()) {
+        let owes =
+            |&test: &TestIx| run.test(test).place == Place::Leased(token) || run.twins.get(&test) == Some(&token);
+        fenced.fence(token, (lease.run, lease.worker), lease.tests.iter().copied().filter(owes));
+    }
     if let Some(Blamed { test, cause, then, .. }) = blamed {
         run.tests[test.at()].losses += 1;
         run.spent.entry(test).or_default().count(cause);

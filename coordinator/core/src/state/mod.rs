@@ -1,5 +1,6 @@
 //! The durable state, and [`State::fold`], the only place where it changes.
 
+mod fenced;
 mod file;
 mod fold;
 mod holding;
@@ -12,6 +13,7 @@ mod shift;
 mod spent;
 mod test;
 
+pub use fenced::{Fenced, Owed};
 pub use file::{File, Listed};
 pub use holding::{Demand, Holding, ResourceIx};
 pub use lease::{Lease, Leases};
@@ -39,6 +41,8 @@ pub struct State {
     pub held: BTreeMap<Arc<str>, Holding>,
     /// The leases that each slot holds, in the order in which it works through them.
     pub slots: BTreeMap<(WorkerId, SlotIx), BTreeSet<Token>>,
+    /// What leases owed that were taken from their workers.
+    pub fenced: Fenced,
     /// The greatest token that was ever granted.
     pub last_token: Token,
 }

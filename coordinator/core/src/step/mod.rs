@@ -5,6 +5,7 @@ mod deadline;
 mod end;
 mod grant;
 mod listing;
+mod refuse;
 mod report;
 mod resources;
 mod result;

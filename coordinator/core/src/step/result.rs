@@ -18,10 +18,10 @@ use std::sync::Arc;
 const SETTLES: Micros = Micros::from_secs(1);
 
 impl Turn<'_> {
-    /// Accepts those of the results that speak for tests under the lease, each test once; the rest are late.
+    /// Accepts those of the results that speak for tests under the lease, each test once; the rest are late (see `refuse`).
     pub(super) fn finished(&mut self, worker: WorkerId, token: Token, results: Vec<TestResult>) {
         let ended = || self.core.state.runs.keys().next().copied().filter(|_| mutant::is(Mutant::EndedLease));
-        let Some(run) = self.run_of(worker, token).or_else(ended) else { return };
+        let Some(run) = self.run_of(worker, token).or_else(ended) else { return self.refuse(worker, token, &results) };
         if mutant::is(Mutant::AckUnrecorded) && self.now.0.is_multiple_of(5) {
             return;
         }

@@ -7,6 +7,7 @@ mod cancel;
 mod cut;
 mod deadlines;
 mod ending;
+mod late;
 mod listing;
 mod resources;
 mod restart;

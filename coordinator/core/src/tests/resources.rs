@@ -134,7 +134,7 @@ fn what_is_taken_back_by_force_fences_its_holder() {
         ],
     );
     let late = scene.report(A, vec![passed(1, 0)]);
-    scene.check(late, &["A < ack 1"]);
+    scene.check(late, &["refused A under 1: 0 Passed", "A < ack 1"]);
     assert_eq!(scene.verdict(0), None);
 }
 

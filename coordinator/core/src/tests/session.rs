@@ -151,5 +151,5 @@ fn what_went_on_under_a_lease_of_a_process_that_is_gone_is_charged_and_the_rest_
     let lost = scene.report(A, vec![started(1, 0), Entry::Lost { token: Token(1) }]);
     scene.check(lost, &["lease 1 ended: WorkerLost, blaming 0: retry +0ms", "A < ack 1"]);
     let again = scene.report(A, vec![Entry::Lost { token: Token(1) }, passed(1, 0)]);
-    scene.check(again, &["A < ack 2"]);
+    scene.check(again, &["refused A under 1: 0 Passed", "A < ack 2"]);
 }

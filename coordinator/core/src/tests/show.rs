@@ -45,6 +45,10 @@ fn event(event: &Event, now: Time) -> String {
                 .collect();
             format!("accepted under {token}: {}", results.join(", "))
         }
+        Event::ResultsRefused { token, worker, results, .. } => {
+            let results: Vec<String> = results.iter().map(|late| format!("{} {:?}", late.test, late.outcome)).collect();
+            format!("refused {} under {token}: {}", name(*worker), results.join(", "))
+        }
         Event::TestsGivenBack { token, tests, .. } => format!("given back under {token}: {}", list(tests)),
         Event::LeaseEnded { token, cause, blamed, .. } => {
             let blamed = blamed.map(|blamed| format!(", blaming {}: {}", blamed.test, then(blamed.then, now)));

@@ -116,9 +116,8 @@ fn set_back(connection: &mut Connection, journal: &Survey, runs: &BTreeSet<RunId
         live.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?
     };
     gone.extend(live);
-    for (table, column) in
-        [("events", "run"), ("verdicts", "run"), ("attempts", "run"), ("errors", "run"), ("runs", "id")]
-    {
+    let of_runs = ["events", "verdicts", "attempts", "refused", "errors"].map(|table| (table, "run"));
+    for (table, column) in of_runs.into_iter().chain([("runs", "id")]) {
         let mut drop = transaction.prepare(&format!("DELETE FROM {table} WHERE {column} = ?"))?;
         gone.iter().try_for_each(|id| drop.execute([id]).map(std::mem::drop))?;
     }

@@ -48,7 +48,7 @@ pub(in crate::store) fn decode(seq: u64, body: &[u8], found: &[u8]) -> Result<Co
 #[cfg(test)]
 mod tests {
     use super::*;
-    use regatta_core::{Accepted, Blamed, Blameless, LeaseEnd, Then, Work};
+    use regatta_core::{Accepted, Blamed, Blameless, LeaseEnd, Refused, Then, Work};
     use regatta_domain::database::{Asked, Observation, Statement};
     use regatta_domain::plan::PlannedSuite;
     use regatta_domain::policy::{Budgets, RunPolicy, TestPolicy};
@@ -135,6 +135,7 @@ mod tests {
                 }),
             })),
         };
+        let late = Refused::from(&result);
         let results = vec![
             Accepted { result: result.clone(), then: Then::Retry(at) },
             Accepted { result: result.clone(), then: Then::Anew(at, Blameless::Promoted(Level::Isolated)) },
@@ -157,6 +158,7 @@ mod tests {
             leased(Work::Run(suite, vec![TestIx(1)])),
             leased(Work::Again(suite, TestIx(1))),
             Event::ResultsAccepted { run, token, results },
+            Event::ResultsRefused { at, run, token, worker: WORKER, results: vec![late] },
             Event::TestsGivenBack { run, token, tests: vec![TestIx(2)] },
             Event::LeaseEnded {
                 at,
@@ -190,7 +192,7 @@ mod tests {
         let found = blake3::hash(&encode(Time(3), &every_event())).to_hex();
         assert_eq!(
             &found[..16],
-            "ce48fbc16117b342",
+            "eec53cd8b2589791",
             "an event has changed its shape: journals that stand can be read no more, so raise FORMAT and read both"
         );
     }

@@ -2,12 +2,13 @@
 
 use super::costs::Learnt;
 use super::history::Scope;
+use regatta_core::Refused;
 use regatta_domain::evidence::Observed;
 use regatta_domain::history::Queried;
 use regatta_domain::listing::{ListedFile, ListedTest};
 use regatta_domain::report::{Counts, RunOutcome};
 use regatta_domain::result::{RunError, TestResult};
-use regatta_domain::{Cause, Exit, FileKey, Micros, RunId, TestIx, TestKey, Time, Verdict};
+use regatta_domain::{Cause, Exit, FileKey, Micros, RunId, TestIx, TestKey, Time, Token, Verdict, WorkerId};
 use std::sync::Arc;
 
 /// One thing to be written.
@@ -52,6 +53,19 @@ pub enum Row {
         run: RunId,
         /// What was reported of it.
         result: TestResult,
+    },
+    /// A result that came too late, and was refused.
+    Refused {
+        /// The run.
+        run: RunId,
+        /// When.
+        at: Time,
+        /// The lease.
+        token: Token,
+        /// Who had held it.
+        worker: WorkerId,
+        /// What was reported.
+        refused: Refused,
     },
     /// A test has its verdict.
     Verdict {

@@ -8,10 +8,13 @@ mod sqlite;
 mod world;
 
 use super::*;
+use regatta_core::Refused;
 use regatta_domain::listing::{ListedFile, ListedTest};
 use regatta_domain::report::{Counts, RunOutcome};
 use regatta_domain::result::TestResult;
-use regatta_domain::{Cause, Exit, FileKey, Micros, Nuance, Outcome, RunId, TestIx, TestKey, Time, Verdict};
+use regatta_domain::{
+    Cause, Exit, FileKey, Micros, Nuance, Outcome, RunId, TestIx, TestKey, Time, Token, Verdict, WorkerId,
+};
 use world::World;
 
 fn run(n: u64) -> RunId {
@@ -84,6 +87,16 @@ const ENDS: [(Option<Cause>, Option<Exit>); 3] =
     [(None, Some(Exit::Status(0))), (Some(Cause::Infrastructure), None), (Some(Cause::Crash), Some(Exit::Signal(11)))];
 const ENDS_AS_COLUMNS: [(i64, Option<i64>, Option<i64>); 3] =
     [(0, Some(0), None), (9, None, None), (3, None, Some(11))];
+
+/// A late result of the test of that run.
+fn late(n: u64, token: u64, attempt: u16) -> Row {
+    let (test, outcome, started, duration) = (TestIx(3), Outcome::Failed, Time(n + 1), Micros(5));
+    let refused = Refused { test, attempt, outcome, started, duration };
+    Row::Refused { run: run(n), at: Time(n + 9), token: Token(token), worker: WorkerId::from_bits(0xAA), refused }
+}
+
+/// How those of run 1 stand in the tables: test, token, attempt, outcome, at, started, duration.
+const LATE_AS_COLUMNS: [[i64; 7]; 2] = [[3, 7, 2, 2, 10, 2, 5], [3, 8, 1, 2, 10, 2, 5]];
 
 /// What is known of the tests of `a.py`, on the main line.
 fn known(reader: &Reader) -> Vec<Remembered> {

@@ -966,7 +966,7 @@ pub struct RunEvent {
     pub at: u64,
     #[prost(
         oneof = "run_event::Event",
-        tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16"
+        tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17"
     )]
     pub event: ::core::option::Option<run_event::Event>,
 }
@@ -1002,6 +1002,9 @@ pub mod run_event {
         TestsGivenBack(super::TestsGivenBack),
         #[prost(message, tag = "16")]
         VerdictsGiven(super::VerdictsGiven),
+        /// May follow after the end of the run: whoever asks for what came after its last event is told.
+        #[prost(message, tag = "17")]
+        ResultsRefused(super::ResultsRefused),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1144,6 +1147,30 @@ pub struct AcceptedResult {
     /// Unspecified where the test runs once more.
     #[prost(enumeration = "Verdict", tag = "2")]
     pub verdict: i32,
+}
+/// Results came under a lease that had been taken from its worker: they count for nothing.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ResultsRefused {
+    #[prost(uint64, tag = "1")]
+    pub token: u64,
+    #[prost(string, tag = "2")]
+    pub worker: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "3")]
+    pub results: ::prost::alloc::vec::Vec<RefusedResult>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RefusedResult {
+    #[prost(uint32, tag = "1")]
+    pub test: u32,
+    #[prost(uint32, tag = "2")]
+    pub attempt: u32,
+    #[prost(enumeration = "Outcome", tag = "3")]
+    pub outcome: i32,
+    /// When it began, by its worker's clock, and how long it took, in microseconds.
+    #[prost(uint64, tag = "4")]
+    pub started: u64,
+    #[prost(uint64, tag = "5")]
+    pub duration: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LeaseEnded {

@@ -50,6 +50,33 @@ fn fail_fast_stops_at_the_first_failure_and_rerun_does_what_is_left_and_what_is_
     assert_eq!((third.code, third.verdicts().len()), (0, 0), "{}", third.stderr);
 }
 
+#[test]
+fn a_rerun_whose_filter_leaves_out_what_was_red_is_not_all_there_is_to_do() {
+    let fails = |name: &str| format!("import os\ndef test_{name}(): assert os.path.exists('mended')\n");
+    let project = Project::pytest(&[("test_a.py", &fails("a")), ("test_b.py", &fails("b"))], "");
+    let first = run(&project, &[]);
+    assert_eq!((first.code, first.count("failed")), (1, 2), "{}", first.stderr);
+    let id = first.all("run_started").next().expect("it did")["run"].as_str().expect("an id").to_owned();
+
+    let narrow = |filter: &str| Client::start(project.path(), ["rerun", &id, "-E", filter]).end();
+    // What is red is red, whatever else is left.
+    assert_eq!(narrow("test(test_a)").code, 1);
+    project.write("mended", "");
+    let second = narrow("test(test_a)");
+    assert_eq!((second.code, second.count("passed")), (5, 1), "{}", second.stderr);
+    let line =
+        format!("outstanding: 1 test of run {id}, left out by the filter; `regatta rerun {id}` runs what is left");
+    assert_told(&second.stderr, &[&line, "exit 5: outstanding"]);
+    assert_eq!(second.summary()["exit"]["name"], "outstanding");
+
+    let nothing = narrow("test(test_z)");
+    assert_eq!((nothing.code, nothing.verdicts().len()), (5, 0), "{}", nothing.stderr);
+    let both = narrow("test(/test_[ab]/)");
+    assert_eq!((both.code, both.count("passed")), (0, 2), "{}", both.stderr);
+    let rest = Client::start(project.path(), ["rerun", &id]).end();
+    assert_eq!((rest.code, rest.count("passed")), (0, 2), "{}", rest.stderr);
+}
+
 /// A test that fails at its first attempt, and passes from the second on.
 fn flaky(config: &str) -> Project {
     let test = "import os\ndef test_flaky():\n    assert os.environ['REGATTA_ATTEMPT'] != '1', 'the first attempt'\n";

@@ -100,6 +100,7 @@ const fn run_of(row: &Row) -> Option<RunId> {
         | Row::Progress { run, .. }
         | Row::Event { run, .. }
         | Row::Attempt { run, .. }
+        | Row::Refused { run, .. }
         | Row::Verdict { run, .. }
         | Row::Costs { run, .. }
         | Row::Error { run, .. } => Some(*run),

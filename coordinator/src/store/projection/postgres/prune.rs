@@ -74,7 +74,11 @@ async fn runs(transaction: &Transaction<'_>, keep: Keep, now: Time) -> Result<Op
     let ended = |row: &Row| Ok(Ended { id: row.try_get(0)?, tests: number(row, 1)?, submitted: time(row.try_get(2)?) });
     let newest: Vec<Ended> = newest.iter().map(ended).collect::<Result<_, Refused>>()?;
     let beyond = keep.beyond(newest, now);
-    for drop in ["DELETE FROM regatta.errors WHERE run = ANY($1)", "DELETE FROM regatta.runs WHERE id = ANY($1)"] {
+    for drop in [
+        "DELETE FROM regatta.errors WHERE run = ANY($1)",
+        "DELETE FROM regatta.refused WHERE run = ANY($1)",
+        "DELETE FROM regatta.runs WHERE id = ANY($1)",
+    ] {
         transaction.execute_typed(drop, &[(&beyond, Type::INT8_ARRAY)]).await?;
     }
     oldest(transaction).await

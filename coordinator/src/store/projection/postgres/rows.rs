@@ -11,7 +11,7 @@ use crate::store::projection::cache::cached;
 use crate::store::projection::row::{signal_of, status_of};
 use regatta_domain::report::{Counts, RunOutcome};
 use regatta_domain::result::TestResult;
-use regatta_domain::{FileKey, Micros, TestKey, Time};
+use regatta_domain::{FileKey, Micros, TestKey, Time, WorkerId};
 use regatta_wire::v1;
 use regatta_wire::verdict::of_cause;
 use std::borrow::Cow;
@@ -40,6 +40,13 @@ struct Failure<'a> {
     message: Cow<'a, str>,
 }
 
+/// A result that was refused.
+struct Late {
+    at: Time,
+    worker: WorkerId,
+    refused: regatta_core::Refused,
+}
+
 struct Progress {
     counts: Counts,
     errors: u32,
@@ -56,6 +63,8 @@ pub(super) struct Batch<'a> {
     verdicts: Keyed<(i64, u32, i32), Verdict>,
     /// By the run's number, and the error's.
     errors: Keyed<(i64, u32), Failure<'a>>,
+    /// By the run's number, the test's, and the token.
+    refused: Keyed<(i64, u32, u64), Late>,
     /// By the run's number.
     progress: Keyed<i64, Progress>,
     listings: Keyed<FileKey, (Time, Vec<u8>)>,
@@ -67,7 +76,7 @@ impl<'a> Batch<'a> {
     /// Sorts rows by kind.
     pub(super) fn of(rows: &'a [Row], runs: &Runs, suites: &Suites<'a>) -> Result<Self, Refused> {
         let (mut events, mut attempts, mut verdicts) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let (mut errors, mut progress) = (BTreeMap::new(), BTreeMap::new());
+        let (mut errors, mut refused, mut progress) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let (mut listings, mut file_lists) = (BTreeMap::new(), BTreeMap::new());
         for row in rows {
             match row {
@@ -91,6 +100,10 @@ impl<'a> Batch<'a> {
                     let failure = Failure { kind, place: text(&error.place), message: text(&error.message) };
                     errors.insert((runs.get(*run)?.id, *number), failure);
                 }
+                Row::Refused { run, at, token, worker, refused: late } => {
+                    let key = (runs.get(*run)?.id, late.test.0, token.0);
+                    refused.insert(key, Late { at: *at, worker: *worker, refused: *late });
+                }
                 Row::Progress { run, counts, errors, ended } => {
                     let stand = Progress { counts: *counts, errors: *errors, ended: *ended };
                     progress.insert(runs.get(*run)?.id, stand);
@@ -110,6 +123,7 @@ impl<'a> Batch<'a> {
             attempts: attempts.into_iter().collect(),
             verdicts: verdicts.into_iter().collect(),
             errors: errors.into_iter().collect(),
+            refused: refused.into_iter().collect(),
             progress: progress.into_iter().collect(),
             listings: listings.into_iter().collect(),
             file_lists: file_lists.into_iter().collect(),
@@ -122,6 +136,7 @@ impl<'a> Batch<'a> {
         let transaction = &*transaction;
         tokio::try_join!(
             self.errors(transaction),
+            self.refused(transaction),
             self.progress(transaction),
             self.listings(transaction),
             self.file_lists(transaction),
@@ -253,6 +268,30 @@ impl<'a> Batch<'a> {
             (&column(rows, |row| &*row.1.message) as _, Type::TEXT_ARRAY),
         ];
         transaction.execute_typed(put, &columns).await?;
+        Ok(())
+    }
+
+    async fn refused(&self, transaction: &Transaction<'_>) -> Result<(), Refused> {
+        let rows = &self.refused;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let put = "INSERT INTO regatta.refused (run, test, token, attempt, outcome, at, started, duration, worker)
+            SELECT $1[i + 1], $1[i + 2], $1[i + 3], $1[i + 4], $1[i + 5], $1[i + 6], $1[i + 7], $1[i + 8], worker
+            FROM (
+                SELECT worker, (at::int - 1) * 8 AS i FROM unnest($2::uuid[]) WITH ORDINALITY a (worker, at) OFFSET 0
+            ) a
+            ON CONFLICT (run, test, token) DO UPDATE SET attempt = excluded.attempt, outcome = excluded.outcome,
+                at = excluded.at, started = excluded.started, duration = excluded.duration, worker = excluded.worker";
+        let numbers = numbers(rows, |((run, test, token), late)| {
+            let regatta_core::Refused { attempt, outcome, started, duration, .. } = late.refused;
+            let outcome = i32::from(v1::Outcome::from(outcome));
+            let (test, token, attempt) = (test.cast_signed().into(), token.cast_signed(), attempt.into());
+            let [at, started, duration] = [late.at.0, started.0, duration.0].map(u64::cast_signed);
+            [*run, test, token, attempt, outcome.into(), at, started, duration]
+        });
+        let workers = column(rows, |row| row.1.worker.0);
+        transaction.execute_typed(put, &[(&numbers as _, Type::INT8_ARRAY), (&workers as _, Type::UUID_ARRAY)]).await?;
         Ok(())
     }
 

@@ -75,7 +75,7 @@ fn runs(connection: &Connection, keep: Keep, now: Time) -> rusqlite::Result<Opti
     let newest = newest
         .query_map([], |row| Ok(Ended { id: row.get(0)?, tests: number(row, 1)?, submitted: time(row.get(2)?) }))?;
     let beyond = keep.beyond(newest.collect::<Result<Vec<_>, _>>()?, now);
-    for table in ["events", "verdicts", "attempts", "errors"] {
+    for table in ["events", "verdicts", "attempts", "refused", "errors"] {
         let mut drop = connection.prepare(&format!("DELETE FROM {table} WHERE run = ?"))?;
         beyond.iter().try_for_each(|id| drop.execute([id]).map(std::mem::drop))?;
     }

@@ -38,6 +38,21 @@ macro_rules! history_tables {
     };
 }
 
+/// What came too late. A macro, as above.
+macro_rules! refused_table {
+    () => {
+        "
+        -- Results that were refused: their lease had been taken from the worker. They count for nothing.
+        CREATE TABLE refused (
+            run INTEGER NOT NULL, test INTEGER NOT NULL, token INTEGER NOT NULL, attempt INTEGER NOT NULL,
+            outcome INTEGER NOT NULL, at INTEGER NOT NULL, started INTEGER NOT NULL, duration INTEGER NOT NULL,
+            worker BLOB NOT NULL,
+            PRIMARY KEY (run, test, token)
+        ) WITHOUT ROWID;
+        "
+    };
+}
+
 /// From version 1, which knew neither branches nor classes, to version 2.
 pub(super) const FROM_1: &str = concat!(
     "
@@ -59,13 +74,16 @@ pub(super) const FROM_2: &str = "ALTER TABLE history ADD COLUMN levels INTEGER N
 /// From version 3, which knew nothing of what tests ask, to version 4.
 pub(super) const FROM_3: &str = "ALTER TABLE history ADD COLUMN queries BLOB;";
 
-/// From version 4, which knew nothing of causes and exits, to version 5.
-pub(super) const FROM_4: &str = "
+/// From version 4, which knew nothing of causes and exits, and not of late results, to version 5.
+pub(super) const FROM_4: &str = concat!(
+    "
     ALTER TABLE verdicts ADD COLUMN cause INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE attempts ADD COLUMN cause INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE attempts ADD COLUMN status INTEGER;
     ALTER TABLE attempts ADD COLUMN signal INTEGER;
-";
+",
+    refused_table!()
+);
 
 pub(super) const SCHEMA: Schema = Schema {
     version: 5,
@@ -124,6 +142,9 @@ pub(super) const SCHEMA: Schema = Schema {
             kind INTEGER NOT NULL, place TEXT NOT NULL, message TEXT NOT NULL,
             PRIMARY KEY (run, number)
         ) WITHOUT ROWID;
+        ",
+        refused_table!(),
+        "
 
         CREATE TABLE suites (id INTEGER PRIMARY KEY, project TEXT NOT NULL, name TEXT NOT NULL, UNIQUE (project, name));
         CREATE TABLE files (id INTEGER PRIMARY KEY, suite INTEGER NOT NULL, path TEXT NOT NULL, UNIQUE (suite, path));

@@ -9,6 +9,7 @@ use crate::store::projection::keep::Keep;
 use crate::store::projection::learn::Lesson;
 use crate::store::projection::row::{Row, signal_of, status_of};
 use crate::store::projection::write::Sink;
+use regatta_core::Refused;
 use regatta_domain::report::{Counts, RunOutcome};
 use regatta_domain::result::TestResult;
 use regatta_domain::{RunId, Time};
@@ -98,6 +99,26 @@ impl Ids<'_> {
                 )
             }
             Row::Attempt { run, result } => self.attempt(*run, result),
+            Row::Refused { run, at, token, worker, refused } => {
+                let run = self.run(*run)?;
+                let Refused { test, attempt, outcome, started, duration } = *refused;
+                self.execute(
+                    "INSERT OR REPLACE INTO refused
+                            (run, test, token, attempt, outcome, at, started, duration, worker)
+                        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    params![
+                        run,
+                        test.0,
+                        token.0.cast_signed(),
+                        attempt,
+                        i32::from(v1::Outcome::from(outcome)),
+                        at.0.cast_signed(),
+                        started.0.cast_signed(),
+                        duration.0.cast_signed(),
+                        worker.0.as_bytes(),
+                    ],
+                )
+            }
             Row::Verdict { .. } => self.verdict(row),
             Row::Imported { scope, .. } => self.lesson(row, scope),
             Row::Costs { run, project, suite, measured } => {

@@ -97,7 +97,7 @@ impl Story {
         let (path, name) = (self.chance.one_of(&PATHS).into(), format!("test_{number}").into());
         let (test, key) = (TestIx(number.into()), TestKey([number; 16]));
         let duration = Micros(1 + self.chance.below(10_000_000));
-        match self.chance.below(9) {
+        match self.chance.below(10) {
             0 => Row::Event { run, seq: 1 + self.chance.below(30), body: vec![number; 9] },
             1 => {
                 let attempt = u16::try_from(1 + self.chance.below(2)).unwrap();
@@ -141,6 +141,12 @@ impl Story {
             6 => {
                 let files = vec![ListedFile { path, key: FileKey(key.0), locator: "".into() }];
                 Row::FileList { project, suite, tree_key: name, files, at }
+            }
+            7 => {
+                let (attempt, outcome, started) = (1, Outcome::Failed, at);
+                let refused = Refused { test, attempt, outcome, started, duration };
+                let (token, worker) = (Token(self.chance.below(3)), WorkerId::from_bits(number.into()));
+                Row::Refused { run, at, token, worker, refused }
             }
             _ => {
                 let verdict = self.chance.one_of(&VERDICTS);

@@ -272,6 +272,25 @@ fn why_attempts_did_not_pass_stands_in_columns() {
 }
 
 #[test]
+fn late_results_stand_in_columns_once_each_until_their_run_is_dropped() {
+    let server = database();
+    let (mut writer, _reader) = lead(&server, 1, Keep { runs: 1, ..Keep::LOCAL }, PATIENCE).unwrap();
+    writer.write(&[whole_run(1), vec![late(1, 7, 1), late(1, 7, 2)]].concat(), 1).unwrap();
+    writer.write(&[late(1, 7, 2), late(1, 8, 1)], 2).unwrap();
+    let client = connect(&server);
+    let columns =
+        ["test", "token", "attempt", "outcome", "at", "started", "duration"].map(|name| format!("{name}::bigint"));
+    let find = format!("SELECT {}, worker FROM regatta.refused ORDER BY token", columns.join(", "));
+    let rows = RUNTIME.block_on(client.query(&find, &[])).unwrap();
+    assert!(rows.iter().all(|row| row.get::<_, uuid::Uuid>(7) == uuid::Uuid::from_u128(0xAA)));
+    let found: Vec<Vec<i64>> = rows.iter().map(|row| (0..7).map(|at| row.get(at)).collect()).collect();
+    assert_eq!(found, LATE_AS_COLUMNS);
+    writer.write(&whole_run(2), 3).unwrap();
+    writer.prune(Time(9)).unwrap();
+    assert_eq!(count(&server, "SELECT count(*) FROM regatta.refused"), 0);
+}
+
+#[test]
 fn a_database_that_cannot_be_worked_with_is_refused_with_what_to_do() {
     let server = database();
     let (base, user) = (name(&server), format!("user_{}", name(&server)));

@@ -62,7 +62,7 @@ fn a_file_of_the_third_version_learns_what_tests_ask() {
     let old = Connection::open(&file).unwrap();
     let back = "ALTER TABLE history DROP COLUMN queries; ALTER TABLE verdicts DROP COLUMN cause;
         ALTER TABLE attempts DROP COLUMN cause; ALTER TABLE attempts DROP COLUMN status;
-        ALTER TABLE attempts DROP COLUMN signal; PRAGMA user_version = 3";
+        ALTER TABLE attempts DROP COLUMN signal; DROP TABLE refused; PRAGMA user_version = 3";
     old.execute_batch(back).unwrap();
     drop(old);
     let mut store = Store::of(open(Some(&file), Keep::LOCAL).unwrap());
@@ -81,10 +81,11 @@ fn a_file_of_the_fourth_version_learns_why_attempts_did_not_pass() {
     writer.write(&[vec![begun(1)], with_causes(1, &ENDS[..1])].concat(), 1).unwrap();
     drop((writer, reader));
     let back = "ALTER TABLE verdicts DROP COLUMN cause; ALTER TABLE attempts DROP COLUMN cause;
-        ALTER TABLE attempts DROP COLUMN status; ALTER TABLE attempts DROP COLUMN signal; PRAGMA user_version = 4";
+        ALTER TABLE attempts DROP COLUMN status; ALTER TABLE attempts DROP COLUMN signal; DROP TABLE refused;
+        PRAGMA user_version = 4";
     Connection::open(&file).unwrap().execute_batch(back).unwrap();
     let (mut writer, reader) = open(Some(&file), Keep::LOCAL).unwrap();
-    writer.write(&[vec![begun(2)], with_causes(2, &ENDS)].concat(), 2).unwrap();
+    writer.write(&[vec![begun(2), late(2, 7, 1)], with_causes(2, &ENDS)].concat(), 2).unwrap();
     drop((writer, reader));
     let tables = Connection::open(&file).unwrap();
     let mut find = tables.prepare("SELECT cause, status, signal FROM attempts ORDER BY run, attempt").unwrap();
@@ -93,4 +94,25 @@ fn a_file_of_the_fourth_version_learns_why_attempts_did_not_pass() {
     assert_eq!(found, [&[(0, None, None)], &ENDS_AS_COLUMNS[..]].concat(), "what was there before says nothing");
     let causes = tables.query_row("SELECT group_concat(cause) FROM verdicts", [], |row| row.get::<_, String>(0));
     assert_eq!(causes.unwrap(), "0,3");
+}
+
+#[test]
+fn late_results_stand_in_columns_once_each_until_their_run_is_dropped() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("projection.db");
+    let (mut writer, _reader) = open(Some(&file), Keep { runs: 1, ..Keep::LOCAL }).unwrap();
+    writer.write(&[whole_run(1), vec![late(1, 7, 1), late(1, 7, 2), late(1, 8, 1)]].concat(), 1).unwrap();
+    let tables = Connection::open(&file).unwrap();
+    let find = "SELECT test, token, attempt, outcome, at, started, duration, hex(worker) FROM refused ORDER BY token";
+    let found = |row: &rusqlite::Row<'_>| {
+        let worker: String = row.get(7)?;
+        assert_eq!(worker, format!("{:032X}", 0xAA));
+        (0..7).map(|at| row.get(at)).collect::<rusqlite::Result<Vec<i64>>>()
+    };
+    let found: Vec<Vec<i64>> =
+        tables.prepare(find).unwrap().query_map([], found).unwrap().map(Result::unwrap).collect();
+    assert_eq!(found, LATE_AS_COLUMNS);
+    writer.write(&whole_run(2), 2).unwrap();
+    writer.prune(Time(9)).unwrap();
+    assert_eq!(tables.query_row("SELECT count(*) FROM refused", [], |row| row.get::<_, i64>(0)).unwrap(), 0);
 }
