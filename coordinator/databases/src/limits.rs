@@ -84,8 +84,9 @@ pub const CONNECTIONS_PER_LEASE: u32 = 5;
 /// Connections that one lease may open at most; more are refused by the server.
 pub const CONNECTION_LIMIT: u32 = 20;
 
-/// Backing off from a server that is down: from a quarter of a second to half a minute.
-pub const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
+/// Backing off from a server that is down: from a quarter of a second to five. One connection is tried then, by one engine, and whole
+/// runs wait for it.
+pub const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 
 /// Size of a server's log from which it is cut: it is read at each release, and nobody reads it twice.
 pub const SERVER_LOG: u64 = 16 << 20;

@@ -177,6 +177,10 @@ impl Server {
         &self.releases[self.turn.fetch_add(1, Ordering::Relaxed) % self.releases.len()]
     }
 
+    fn lanes(&self) -> impl Iterator<Item = &Lane> {
+        self.releases.iter().chain(&self.makers).chain([&self.dropper])
+    }
+
     /// Whether it was started here.
     pub(crate) fn is_ours(&self) -> bool {
         self.process.lock().unwrap_or_else(PoisonError::into_inner).is_some()
@@ -222,8 +226,11 @@ impl Server {
             tokio::time::sleep(LOOK).await;
             turns = turns.wrapping_add(1);
             if self.breaker.is_closed() {
-                // A server that nobody asks may be down unnoticed.
-                if turns.is_multiple_of(HEARTBEAT) {
+                // A connection that broke may be all that broke, or the first of all: tests that begin before this is known fail.
+                if let Some(lost) = self.lanes().find(|lane| lane.is_lost()) {
+                    let _ = lost.run("SELECT 1").await;
+                } else if turns.is_multiple_of(HEARTBEAT) {
+                    // A server that nobody asks may be down unnoticed.
                     let _ = self.quick().run("SELECT 1").await;
                 }
             } else if self.breaker.probe() {
