@@ -12,6 +12,7 @@ mod sessions;
 mod start;
 #[cfg(test)]
 mod tests;
+mod told;
 
 pub use handle::{DriverHandle, Gone};
 pub(crate) use handle::{Newcomer, Request, WeakDriver};
@@ -23,8 +24,8 @@ use crate::outage::Outage;
 use crate::projector::{Desk, News};
 use crate::resources::Custody;
 use crate::store::{Base, Batch, Commit, Durable, Journal};
-use regatta_core::{Command, Core, Effect, Entropy, Entry, Event, Refusal, ReplyTo, SessionId};
-use regatta_domain::{RunId, TestIx, Time, Token, WorkerId};
+use regatta_core::{Command, Core, Effect, Entropy, Event, Refusal, ReplyTo, SessionId};
+use regatta_domain::{RunId, Time, Token, WorkerId};
 use regatta_runtime::clock::Steady;
 use regatta_runtime::threads::Thread;
 use regatta_wire::v1::to_worker::Message;
@@ -225,7 +226,9 @@ impl Driver {
     fn step(&mut self, now: Time, command: Command, turn: &mut Turn) {
         self.tell_late(&command);
         self.tell_started(now, &command);
+        let examined = self.examined(&command);
         let step = self.core.step(now, &mut self.entropy, command);
+        self.tell_health(now, examined);
         turn.events.extend(step.events);
         turn.effects.extend(step.effects);
     }
@@ -318,40 +321,6 @@ impl Driver {
                     // Whoever asked may have gone away.
                     let _gone = waiting.send(answer);
                 }
-            }
-        }
-    }
-
-    /// Tells people of results that come too late: under leases that their worker does not hold, or not any more. The core
-    /// refuses them; what was heard before and is said again over a new connection is among them.
-    fn tell_late(&self, command: &Command) {
-        let Command::Report { worker, entries, .. } = command else { return };
-        let mut last = None;
-        for entry in entries {
-            let Entry::Finished { token, .. } = entry else { continue };
-            if last.replace(*token) != Some(*token)
-                && self.core.state().leases.get(token).is_none_or(|lease| lease.worker != *worker)
-            {
-                tracing::warn!(%worker, token = token.0, "late results are refused: the lease is not this worker's any more");
-            }
-        }
-    }
-
-    /// Tells whoever watches what begins; before anything that follows from the same words, so that a test is never told
-    /// to begin after its end.
-    fn tell_started(&self, at: Time, command: &Command) {
-        let Command::Report { worker, entries, .. } = command else { return };
-        let started = |entry: &Entry| match entry {
-            Entry::Started { token, test } => Some((*token, *test)),
-            _ => None,
-        };
-        let mut by_lease: BTreeMap<Token, Vec<TestIx>> = BTreeMap::new();
-        for (token, test) in entries.iter().filter_map(started) {
-            by_lease.entry(token).or_default().push(test);
-        }
-        for (token, tests) in by_lease {
-            if let Some(lease) = self.core.state().leases.get(&token).filter(|lease| lease.worker == *worker) {
-                self.projector.tell(News::Started { run: lease.run, at, worker: *worker, slot: lease.slot, tests });
             }
         }
     }

@@ -297,8 +297,10 @@ fn what_can_never_run_is_given_up_with_the_reason_and_not_before_it_was_waited_f
     assert_eq!(
         shown,
         [
-            "gave up waiting in suite 0 for 1: the resource `db` is not offered any more",
-            "gave up waiting in suite 0 for 2: no worker offers 1 of `worker.gpu`: 0 at most",
+            "gave up waiting in suite 0 for 1: the resource `db` is not offered any more; declare it again \
+             (`regatta resources declare`)",
+            "gave up waiting in suite 0 for 2: no worker offers 1 of `worker.gpu`: 0 at most; start one that does \
+             (`regatta worker --offer gpu=1`)",
         ]
     );
     assert_eq!((scene.verdict(0), scene.verdict(1)), (Some(Verdict::NotRun), Some(Verdict::NotRun)));
