@@ -50,6 +50,9 @@ pub const STATEMENT: Duration = Duration::from_secs(60);
 /// How long connecting may take before the server counts as down.
 pub const CONNECT: Duration = Duration::from_secs(5);
 
+/// How long a server may be silent, asked for nothing, before it counts as down: a statement of ours before that may hold it up.
+pub const SILENT: Duration = Duration::from_secs(10);
+
 /// How long a server may take from its start until it accepts connections.
 pub const START: Duration = Duration::from_secs(30);
 

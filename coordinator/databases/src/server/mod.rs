@@ -227,11 +227,13 @@ impl Server {
             turns = turns.wrapping_add(1);
             if self.breaker.is_closed() {
                 // A connection that broke may be all that broke, or the first of all: tests that begin before this is known fail.
-                if let Some(lost) = self.lanes().find(|lane| lane.is_lost()) {
-                    let _ = lost.run("SELECT 1").await;
-                } else if turns.is_multiple_of(HEARTBEAT) {
-                    // A server that nobody asks may be down unnoticed.
-                    let _ = self.quick().run("SELECT 1").await;
+                let lost = self.lanes().find(|lane| lane.is_lost());
+                // A server that nobody asks may be down unnoticed.
+                let Some(lane) = lost.or_else(|| turns.is_multiple_of(HEARTBEAT).then(|| self.quick())) else {
+                    continue;
+                };
+                if tokio::time::timeout(limits::SILENT, lane.run("SELECT 1")).await.is_err() {
+                    self.breaker.failed(&format!("no answer within {} s", limits::SILENT.as_secs()));
                 }
             } else if self.breaker.probe() {
                 let back = async {
