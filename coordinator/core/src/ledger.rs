@@ -9,7 +9,7 @@ use crate::command::OF_WORKERS;
 use crate::mutant::{self, Mutant};
 use crate::state::{Holding, ResourceIx, Run, State};
 use regatta_domain::{Held, Item, Need, NeedsIx, Offer, ResourceKind, RunId, Time, Token, WorkerId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// How an item (or a resource without items) is.
@@ -32,6 +32,8 @@ pub struct Ledger {
     /// How many seats (or items) are free, and how many there are at all, by account: what nearly every decision asks of nearly
     /// every resource, and so kept together.
     counts: Vec<Count>,
+    /// The accounts with something that is ill.
+    ill: BTreeSet<usize>,
     /// What each run needs, by account.
     runs: BTreeMap<RunId, Wanted>,
 }
@@ -143,6 +145,15 @@ impl Ledger {
     pub(crate) fn soil(&mut self, name: &Arc<str>, item: Option<Arc<str>>, token: Token) {
         let at = self.place(name);
         self.accounts[at].health.insert(item, (Health::Busy, token));
+        self.note_ill(at);
+    }
+
+    fn note_ill(&mut self, at: usize) {
+        if self.accounts[at].health.values().any(|&(health, _)| health == Health::Ill) {
+            self.ill.insert(at);
+        } else {
+            self.ill.remove(&at);
+        }
     }
 
     /// How a resource, or an item of it, was found by somebody who knew of leases on it up to `after`.
@@ -157,6 +168,7 @@ impl Ledger {
         } else {
             self.accounts[at].health.insert(item, (health, awaits));
         }
+        self.note_ill(at);
     }
 
     /// Takes note of a run that needs resources.
@@ -203,6 +215,17 @@ impl Ledger {
     #[must_use]
     pub fn health(&self, name: &str, item: Option<&Arc<str>>) -> Health {
         self.account(name).map_or(Health::Well, |account| account.health(None).max(account.health(item)))
+    }
+
+    /// The resources of which something is ill.
+    pub(crate) fn ill(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.ill.iter().map(|&at| &self.accounts[at].name)
+    }
+
+    /// Whether something of what a lease holds is ill.
+    pub(crate) fn holds_ill(&self, holds: &[Held]) -> bool {
+        let is_ill = |held: &Held, item: Option<&Arc<str>>| self.health(&held.resource, item) == Health::Ill;
+        holds.iter().any(|held| is_ill(held, None) || held.items.iter().any(|item| is_ill(held, Some(item))))
     }
 
     /// The offer of a resource.

@@ -90,6 +90,10 @@ pub struct Progress {
     pub stealing: Vec<TestIx>,
     /// It was asked in vain: everything of this lease has begun.
     pub barren: bool,
+    /// So many of what it has not begun are left to it when all of it is asked back: it has begun more than it could say.
+    pub left: usize,
+    /// It was asked for all of it in vain, and is not asked again before.
+    pub again: Time,
     /// The worker was told to break it off, because another lease brought what it was granted for.
     pub stopped: bool,
 }

@@ -50,6 +50,9 @@ pub const STATEMENT: Duration = Duration::from_secs(60);
 /// How long connecting may take before the server counts as down.
 pub const CONNECT: Duration = Duration::from_secs(5);
 
+/// How long a server may be silent, asked for nothing, before it counts as down: a statement of ours before that may hold it up.
+pub const SILENT: Duration = Duration::from_secs(10);
+
 /// How long a server may take from its start until it accepts connections.
 pub const START: Duration = Duration::from_secs(30);
 
@@ -84,8 +87,9 @@ pub const CONNECTIONS_PER_LEASE: u32 = 5;
 /// Connections that one lease may open at most; more are refused by the server.
 pub const CONNECTION_LIMIT: u32 = 20;
 
-/// Backing off from a server that is down: from a quarter of a second to half a minute.
-pub const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
+/// Backing off from a server that is down: from a quarter of a second to five. One connection is tried then, by one engine, and whole
+/// runs wait for it.
+pub const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 
 /// Size of a server's log from which it is cut: it is read at each release, and nobody reads it twice.
 pub const SERVER_LOG: u64 = 16 << 20;

@@ -2,7 +2,7 @@
 
 use crate::server::breaker::Health;
 use regatta_domain::Digest;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// How the engine is.
 #[derive(Clone, Debug)]
@@ -29,6 +29,26 @@ pub struct Status {
     pub lease: (Duration, Duration),
     /// From releasing to the verdict, likewise.
     pub release: (Duration, Duration),
+}
+
+impl Status {
+    /// That of an engine that could not begin, because its server is away: there is nothing of it yet.
+    #[must_use]
+    pub fn away(since: SystemTime, why: String) -> Self {
+        Self {
+            health: Health::Down { since, why, next: Duration::ZERO },
+            capacity: 0,
+            leased: 0,
+            pooled: 0,
+            templates: Vec::new(),
+            made: 0,
+            reused: 0,
+            dropped: 0,
+            rate: 0.0,
+            lease: Default::default(),
+            release: Default::default(),
+        }
+    }
 }
 
 /// One template.

@@ -12,6 +12,7 @@ mod sessions;
 mod start;
 #[cfg(test)]
 mod tests;
+mod told;
 
 pub use handle::{DriverHandle, Gone};
 pub(crate) use handle::{Newcomer, Request, WeakDriver};
@@ -23,8 +24,8 @@ use crate::outage::Outage;
 use crate::projector::{Desk, News};
 use crate::resources::Custody;
 use crate::store::{Base, Batch, Commit, Durable, Journal};
-use regatta_core::{Command, Core, Effect, Entropy, Entry, Event, Refusal, ReplyTo, SessionId};
-use regatta_domain::{RunId, TestIx, Time, Token, WorkerId};
+use regatta_core::{Command, Core, Effect, Entropy, Event, Refusal, ReplyTo, SessionId};
+use regatta_domain::{RunId, Time, Token, WorkerId};
 use regatta_runtime::clock::Steady;
 use regatta_runtime::threads::Thread;
 use regatta_wire::v1::to_worker::Message;
@@ -224,8 +225,10 @@ impl Driver {
 
     fn step(&mut self, now: Time, command: Command, turn: &mut Turn) {
         self.tell_started(now, &command);
+        let examined = self.examined(&command);
         let step = self.core.step(now, &mut self.entropy, command);
-        step.events.iter().for_each(tell_late);
+        step.events.iter().for_each(told::tell_late);
+        self.tell_health(now, examined);
         turn.events.extend(step.events);
         turn.effects.extend(step.effects);
     }
@@ -322,25 +325,6 @@ impl Driver {
         }
     }
 
-    /// Tells whoever watches what begins; before anything that follows from the same words, so that a test is never told
-    /// to begin after its end.
-    fn tell_started(&self, at: Time, command: &Command) {
-        let Command::Report { worker, entries, .. } = command else { return };
-        let started = |entry: &Entry| match entry {
-            Entry::Started { token, test } => Some((*token, *test)),
-            _ => None,
-        };
-        let mut by_lease: BTreeMap<Token, Vec<TestIx>> = BTreeMap::new();
-        for (token, test) in entries.iter().filter_map(started) {
-            by_lease.entry(token).or_default().push(test);
-        }
-        for (token, tests) in by_lease {
-            if let Some(lease) = self.core.state().leases.get(&token).filter(|lease| lease.worker == *worker) {
-                self.projector.tell(News::Started { run: lease.run, at, worker: *worker, slot: lease.slot, tests });
-            }
-        }
-    }
-
     /// Drops the commits that no run in memory needs any more, once the projection has passed them.
     fn trim(&mut self) {
         let written = self.projector.progress().written;
@@ -370,14 +354,6 @@ impl Driver {
             self.trim_to(written);
         }
         Ok(self.journal.settle()?)
-    }
-}
-
-/// Tells people of results that come too late. What was heard before, and is said again over a new connection, is not among them.
-fn tell_late(event: &Event) {
-    if let Event::ResultsRefused { run, token, worker, results, .. } = event {
-        let (token, results) = (token.0, results.len());
-        tracing::warn!(%run, %worker, token, results, "late results are refused: the lease is not this worker's any more");
     }
 }
 

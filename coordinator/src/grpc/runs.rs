@@ -13,7 +13,9 @@ use regatta_wire::v1::runs_server::Runs;
 use regatta_wire::verdict::Closed as _;
 use regatta_wire::{Failure, digest, run_id, v1};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
@@ -22,6 +24,10 @@ const CHUNK: usize = 64 * 1024;
 
 /// Events that wait for a watcher to read them; beyond that the watcher's own pace counts.
 const EVENTS: usize = 64;
+
+/// How long a plan waits for what happened before: it would be balanced a little worse without. The tables may be half a minute's work
+/// behind, and as a rule it is some milliseconds.
+const CATCHES_UP: Duration = Duration::from_secs(5);
 
 /// The service.
 pub(super) struct Service {
@@ -61,6 +67,9 @@ impl Runs for Service {
         let asked = Arc::new(Asked::try_from(message)?);
         if asked.rerun_of.is_some() || !asked.filters.is_empty() {
             self.caught_up().await;
+        } else {
+            // Whoever saw a run end may ask for the next one before what it found out is in the tables.
+            let _does_without_what_is_not_there_by_then = timeout(CATCHES_UP, self.caught_up()).await;
         }
         let (planner, now) = (self.parts.planner.clone(), Time(regatta_runtime::clock::now_us()));
         let asking = Arc::clone(&asked);

@@ -26,6 +26,11 @@ def _programs():
     raise RuntimeError("no initdb: install PostgreSQL's server programs")
 
 
+def program(name):
+    """Where one of PostgreSQL's programs is."""
+    return _programs() / name
+
+
 def _user():
     """PostgreSQL does not run as root."""
     if os.getuid() != 0:
@@ -74,7 +79,9 @@ class Server:
             settings |= dict.fromkeys(("fsync", "full_page_writes", "synchronous_commit", "autovacuum"), "off")
         flags = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         words = [_programs() / "postgres", "-D", self.folder / "data", *flags]
-        self.process = subprocess.Popen(words, preexec_fn=_die_with_parent, **_QUIET, **_user())
+        with open(self.folder / "log", "ab") as log:
+            told = {"stdout": log, "stderr": log, "cwd": "/"}
+            self.process = subprocess.Popen(words, preexec_fn=_die_with_parent, **told, **_user())
         deadline = time.monotonic() + 30
         while True:
             try:
@@ -83,8 +90,9 @@ class Server:
                 return self
             except subprocess.CalledProcessError:
                 if time.monotonic() > deadline or self.process.poll() is not None:
+                    log = (self.folder / "log").read_text(errors="replace")[-1500:]
                     self.__exit__()
-                    raise
+                    raise RuntimeError(f"PostgreSQL did not come up: {log}") from None
                 time.sleep(0.01)
 
     def stop(self, how=signal.SIGINT):

@@ -2,13 +2,14 @@
 //! under a token that is not current is late, and dropped.
 
 use super::Turn;
+use super::steal::LOOK_AGAIN;
 use crate::command::{Entry, SessionId};
 use crate::effect::ToWorker;
 use crate::event::{Event, LeaseEnd};
 use crate::mutant::{self, Mutant};
 use crate::presence::Progress;
 use crate::state::{Lease, Place};
-use regatta_domain::{RunId, TestIx, Token, WorkerId};
+use regatta_domain::{Micros, RunId, TestIx, Token, WorkerId};
 
 impl Turn<'_> {
     pub(super) fn report(&mut self, worker: WorkerId, session: SessionId, seq: u64, entries: Vec<Entry>) {
@@ -94,9 +95,17 @@ impl Turn<'_> {
             .into_iter()
             .filter(|test| plan.get(test.at()).is_some_and(|found| found.place == Place::Leased(token)))
             .collect();
+        let ill = self.core.ledger.holds_ill(&lease.holds);
+        let again = self.now + if in_vain { LOOK_AGAIN } else { Micros::ZERO };
         let progress = self.progress(token);
         progress.stealing.clear();
-        progress.barren = in_vain;
+        if ill {
+            // More of it was begun than is known: the next question leaves that out, and more each time.
+            progress.left = if in_vain { (progress.left * 2).max(1) } else { 0 };
+            progress.again = again;
+        } else {
+            progress.barren = in_vain;
+        }
         if !tests.is_empty() {
             self.record(Event::TestsGivenBack { run, token, tests });
         }

@@ -102,7 +102,10 @@ impl Turn<'_> {
     fn obstacle(&self, run: &Run, suite: SuiteIx, needs: NeedsIx) -> Option<String> {
         let requires = &run.suite(suite).suite.requires;
         if !self.core.presence.workers().is_empty() && self.core.presence.capacity(requires) == 0 {
-            return Some(format!("no worker carries the labels {}", requires.join(", ")));
+            let labels = requires.join(", ");
+            return Some(format!(
+                "no worker carries the labels {labels}; start one with them (`regatta worker --label`)"
+            ));
         }
         run.needs_of(needs).iter().find_map(|need| self.lack(need, requires))
     }
@@ -112,13 +115,22 @@ impl Turn<'_> {
         if name.starts_with(OF_WORKERS) {
             let most = self.core.presence.most_owned(requires, name);
             let lacks = !self.core.presence.workers().is_empty() && most < need.seats;
-            return lacks.then(|| format!("no worker offers {} of `{name}`: {most} at most", need.seats));
+            let lack = || {
+                let own = name.trim_start_matches(OF_WORKERS);
+                let seats = need.seats;
+                format!(
+                    "no worker offers {seats} of `{name}`: {most} at most; start one that does (`regatta worker --offer {own}={seats}`)"
+                )
+            };
+            return lacks.then(lack);
         }
         match self.core.ledger.offered(name) {
-            None => Some(format!("the resource `{name}` is not offered any more")),
-            Some(_) if !self.core.ledger.suffices(need) => {
-                Some(format!("there is less of the resource `{name}` than is needed"))
-            }
+            None => Some(format!(
+                "the resource `{name}` is not offered any more; declare it again (`regatta resources declare`)"
+            )),
+            Some(_) if !self.core.ledger.suffices(need) => Some(format!(
+                "there is less of the resource `{name}` than is needed; declare more of it (`regatta resources declare`)"
+            )),
             Some(_) => None,
         }
     }

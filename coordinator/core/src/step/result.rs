@@ -4,15 +4,13 @@ use super::Turn;
 use crate::agenda::Deadline;
 use crate::entropy::Entropy;
 use crate::event::{Accepted, Blamed, Blameless, Event, LeaseEnd, Then};
-use crate::ledger::Health;
 use crate::mutant::{self, Mutant};
 use crate::state::{Place, Run, Test};
 use regatta_domain::policy::TestPolicy;
 use regatta_domain::report::CancelCause;
 use regatta_domain::result::TestResult;
-use regatta_domain::{Cause, Held, Level, Micros, Outcome, RunId, TestIx, Time, Token, Verdict, WorkerId};
+use regatta_domain::{Cause, Level, Micros, Outcome, RunId, TestIx, Time, Token, Verdict, WorkerId};
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 /// How long a machine that could not run a test is given to come to itself; doubled each time.
 const SETTLES: Micros = Micros::from_secs(1);
@@ -118,13 +116,9 @@ impl Turn<'_> {
 
     /// Whether something that the attempt held was not well.
     fn is_unwell(&self, token: Token, result: &TestResult) -> bool {
-        let ill = |held: &Held| {
-            let of = |item: Option<&Arc<str>>| self.core.ledger.health(&held.resource, item) == Health::Ill;
-            of(None) || held.items.iter().any(|item| of(Some(item)))
-        };
         result.cause == Some(Cause::Resource)
             || result.observation.as_ref().is_some_and(|seen| seen.lost)
-            || self.core.state.leases.get(&token).is_some_and(|lease| lease.holds.iter().any(ill))
+            || self.core.state.leases.get(&token).is_some_and(|lease| self.core.ledger.holds_ill(&lease.holds))
     }
 
     /// Ends a lease. What was unfinished waits again at no cost, but for the test that was running: its attempt is over, and

@@ -14,7 +14,7 @@ use regatta_domain::{GroupIx, Micros, NeedsIx, RunId, TestIx, Token};
 use std::collections::BTreeSet;
 
 /// How soon idle slots look again: what is not worth taking from a slot now may be, once its running test has taken long.
-const LOOK_AGAIN: Micros = Micros::from_ms(100);
+pub(super) const LOOK_AGAIN: Micros = Micros::from_ms(100);
 
 /// With more leases than this, slots look only when [`LOOK_AGAIN`] has passed: a look counts the questions that are out, and
 /// visits the leases with the most left, at least so many (about 0.1 µs each); it must not be part of every step of a large
@@ -29,6 +29,7 @@ impl Turn<'_> {
         if waits && self.core.state.leases.len() > FEW {
             return;
         }
+        let is_ill = self.ask_back_what_is_ill();
         if self.make_room() {
             if !waits {
                 self.core.agenda.set(Deadline::Rebalance, self.now + LOOK_AGAIN);
@@ -36,7 +37,7 @@ impl Turn<'_> {
             return;
         }
         let idle = self.core.presence.asks.idle();
-        if idle == 0 || self.core.state.leases.is_empty() {
+        if !is_ill && (idle == 0 || self.core.state.leases.is_empty()) {
             return self.core.agenda.clear(Deadline::Rebalance);
         }
         let asked = self.core.presence.progress.values().filter(|progress| !progress.stealing.is_empty()).count();
@@ -50,6 +51,48 @@ impl Turn<'_> {
         if !waits {
             self.core.agenda.set(Deadline::Rebalance, self.now + LOOK_AGAIN);
         }
+    }
+
+    /// Where something is ill that a lease holds: asks for all that has not begun under it, which would only fail, or wait in a slot
+    /// that others could use. Whether there is anything of that kind.
+    fn ask_back_what_is_ill(&mut self) -> bool {
+        let ledger = &self.core.ledger;
+        let holders = ledger.ill().filter_map(|name| self.core.state.held.get(name)).flat_map(|held| &held.tokens);
+        let holders: BTreeSet<Token> = holders.copied().collect();
+        let leases = holders.into_iter().map(|token| (token, &self.core.state.leases[&token]));
+        let ill: Vec<(Token, Vec<TestIx>)> = leases
+            .filter(|(_, lease)| ledger.holds_ill(&lease.holds))
+            .filter(|(_, lease)| !self.core.state.runs[&lease.run].is_over(lease.work.suite()))
+            .map(|(token, lease)| (token, self.unbegun_of(token, lease)))
+            .filter(|(_, tests)| !tests.is_empty())
+            .collect();
+        let any = !ill.is_empty();
+        for (token, mut tests) in ill {
+            let worker = self.core.state.leases[&token].worker;
+            let (now, connected) = (self.now, self.core.presence.session(worker).is_some());
+            let progress = self.progress(token);
+            if !connected || !progress.stealing.is_empty() || now < progress.again {
+                continue;
+            }
+            if progress.left >= tests.len() {
+                // Perhaps nothing of it was begun, but for a moment: what waits for what it needs may be taken out again.
+                progress.left = 0;
+            }
+            let tests = tests.split_off(progress.left);
+            self.ask_back(token, tests);
+        }
+        any
+    }
+
+    /// What has not begun under a lease, as far as is known, in order: the test that the slot is at as well, where it may still wait
+    /// for what it needs.
+    fn unbegun_of(&self, token: Token, lease: &Lease) -> Vec<TestIx> {
+        let run = &self.core.state.runs[&lease.run];
+        let running = self.core.presence.progress.get(&token).and_then(|progress| progress.running);
+        let waits = |&test: &TestIx| {
+            run.test(test).place == Place::Leased(token) && running.is_none_or(|(running, _)| running != test)
+        };
+        lease.tests.iter().copied().filter(waits).collect()
     }
 
     /// Where a run has work, holds nothing, and no slot is free: asks a run that is further above its share for all that one

@@ -179,6 +179,55 @@ fn a_test_that_fails_while_its_resource_is_ill_runs_anew_and_is_not_flaky() {
     assert_eq!(scene.verdict(0), Some(Verdict::Passed));
 }
 
+/// A lease of four tests that hold `db`, of which the first one runs, and a slot that asks for more.
+fn a_shard_that_holds() -> Scene {
+    let mut scene = Scene::tuned(Tuning { shard_min: Micros::from_secs(60), ..Tuning::LOCAL });
+    let _step = scene.take(Command::Offer { resources: BTreeMap::from([("db".into(), Resource::of_seats(1).into())]) });
+    let draft = |at: u32| TestDraft { needs: NeedsIx(1), ..test(&format!("t{at}"), 900) };
+    let file = FileDraft { tests: Some((0..4).map(draft).collect()), digest: 77, ..unlisted("a") };
+    let needs = vec![Needs::all([Need::new("db", 1)])];
+    let _step = scene.submit(Submission { needs, ..run(vec![file]) });
+    assert_eq!(joined(&mut scene, 1), ["leased 1 to A0: run [0 1 2 3] with db:1"]);
+    let _step = scene.told(A, vec![started(1, 0)]);
+    scene
+}
+
+fn db(health: Health) -> Command {
+    Command::Examined { resource: "db".into(), item: None, health, after: Token(9) }
+}
+
+#[test]
+fn what_has_not_begun_is_asked_back_when_what_its_lease_holds_is_ill_and_goes_on_when_that_is_well() {
+    let mut scene = a_shard_that_holds();
+    scene.check(db(Health::Ill), &["A < steal 1: [1 2 3]"]);
+    assert!(scene.pass(Micros::from_ms(500)).is_empty(), "it is asked once, until there is an answer");
+    let back = scene.report(A, vec![gave_back(1, &[1, 2, 3])]);
+    scene.check(back, &["given back under 1: [1 2 3]", "A < ack 2"]);
+    let step = scene.told(A, vec![failed(1, 0), released(1)]);
+    assert_eq!(show::step(&step, scene.now)[0], "accepted under 1: 0 anew, Unwell");
+    assert_eq!(granted(&mut scene, A, 0..1), Vec::<String>::new(), "nothing of it begins meanwhile");
+    let shown = scene.take(db(Health::Well));
+    assert!(show::step(&shown, scene.now)[0].starts_with("leased 2 to A0: run ["), "{shown:?}");
+}
+
+#[test]
+fn of_what_is_asked_back_in_vain_less_is_asked_and_then_all_of_it_again() {
+    let mut scene = a_shard_that_holds();
+    scene.check(db(Health::Ill), &["A < steal 1: [1 2 3]"]);
+    let mut asked = Vec::new();
+    for _ in 0..4 {
+        let _step = scene.told(A, vec![gave_back(1, &[])]);
+        asked.extend(scene.pass(Micros::from_ms(200)));
+    }
+    assert_eq!(
+        asked,
+        ["A < steal 1: [2 3]", "A < steal 1: [3]", "A < steal 1: [1 2 3]", "A < steal 1: [2 3]"],
+        "what it has begun is left to it"
+    );
+    let back = scene.report(A, vec![gave_back(1, &[2, 3])]);
+    scene.check(back, &["given back under 1: [2 3]", "A < ack 6", "A < steal 1: [1]"]);
+}
+
 /// The same result, of another attempt.
 fn again(entry: Entry, attempt: u16) -> Entry {
     let Entry::Finished { token, result } = entry else { panic!("{entry:?}") };
@@ -248,8 +297,10 @@ fn what_can_never_run_is_given_up_with_the_reason_and_not_before_it_was_waited_f
     assert_eq!(
         shown,
         [
-            "gave up waiting in suite 0 for 1: the resource `db` is not offered any more",
-            "gave up waiting in suite 0 for 2: no worker offers 1 of `worker.gpu`: 0 at most",
+            "gave up waiting in suite 0 for 1: the resource `db` is not offered any more; declare it again \
+             (`regatta resources declare`)",
+            "gave up waiting in suite 0 for 2: no worker offers 1 of `worker.gpu`: 0 at most; start one that does \
+             (`regatta worker --offer gpu=1`)",
         ]
     );
     assert_eq!((scene.verdict(0), scene.verdict(1)), (Some(Verdict::NotRun), Some(Verdict::NotRun)));

@@ -35,6 +35,12 @@ impl Lane {
         })
     }
 
+    /// Whether it had a connection that broke, and nobody has asked for it since.
+    pub(crate) fn is_lost(&self) -> bool {
+        // Where somebody is at it, they find out.
+        self.client.try_lock().is_ok_and(|held| held.as_ref().is_some_and(|client| client.is_closed()))
+    }
+
     /// The connection itself, made where there is none.
     pub(crate) async fn client(&self) -> Result<Arc<Client>, Error> {
         let mut held = self.client.lock().await;

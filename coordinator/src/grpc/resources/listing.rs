@@ -31,7 +31,7 @@ pub(super) fn list(
             holds,
             waits: waits(core, name),
             withheld: offer.withheld.iter().map(withheld).collect(),
-            health: health(core, overview, name, offer, now),
+            health: health(core, overview, databases.get(name), (name, offer), now),
             utilisation: usage.thousandths(now, name),
             details: databases.get(name).map(details).unwrap_or_default(),
         }
@@ -115,21 +115,28 @@ fn withheld(kept: &regatta_domain::resource::Withheld) -> v1::Withheld {
 }
 
 /// How its items are: those that have hooks, or are not well.
-fn health(core: &Core, overview: &Overview, name: &Arc<str>, offer: &Offer, now: Time) -> Vec<v1::ItemHealth> {
+fn health(
+    core: &Core,
+    overview: &Overview,
+    server: Option<&Status>,
+    (name, offer): (&Arc<str>, &Offer),
+    now: Time,
+) -> Vec<v1::ItemHealth> {
     let of = |item: Option<&Arc<str>>| {
         let condition = overview.conditions.get(&(Arc::clone(name), item.cloned()));
         // A server that is gone is found out by others than hooks.
         let health = core.ledger().health(name, item);
         (condition.is_some() || health != Health::Well).then(|| {
-            let since = condition.map_or(now.0, |condition| {
+            let of_server = || server.map_or((now.0, String::new()), |server| down(server, now));
+            let (since, reason) = condition.map_or_else(of_server, |condition| {
                 let ago = u64::try_from(condition.since.elapsed().as_micros()).unwrap_or(u64::MAX);
-                now.0.saturating_sub(ago)
+                (now.0.saturating_sub(ago), condition.reason.clone())
             });
             v1::ItemHealth {
                 item: item.map(ToString::to_string),
                 health: word(condition.map_or(health, |condition| condition.health.max(health))).into(),
                 since,
-                reason: condition.map(|condition| condition.reason.clone()).unwrap_or_default(),
+                reason,
             }
         })
     };
@@ -138,6 +145,20 @@ fn health(core: &Core, overview: &Overview, name: &Arc<str>, offer: &Offer, now:
     } else {
         of(None).into_iter().collect()
     }
+}
+
+/// Since when a database server is down, and why.
+fn down(server: &Status, now: Time) -> (u64, String) {
+    use regatta_databases::Health;
+    let (since, why) = match &server.health {
+        Health::Up => return (now.0, String::new()),
+        Health::Down { since, why, .. } => (since, why.clone()),
+        Health::Probing { since } => (since, "the server is down; it is being tried again".to_owned()),
+    };
+    let since = since
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(now.0, |since| u64::try_from(since.as_micros()).unwrap_or(u64::MAX));
+    (since, why)
 }
 
 const fn word(health: Health) -> v1::Health {

@@ -8,6 +8,9 @@ use regatta_databases::{
 use regatta_domain::Token;
 use regatta_domain::database::{DatabaseServer, Engine as Kind};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 use tokio::sync::OnceCell;
 
 /// An engine that runs. Clones reach the same one.
@@ -25,10 +28,14 @@ pub(super) struct Starting {
     /// Whether what is there outlives the coordinator.
     keeps: bool,
     started: OnceCell<Engine>,
+    /// Why it did not start when it was tried last, where it may start yet; and since when that is so.
+    away: Mutex<Option<(SystemTime, String)>>,
+    /// Somebody tries to start it again and again.
+    sought: AtomicBool,
 }
 
 /// Why an engine does not start.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Failed {
     pub(super) why: String,
     /// Trying again would get the same answer.
@@ -37,7 +44,14 @@ pub(super) struct Failed {
 
 impl Starting {
     pub(super) fn new(server: DatabaseServer, (directory, keeps): (PathBuf, bool)) -> Self {
-        Self { server, directory, keeps, started: OnceCell::new() }
+        Self {
+            server,
+            directory,
+            keeps,
+            started: OnceCell::new(),
+            away: Mutex::default(),
+            sought: AtomicBool::new(false),
+        }
     }
 
     pub(super) const fn server(&self) -> &DatabaseServer {
@@ -51,7 +65,36 @@ impl Starting {
 
     /// The engine; whoever comes while it starts waits.
     pub(super) async fn engine(&self) -> Result<Engine, Failed> {
-        self.started.get_or_try_init(|| self.start()).await.cloned()
+        let started = self.started.get_or_try_init(|| self.start()).await.cloned();
+        let why = started.as_ref().err().filter(|failed| !failed.for_good).map(|failed| failed.why.clone());
+        let mut away = self.away();
+        let since = away.as_ref().map_or_else(SystemTime::now, |(since, _)| *since);
+        *away = why.map(|why| (since, why));
+        drop(away);
+        started
+    }
+
+    /// Why it is not there yet, where it was asked for and may come: its server is away.
+    pub(super) fn away(&self) -> MutexGuard<'_, Option<(SystemTime, String)>> {
+        // Each use leaves what is inside whole.
+        self.away.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether somebody tries to start it again and again. From now on somebody does.
+    pub(super) fn is_sought(&self) -> bool {
+        self.sought.swap(true, Ordering::AcqRel)
+    }
+
+    /// Nobody tries any more; whoever asks is the next to.
+    pub(super) fn give_up(&self) {
+        *self.away() = None;
+        self.sought.store(false, Ordering::Release);
+    }
+
+    /// How it is; nothing where nobody has asked for it.
+    pub(super) fn status(&self) -> Option<Status> {
+        let away = || self.away().clone().map(|(since, why)| Status::away(since, why));
+        self.running().map(|engine| engine.status()).or_else(away)
     }
 
     async fn start(&self) -> Result<Engine, Failed> {

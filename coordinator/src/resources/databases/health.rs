@@ -34,15 +34,24 @@ pub(crate) async fn attend(
             },
             _ = tick.tick() => {
                 let Some(driver) = driver.upgrade() else { return };
-                for (resource, status) in databases.status().await {
+                let now = databases.status().await;
+                // What is not asked for any more, or was declared anew, is as good as the next that asks finds it.
+                let mut found: BTreeMap<Arc<str>, Health> =
+                    told.keys().map(|resource| (Arc::clone(resource), Health::Well)).collect();
+                for (resource, status) in now {
                     let more = status.capacity > 0 && allowed.get(&resource) != Some(&status.capacity);
                     // Where nobody listens, the coordinator is about to end; where too many speak, the next tick says it again.
                     if more && errands.try_send(Errand::Allows(Arc::clone(&resource), status.capacity)).is_ok() {
                         allowed.insert(Arc::clone(&resource), status.capacity);
                     }
                     let health = if status.health == regatta_databases::Health::Up { Health::Well } else { Health::Ill };
-                    if told.insert(Arc::clone(&resource), health).unwrap_or_default() != health {
+                    if told.get(&resource).copied().unwrap_or_default() != health {
                         tracing::warn!(%resource, health = ?status.health, "a database server has changed its state");
+                    }
+                    found.insert(resource, health);
+                }
+                for (resource, health) in found {
+                    if told.insert(Arc::clone(&resource), health).unwrap_or_default() != health {
                         let examined = Command::Examined { resource, item: None, health, after: Token(u64::MAX) };
                         if driver.command(examined).await.is_err() {
                             return;

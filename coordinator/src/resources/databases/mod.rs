@@ -6,6 +6,8 @@
 mod claims;
 mod engine;
 mod health;
+#[cfg(test)]
+mod tests;
 mod told;
 
 pub(crate) use health::attend;
@@ -18,9 +20,11 @@ use regatta_domain::database::{Per, PlannedDatabase};
 use regatta_domain::resource::Resource;
 use regatta_domain::result::{RunError, RunErrorKind};
 use regatta_domain::{Level, RunId, TestIx, Token};
+use regatta_runtime::backoff::Backoff;
 use regatta_wire::{Failure, v1};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -30,6 +34,9 @@ const BUILD_WAIT: Duration = Duration::from_secs(5);
 
 /// Runs and databases of which it is remembered that a warning was said: more than there are at once.
 const WARNED: usize = 1_024;
+
+/// Between two tries to reach a server that was away when it was first asked for: as [`regatta_databases::limits::BACKOFF`].
+const SEEK: (Duration, Duration) = regatta_databases::limits::BACKOFF;
 
 /// After this whoever had to be told "later" asks again.
 const ASK_AGAIN: Duration = Duration::from_millis(250);
@@ -51,6 +58,19 @@ struct Inner {
     claims: Mutex<Claims>,
     /// The runs that were told of servers which count no statements.
     warned: Mutex<BTreeSet<(RunId, Arc<str>)>>,
+    /// The coordinator ends: nothing is started any more.
+    closing: AtomicBool,
+}
+
+impl Inner {
+    /// Whether the server of an engine is the one that is declared.
+    fn is_declared(&self, name: &Arc<str>, starting: &Starting) -> bool {
+        let declared = lock(&self.declared);
+        declared
+            .get(name)
+            .and_then(|resource| resource.server.as_ref())
+            .is_some_and(|server| server == starting.server())
+    }
 }
 
 /// What whoever asks for databases is told.
@@ -74,8 +94,8 @@ enum Lack {
 impl Databases {
     pub(crate) fn new(live: Live, (directory, keeps): (PathBuf, bool)) -> Self {
         let (declared, engines) = (Mutex::default(), tokio::sync::Mutex::default());
-        let (claims, warned) = (Mutex::default(), Mutex::default());
-        Self(Arc::new(Inner { live, directory, keeps, declared, engines, claims, warned }))
+        let (claims, warned, closing) = (Mutex::default(), Mutex::default(), AtomicBool::new(false));
+        Self(Arc::new(Inner { live, directory, keeps, declared, engines, claims, warned, closing }))
     }
 
     /// These are the database resources from now on. An engine whose server has changed is replaced when nothing is held of it.
@@ -195,10 +215,42 @@ impl Databases {
                 starting
             })
         };
-        starting
-            .engine()
-            .await
-            .map_err(|failed| if failed.for_good { Lack::Ever(failed.why) } else { Lack::Now(failed.why) })
+        // While it is away, one looks for it, and not everybody who asks.
+        if let Some((_, why)) = starting.away().clone() {
+            return Err(Lack::Now(why));
+        }
+        starting.engine().await.map_err(|failed| {
+            if failed.for_good {
+                return Lack::Ever(failed.why);
+            }
+            self.seek(name, &starting);
+            Lack::Now(failed.why)
+        })
+    }
+
+    /// Tries again and again to start an engine whose server is away, since nobody is granted its databases meanwhile, and so nobody
+    /// would ask. Until it has started, or is not wanted any more.
+    fn seek(&self, name: &Arc<str>, starting: &Arc<Starting>) {
+        if starting.is_sought() {
+            return;
+        }
+        tracing::warn!(resource = %name, "a database server cannot be reached: what needs it waits");
+        let (databases, name, starting) = (Arc::downgrade(&self.0), Arc::clone(name), Arc::clone(starting));
+        let mut backoff = Backoff::new(SEEK.0, SEEK.1, u64::from(std::process::id()));
+        drop(tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(backoff.wait()).await;
+                let Some(inner) = databases.upgrade() else { return };
+                if !inner.is_declared(&name, &starting) || inner.closing.load(Ordering::Acquire) {
+                    return starting.give_up();
+                }
+                match starting.engine().await {
+                    Err(failed) if !failed.for_good => {}
+                    Ok(engine) if inner.closing.load(Ordering::Acquire) => return engine.shutdown().await,
+                    Ok(_) | Err(_) => return,
+                }
+            }
+        }));
     }
 
     /// Takes back what an attempt was handed, and says what it did with it.
@@ -258,14 +310,16 @@ impl Databases {
         }
     }
 
-    /// How the engines that were started are, by resource.
+    /// How the engines are that were asked for, by resource: those of servers that are declared, whatever was before.
     pub(crate) async fn status(&self) -> BTreeMap<Arc<str>, regatta_databases::Status> {
         let engines = self.0.engines.lock().await;
-        engines.iter().filter_map(|(name, starting)| Some((Arc::clone(name), starting.running()?.status()))).collect()
+        let declared = engines.iter().filter(|(name, starting)| self.0.is_declared(name, starting));
+        declared.filter_map(|(name, starting)| Some((Arc::clone(name), starting.status()?))).collect()
     }
 
     /// Everything that was started ends, and everything that was made goes.
     pub(crate) async fn shutdown(&self) {
+        self.0.closing.store(true, Ordering::Release);
         for engine in self.running().await {
             engine.shutdown().await;
         }

@@ -33,7 +33,7 @@ rm -rf "$dir"
 "#;
 
 /// No server takes longer to start, on any machine that is not broken.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server.
 pub(crate) struct TestServer {

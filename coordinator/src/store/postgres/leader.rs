@@ -27,7 +27,7 @@ const RENEWED: Duration = Duration::from_millis(700);
 const LOOKED: Duration = Duration::from_millis(250);
 
 /// Of its term, what a leader counts on: clocks may differ in speed by a tenth.
-const VOUCHED: Duration = Duration::from_millis(2_700);
+pub(super) const VOUCHED: Duration = Duration::from_millis(2_700);
 
 /// What answers nothing for so long is asked over another connection.
 const ANSWER: Duration = Duration::from_secs(1);

@@ -1,12 +1,21 @@
 //! Who leads, on a real server.
 
-use super::fixture::{SHARED, TestServer};
-use super::leader::Candidate;
+use super::fixture::{PATIENCE, SHARED, TestServer};
+use super::leader::{Candidate, VOUCHED};
 use super::{Server, Tables, migrate};
 use crate::standing::Standing;
 use crate::store::Error;
 use crate::store::postgres::Trouble;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// Waits until something is so, which takes no longer than this on any machine that is not broken.
+async fn eventually(what: &str, is_so: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < PATIENCE, "{what} did not come");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
 
 async fn count(server: &Server, sql: &str) -> i64 {
     server.connect().await.unwrap().query_one(sql, &[]).await.unwrap().get(0)
@@ -66,15 +75,21 @@ async fn a_leader_whose_epoch_is_over_hears_of_it_and_vouches_for_nothing() {
 async fn a_leader_that_cannot_ask_vouches_for_nothing_after_its_term_and_goes_on_when_it_can() {
     let own = TestServer::start();
     let server = own.database().await;
-    let mut candidate = Candidate::new(server, "http://one:7420");
+    let mut candidate = Candidate::new(server.clone(), "http://one:7420");
     let _leading = candidate.stand_by().await.unwrap();
     let mut standing = candidate.standing();
     own.tell("kill");
     let Standing::Leads { until: Some(until), .. } = *standing.borrow_and_update() else { panic!("it leads") };
-    tokio::time::sleep_until(until.into()).await;
-    assert!(!standing.borrow().leads_at(Instant::now()), "its term has passed");
+    eventually("the end of its term", || until <= Instant::now()).await;
+    assert!(!standing.borrow().leads_at(until), "it vouches for nothing that it could not ask for");
     own.tell("start");
-    standing.wait_for(|standing| standing.leads_at(Instant::now())).await.unwrap();
+    let _the_server_answers = own.database().await;
+    // Its term has passed by the clock of the server as well, and nobody else was there to take its place.
+    let pass = "UPDATE regatta.leader SET until = clock_timestamp() - interval '1 hour'";
+    server.connect().await.unwrap().batch_execute(pass).await.unwrap();
+    let asked_later = Instant::now() + VOUCHED;
+    standing.wait_for(|standing| standing.leads_at(asked_later)).await.unwrap();
+    assert_eq!(count(&server, "SELECT count(*) FROM regatta.leader WHERE until > clock_timestamp()").await, 1);
 }
 
 #[tokio::test]
