@@ -6,6 +6,7 @@
 //! longer than a term after it last asked for one.
 
 use super::{Server, Tables, migrate};
+use crate::error::in_one_line;
 use crate::standing::Standing;
 use crate::store::Error;
 use regatta_runtime::backoff::Backoff;
@@ -95,10 +96,10 @@ impl Candidate {
                     backoff.reset();
                     sleep(LOOKED).await;
                 }
-                Err(Error::Server { trouble, server, source }) if trouble.may_pass() => {
+                Err(error) if error.may_pass() => {
                     self.client = None;
                     if backoff.tries() == 0 {
-                        tracing::warn!(%server, said = super::told(&source), "the database {trouble}; trying again");
+                        tracing::warn!(said = in_one_line(&error), "the database is not there; trying again");
                     }
                     sleep(backoff.wait()).await;
                 }

@@ -3,7 +3,8 @@
 use super::*;
 use regatta_wire::v1::coordination_server::{Coordination, CoordinationServer};
 use regatta_wire::v1::{
-    HandOverRequest, HandOverResponse, LeaderRequest, LeaderResponse, coordination_client::CoordinationClient,
+    HandOverRequest, HandOverResponse, LeaderRequest, LeaderResponse, StatusRequest, StatusResponse,
+    coordination_client::CoordinationClient,
 };
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
@@ -23,6 +24,10 @@ struct Says(watch::Receiver<LeaderResponse>);
 impl Coordination for Says {
     async fn leader(&self, _: Request<LeaderRequest>) -> Result<Response<LeaderResponse>, Status> {
         Ok(Response::new(self.0.borrow().clone()))
+    }
+
+    async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
+        Err(Status::unimplemented("not asked of it here"))
     }
 
     async fn hand_over(&self, _: Request<HandOverRequest>) -> Result<Response<HandOverResponse>, Status> {
