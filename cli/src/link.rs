@@ -3,7 +3,7 @@
 use crate::args::ServerUrl;
 use hyper_util::rt::TokioIo;
 use regatta_runtime::backoff::Backoff;
-use regatta_runtime::dial::{self, awaits_a_leader};
+use regatta_runtime::dial::{self, awaits_a_leader, awaits_a_store};
 use regatta_wire::Failure;
 use std::time::Duration;
 use tokio::io::DuplexStream;
@@ -51,6 +51,15 @@ pub(crate) async fn patiently<T>(
 /// As [`patiently`].
 pub(crate) async fn through_a_change<T>(ask: impl AsyncFnMut() -> Result<T, Status>) -> Result<T, Status> {
     again_while(awaits_a_leader, |line| eprintln!("{line}"), ask).await
+}
+
+/// Asks for somebody who only looks: again only while one coordinator takes over from another, and not while none can, since the
+/// database is away that they share.
+///
+/// # Errors
+/// As [`patiently`].
+pub(crate) async fn to_look<T>(ask: impl AsyncFnMut() -> Result<T, Status>) -> Result<T, Status> {
+    again_while(|status| awaits_a_leader(status) && !awaits_a_store(status), |line| eprintln!("{line}"), ask).await
 }
 
 async fn again_while<T>(

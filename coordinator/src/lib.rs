@@ -180,7 +180,7 @@ impl Coordinator {
         if let Some(data) = &config.data {
             lock = Some(hold(data, config.when_held).await?);
         }
-        let (server, epoch) = (leadership.server().afresh(), leadership.epoch());
+        let (server, epoch) = (leadership.server().clone(), leadership.epoch());
         let blobs = config.open_blobs().await?;
         let journal = Box::new(PostgresJournal::open(&server, epoch, AWAY).await?);
         let papers = Papers::shared(&server, epoch, AWAY).await?;

@@ -46,11 +46,13 @@ pub(super) fn service(
 #[tonic::async_trait]
 impl Coordination for Service {
     async fn leader(&self, _: Request<v1::LeaderRequest>) -> Result<Response<v1::LeaderResponse>, Status> {
-        Ok(Response::new(answer(&self.standing.borrow())))
+        let answer = answer(&self.standing.borrow());
+        let away = if answer.leads { None } else { self.shared.as_ref().and_then(Server::refusal) };
+        Ok(Response::new(v1::LeaderResponse { away: away.map(|error| error.to_string()), ..answer }))
     }
 
     async fn status(&self, _: Request<v1::StatusRequest>) -> Result<Response<v1::StatusResponse>, Status> {
-        let v1::LeaderResponse { leads, leader, epoch } = answer(&self.standing.borrow());
+        let v1::LeaderResponse { leads, leader, epoch, .. } = answer(&self.standing.borrow());
         let store = self.shared.as_ref().map(|server| told(&server.presence()));
         Ok(Response::new(v1::StatusResponse { leads, leader, epoch, store }))
     }
@@ -73,7 +75,7 @@ fn answer(standing: &Standing) -> v1::LeaderResponse {
         Standing::Standby { leader } => (leader.as_deref().map(ToOwned::to_owned), 0),
         Standing::Leads { epoch, .. } => (None, *epoch),
     };
-    v1::LeaderResponse { leads: standing.leads_at(Instant::now()), leader, epoch }
+    v1::LeaderResponse { leads: standing.leads_at(Instant::now()), leader, epoch, away: None }
 }
 
 /// How a database is, in the words of the wire.

@@ -61,6 +61,18 @@ async fn who_only_looks_is_told_at_once_that_the_database_is_away_and_runs_wait_
     assert!(trouble.starts_with("does not answer in time"), "{trouble}");
     assert!(away.away == 1 && away.failed > 0, "{:?}", (away.away, away.failed));
     assert!(!submitted.is_finished());
+    // Who looks for the one that leads hears why none does, once this one cannot vouch for it any more.
+    let mut asking = CoordinationClient::new(channel(&coordinator).await);
+    let unled = patiently("why nobody leads", async {
+        loop {
+            let answer = asking.leader(v1::LeaderRequest {}).await.unwrap().into_inner();
+            if !answer.leads {
+                break answer.away;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    assert!(unled.await.expect("it knows why").contains("has been away for"));
 
     tell(&own, "thaw").await;
     patiently("its submission", submitted).await.unwrap().unwrap();

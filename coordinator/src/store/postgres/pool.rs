@@ -194,6 +194,12 @@ impl Server {
         self.pool().health.failed(Instant::now(), error);
     }
 
+    /// That it is away, where it is.
+    pub(crate) fn refusal(&self) -> Option<Error> {
+        let absence = self.pool().health.absence()?;
+        Some(Error::Away { server: self.name.clone(), absence })
+    }
+
     /// Somebody else's try was answered, after others had failed.
     pub(super) fn answered(&self) {
         self.pool().health.answered();

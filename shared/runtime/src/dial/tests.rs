@@ -50,11 +50,11 @@ impl Fake {
 }
 
 fn leads() -> LeaderResponse {
-    LeaderResponse { leads: true, leader: None, epoch: 7 }
+    LeaderResponse { leads: true, leader: None, epoch: 7, away: None }
 }
 
 fn follows(leader: Option<&Fake>) -> LeaderResponse {
-    LeaderResponse { leads: false, leader: leader.map(|fake| fake.address.clone()), epoch: 0 }
+    LeaderResponse { leads: false, leader: leader.map(|fake| fake.address.clone()), epoch: 0, away: None }
 }
 
 /// Where nobody listens: a port that was free a moment ago.
@@ -174,4 +174,17 @@ async fn where_nobody_is_at_all_nobody_is_about_to_lead() {
     let status = CoordinationClient::new(channel).leader(LeaderRequest {}).await.unwrap_err();
     assert_eq!(status.code(), tonic::Code::Unavailable);
     assert!(!awaits_a_leader(&status), "{status:?}");
+}
+
+#[tokio::test]
+async fn that_nobody_can_lead_without_a_store_is_told_apart() {
+    let away = "postgres://db:5432/farm has been away for 12 s".to_owned();
+    let without = Fake::start(LeaderResponse { away: Some(away), ..follows(None) }).await;
+    let standby = Fake::start(follows(Some(&without))).await;
+    let mut client = CoordinationClient::new(channel(standby.address.parse().unwrap()));
+    let status = client.leader(LeaderRequest {}).await.unwrap_err();
+    assert!(awaits_a_store(&status) && awaits_a_leader(&status), "{status:?}");
+    assert!(status.message().contains("waits for its store: postgres://db:5432/farm has been away"), "{status:?}");
+    without.says.send_replace(leads());
+    client.leader(LeaderRequest {}).await.unwrap();
 }

@@ -4758,6 +4758,10 @@ pub struct LeaderResponse {
     /// Since when it leads, where it does, and its store is one that is shared: greater than that of every leader before.
     #[prost(uint64, tag = "3")]
     pub epoch: u64,
+    /// Why it cannot say whether it still leads, where that is because the database is away that it shares: nobody else can lead then,
+    /// either.
+    #[prost(string, optional, tag = "4")]
+    pub away: ::core::option::Option<::prost::alloc::string::String>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct StatusRequest {}
