@@ -88,7 +88,7 @@ async fn answers(channel: &Channel) -> Result<(), tonic::Status> {
 
 /// A coordinator that does not answer, as people are told.
 pub(super) fn unreachable(url: &ServerUrl, status: &tonic::Status) -> Error {
-    if regatta_runtime::dial::awaits_a_store(status) {
+    if regatta_runtime::dial::awaits_a_store(status) || link::cannot_now(status) {
         let help = format!("`regatta coordinator status --on {url}` says when its store is there again");
         return Error::infrastructure(format!("no coordinator at {url} can answer now")).because(status).help(help);
     }
