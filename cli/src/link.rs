@@ -3,13 +3,13 @@
 use crate::args::ServerUrl;
 use hyper_util::rt::TokioIo;
 use regatta_runtime::backoff::Backoff;
-use regatta_runtime::dial::{self, awaits_a_leader};
+use regatta_runtime::dial::{self, awaits_a_leader, awaits_a_store};
 use regatta_wire::Failure;
 use std::time::Duration;
 use tokio::io::DuplexStream;
 use tokio::time::{Instant, sleep};
-use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
 use tower::service_fn;
 use uuid::Uuid;
 
@@ -45,12 +45,26 @@ pub(crate) async fn patiently<T>(
     again_while(|status| Failure::from(status.clone()).may_pass(), say, ask).await
 }
 
-/// Asks somebody who may not be there at all: again only while one coordinator takes over from another.
+/// Asks somebody who may not be there at all: again only while one coordinator takes over from another, or waits for its store.
 ///
 /// # Errors
 /// As [`patiently`].
 pub(crate) async fn through_a_change<T>(ask: impl AsyncFnMut() -> Result<T, Status>) -> Result<T, Status> {
-    again_while(awaits_a_leader, |line| eprintln!("{line}"), ask).await
+    again_while(|status| awaits_a_leader(status) || cannot_now(status), |line| eprintln!("{line}"), ask).await
+}
+
+/// Whether a coordinator is there, and says itself that it cannot answer now.
+pub(crate) fn cannot_now(status: &Status) -> bool {
+    status.code() == Code::Unavailable && std::error::Error::source(status).is_none()
+}
+
+/// Asks for somebody who only looks: again only while one coordinator takes over from another, and not while none can, since the
+/// database is away that they share.
+///
+/// # Errors
+/// As [`patiently`].
+pub(crate) async fn to_look<T>(ask: impl AsyncFnMut() -> Result<T, Status>) -> Result<T, Status> {
+    again_while(|status| awaits_a_leader(status) && !awaits_a_store(status), |line| eprintln!("{line}"), ask).await
 }
 
 async fn again_while<T>(
@@ -96,6 +110,24 @@ mod tests {
         assert!(began.elapsed() >= PATIENCE && began.elapsed() < PATIENCE + 2 * LONGEST_WAIT);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_coordinator_that_cannot_answer_now_is_waited_for_by_runs_and_not_by_who_looks() {
+        let away = || Status::unavailable("the database has been away for 12 s");
+        let mut asked = 0;
+        let answer = through_a_change(async || {
+            asked += 1;
+            if asked < 3 { Err(away()) } else { Ok(asked) }
+        });
+        assert_eq!(answer.await.expect("it is back"), 3);
+        let mut asked = 0;
+        let answer: Result<(), _> = to_look(async || {
+            asked += 1;
+            Err(away())
+        })
+        .await;
+        assert!(answer.is_err_and(|status| cannot_now(&status)) && asked == 1);
+    }
+
     #[tokio::test]
     async fn an_answer_is_an_answer() {
         let mut asked = 0;
@@ -107,6 +139,6 @@ mod tests {
             },
         )
         .await;
-        assert_eq!((answer.expect_err("refused").code(), asked), (tonic::Code::NotFound, 1));
+        assert_eq!((answer.expect_err("refused").code(), asked), (Code::NotFound, 1));
     }
 }

@@ -185,11 +185,12 @@ impl Coordinator {
         let journal = Box::new(PostgresJournal::open(&server, epoch, AWAY).await?);
         let papers = Papers::shared(&server, epoch, AWAY).await?;
         let (keep, runtime) = (config.keep, Handle::current());
+        let shared = Some(server.clone());
         let open = move || projection::open_postgres((&server, epoch), keep, projection::Patience::default(), runtime);
         let opened = tokio::task::spawn_blocking(open).await;
         let (writer, projection) = opened.map_err(|error| Error::Thread(Arc::new(error.into())))??;
         let (standing, deposed) = (leadership.standing(), leadership.deposed());
-        let opened = Opened { lock, journal, writer, projection, blobs, papers, standing };
+        let opened = Opened { lock, journal, writer, projection, blobs, papers, standing, shared };
         let coordinator = Self::with(opened, &config).await?;
         let outage = coordinator.outage.clone();
         // Ends with the leadership, which the coordinator holds.
@@ -203,7 +204,7 @@ impl Coordinator {
     }
 
     async fn with(opened: Opened, config: &Config) -> Result<Self, Error> {
-        let Opened { lock, journal, writer, projection, blobs, papers, standing } = opened;
+        let Opened { lock, journal, writer, projection, blobs, papers, standing, shared } = opened;
         let (outage, asked) = (Outage::default(), journal.reader()?);
         let (custody, to_do) = resources::Custody::new();
         let opening = Opening::new(papers, &config.setup.resources).await?;
@@ -225,7 +226,7 @@ impl Coordinator {
         // Ends with the driver, which holds the other end.
         drop(tokio::spawn(resources::attend(databases.clone(), handle.downgrade(), to_do.ended, errands)));
         let handover = Handover::default();
-        let parts = Parts { driver: handle, planner, projector, blobs, databases, steward, standing, handover };
+        let parts = Parts { driver: handle, planner, projector, blobs, databases, steward, standing, handover, shared };
         let coordinator = Self {
             parts,
             outage,
@@ -357,6 +358,8 @@ struct Opened {
     blobs: Blobs,
     papers: Papers,
     standing: watch::Receiver<Standing>,
+    /// The database that is shared with other coordinators, where one is.
+    shared: Option<store::postgres::Server>,
 }
 
 impl Opened {
@@ -374,6 +377,6 @@ impl Opened {
         let tables = data.map(|data| data.join("projection.db"));
         let (writer, projection) = projection::open(tables.as_deref(), config.keep)?;
         let (papers, standing) = (Papers::at(data), Standing::alone());
-        Ok(Self { lock, journal, writer, projection, blobs, papers, standing })
+        Ok(Self { lock, journal, writer, projection, blobs, papers, standing, shared: None })
     }
 }

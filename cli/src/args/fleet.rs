@@ -139,6 +139,25 @@ address is printed. The one that led stands by.
 Example:
   regatta coordinator handover --on http://one:7420,http://two:7420")]
     Handover(HandoverArgs),
+    /// Tell how coordinators stand: which one leads, and how it finds the database that they share
+    #[command(after_help = "\
+Each address is asked by itself, and answers also while the database is away. The exit code is 3 where none leads,
+or the database of the one that leads is away.
+
+Example:
+  regatta coordinator status --on http://one:7420,http://two:7420")]
+    Status(StatusArgs),
+}
+
+/// Ask how coordinators stand.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// The coordinators, or one of them
+    #[arg(long, value_name = "URL", env = "REGATTA_ON", help_heading = heading::WHERE)]
+    pub(crate) on: ServerUrl,
+    /// What standard output carries
+    #[arg(long, value_name = "FORMAT", env = "REGATTA_FORMAT", default_value = "human")]
+    pub(crate) format: TableFormat,
 }
 
 /// Ask for another leader.

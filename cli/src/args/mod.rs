@@ -15,7 +15,8 @@ mod store;
 mod value;
 
 pub(crate) use fleet::{
-    CancelArgs, CoordinatorArgs, CoordinatorCommand, HandoverArgs, RunsArgs, WatchArgs, WorkerArgs, WorkersArgs,
+    CancelArgs, CoordinatorArgs, CoordinatorCommand, HandoverArgs, RunsArgs, StatusArgs, WatchArgs, WorkerArgs,
+    WorkersArgs,
 };
 pub(crate) use history::{
     ExportArgs, ExportFormat, HistoryArgs, HistoryCommand, ImportArgs, ShowArgs, TimingFormat, Whose,

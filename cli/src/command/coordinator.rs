@@ -1,6 +1,7 @@
 //! Serves as the coordinator of a fleet, or asks one that does.
 
 mod handover;
+mod status;
 
 use super::{block_on, declared};
 use crate::args::{CoordinatorArgs, CoordinatorCommand, ResourceArg, ShareArg};
@@ -29,8 +30,10 @@ enum Ended {
 
 /// Serves as the coordinator of a fleet, until a signal asks it to end; or does what is asked of one that serves.
 pub(crate) fn coordinator(args: CoordinatorArgs, context: &Context<'_>) -> Result<Exit, Error> {
-    if let Some(CoordinatorCommand::Handover(args)) = args.command {
-        return block_on(handover::hand_over(&args))?;
+    match args.command {
+        Some(CoordinatorCommand::Handover(args)) => return block_on(handover::hand_over(&args))?,
+        Some(CoordinatorCommand::Status(args)) => return block_on(status::status(&args))?,
+        None => {}
     }
     regatta_runtime::telemetry::start("info");
     block_on(serve(args, context))?

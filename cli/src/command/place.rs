@@ -1,6 +1,6 @@
 //! Where a command's questions go: to a coordinator elsewhere, or to what this machine remembers of the project.
 
-use super::run::{reach, unreachable};
+use super::run::{reach_to_look, unreachable};
 use crate::args::{RunRef, ServerUrl};
 use crate::error::Error;
 use crate::here::Here;
@@ -26,7 +26,7 @@ impl Answering {
     pub(super) async fn at(on: Option<&ServerUrl>, context: &Context<'_>) -> Result<Self, Error> {
         if let Some(url) = on {
             let channel = link::to(url);
-            reach(&channel).await.map_err(|status| unreachable(url, &status))?;
+            reach_to_look(&channel).await.map_err(|status| unreachable(url, &status))?;
             return Ok(Self { channel, here: None });
         }
         let base = context.config().map_or_else(|_| context.cwd.clone(), |config| config.base);

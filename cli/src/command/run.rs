@@ -74,16 +74,26 @@ pub(super) async fn perform(run: Run, after: Option<FollowUp>, context: &Context
 
 /// Asks for something small, to see whether anybody answers.
 pub(super) async fn reach(channel: &Channel) -> Result<(), tonic::Status> {
+    link::through_a_change(async || answers(channel).await).await
+}
+
+/// The same, for who only looks, and would rather hear that nobody can answer now than wait.
+pub(super) async fn reach_to_look(channel: &Channel) -> Result<(), tonic::Status> {
+    link::to_look(async || answers(channel).await).await
+}
+
+async fn answers(channel: &Channel) -> Result<(), tonic::Status> {
     let mut client = RunsClient::new(channel.clone());
-    let ask = async || {
-        let asked = tokio::time::timeout(FIRST_ANSWER, client.list(v1::ListRunsRequest { limit: 1 })).await;
-        asked.map_err(|_| tonic::Status::deadline_exceeded("no answer in 10 s"))?.map(|_| ())
-    };
-    link::through_a_change(ask).await
+    let asked = tokio::time::timeout(FIRST_ANSWER, client.list(v1::ListRunsRequest { limit: 1 })).await;
+    asked.map_err(|_| tonic::Status::deadline_exceeded("no answer in 10 s"))?.map(|_| ())
 }
 
 /// A coordinator that does not answer, as people are told.
 pub(super) fn unreachable(url: &ServerUrl, status: &tonic::Status) -> Error {
+    if regatta_runtime::dial::awaits_a_store(status) || link::cannot_now(status) {
+        let help = format!("`regatta coordinator status --on {url}` says when its store is there again");
+        return Error::infrastructure(format!("no coordinator at {url} can answer now")).because(status).help(help);
+    }
     Error::infrastructure(format!("cannot reach the coordinator at {url}")).because(status).help(
         "start one with `regatta coordinator --listen HOST:PORT`; `--fallback local` runs here instead of failing",
     )

@@ -2,6 +2,7 @@
 //! wish that another one leads.
 
 use crate::standing::{Handover, Standing};
+use crate::store::postgres::{Absence, Presence, Server};
 use regatta_wire::v1::coordination_server::{Coordination, CoordinationServer};
 use regatta_wire::v1::databases_server::DatabasesServer;
 use regatta_wire::v1::fleet_server::FleetServer;
@@ -29,22 +30,31 @@ const ALONE: &str = "this coordinator keeps everything in a directory of its own
 pub(super) struct Service {
     standing: watch::Receiver<Standing>,
     handover: Handover,
+    /// The database that it shares with others, where it leads and does.
+    shared: Option<Server>,
 }
 
 /// The service, to be served.
-pub(super) fn service(standing: watch::Receiver<Standing>, handover: Handover) -> CoordinationServer<Service> {
-    CoordinationServer::new(Service { standing, handover })
+pub(super) fn service(
+    standing: watch::Receiver<Standing>,
+    handover: Handover,
+    shared: Option<Server>,
+) -> CoordinationServer<Service> {
+    CoordinationServer::new(Service { standing, handover, shared })
 }
 
 #[tonic::async_trait]
 impl Coordination for Service {
     async fn leader(&self, _: Request<v1::LeaderRequest>) -> Result<Response<v1::LeaderResponse>, Status> {
-        let standing = self.standing.borrow();
-        let (leader, epoch) = match &*standing {
-            Standing::Standby { leader } => (leader.as_deref().map(ToOwned::to_owned), 0),
-            Standing::Leads { epoch, .. } => (None, *epoch),
-        };
-        Ok(Response::new(v1::LeaderResponse { leads: standing.leads_at(Instant::now()), leader, epoch }))
+        let answer = answer(&self.standing.borrow());
+        let away = if answer.leads { None } else { self.shared.as_ref().and_then(Server::refusal) };
+        Ok(Response::new(v1::LeaderResponse { away: away.map(|error| error.to_string()), ..answer }))
+    }
+
+    async fn status(&self, _: Request<v1::StatusRequest>) -> Result<Response<v1::StatusResponse>, Status> {
+        let v1::LeaderResponse { leads, leader, epoch, .. } = answer(&self.standing.borrow());
+        let store = self.shared.as_ref().map(|server| told(&server.presence()));
+        Ok(Response::new(v1::StatusResponse { leads, leader, epoch, store }))
     }
 
     async fn hand_over(&self, _: Request<v1::HandOverRequest>) -> Result<Response<v1::HandOverResponse>, Status> {
@@ -60,10 +70,42 @@ impl Coordination for Service {
     }
 }
 
+fn answer(standing: &Standing) -> v1::LeaderResponse {
+    let (leader, epoch) = match standing {
+        Standing::Standby { leader } => (leader.as_deref().map(ToOwned::to_owned), 0),
+        Standing::Leads { epoch, .. } => (None, *epoch),
+    };
+    v1::LeaderResponse { leads: standing.leads_at(Instant::now()), leader, epoch, away: None }
+}
+
+/// How a database is, in the words of the wire.
+fn told(presence: &Presence) -> v1::SharedStore {
+    let Presence { server, absence, connections, counts } = presence;
+    let small = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    let micros = |span: std::time::Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+    let absence = absence.as_ref().map(|Absence { since, again, trouble }| v1::StoreAbsence {
+        since: micros(*since),
+        again: again.map(micros),
+        trouble: trouble.to_string(),
+    });
+    v1::SharedStore {
+        server: server.to_string(),
+        absence,
+        most: small(connections.most),
+        open: small(connections.open),
+        idle: small(connections.idle),
+        waiting: small(connections.waiting),
+        answered: counts.answered,
+        failed: counts.failed,
+        refused: counts.refused,
+        away: counts.away,
+    }
+}
+
 /// What a coordinator serves that stands by: who leads, and for everything else a word where to go, so that nobody takes it for a
 /// coordinator of another version.
 pub(crate) fn standby(standing: &watch::Receiver<Standing>) -> Routes {
-    Routes::new(service(standing.clone(), Handover::default()))
+    Routes::new(service(standing.clone(), Handover::default(), None))
         .add_service(Elsewhere::<RunsServer<()>>::than(standing))
         .add_service(Elsewhere::<FleetServer<()>>::than(standing))
         .add_service(Elsewhere::<HistoryServer<()>>::than(standing))

@@ -40,7 +40,7 @@ impl Service {
         let Import { project, suite, environment, timings } = import;
         let scope = Scope { branch: "".into(), class: environment };
         let known = {
-            let (projection, scope) = (self.parts.planner.projection().clone(), scope.clone());
+            let (projection, scope) = (self.parts.planner.projection().at_once(), scope.clone());
             let (project, suite) = (Arc::clone(&project), Arc::clone(&suite));
             let paths: BTreeSet<Arc<str>> = timings.iter().map(|timing| Arc::clone(&timing.file)).collect();
             let read = move || projection.measured(&project, &suite, &scope, paths.iter().map(|path| &**path));
@@ -73,11 +73,10 @@ impl Service {
 
     /// A stream that a thread fills from the store; what goes wrong is its last item.
     fn stream<T: Send + 'static>(
-        &self,
+        projection: Reader,
         fill: impl FnOnce(&Reader, &Sender<T>) -> Result<(), Stop> + Send + 'static,
     ) -> ReceiverStream<Result<T, Status>> {
         let (to, items) = mpsc::channel(WAITING);
-        let projection = self.parts.planner.projection().clone();
         tokio::task::spawn_blocking(move || {
             if let Err(Stop::Failed(failure)) = fill(&projection, &to) {
                 // Who went away does not hear it.
@@ -130,9 +129,7 @@ impl History for Service {
     async fn export(&self, request: Request<v1::ExportRequest>) -> Result<Response<Self::ExportStream>, Status> {
         let v1::ExportRequest { project, suite, branch, environment } = request.into_inner();
         let scope = Scope { branch: branch.into(), class: environment.into() };
-        // A projector that is gone has stopped the coordinator, and the store still says what it knows.
-        let _gone = self.parts.projector.written(self.parts.driver.committed()).await;
-        let stream = self.stream(move |projection, to| {
+        let stream = Self::stream(self.parts.looking().await?, move |projection, to| {
             let suites = suite.map_or_else(|| projection.suites(&project), |suite| Ok(vec![suite]))?;
             suites.iter().try_for_each(|suite| export(projection, to, &project, suite, &scope))
         });
@@ -143,8 +140,7 @@ impl History for Service {
 
     async fn known(&self, request: Request<v1::KnownRequest>) -> Result<Response<Self::KnownStream>, Status> {
         let v1::KnownRequest { project, suite } = request.into_inner();
-        let _gone = self.parts.projector.written(self.parts.driver.committed()).await;
-        let stream = self.stream(move |projection, to| {
+        let stream = Self::stream(self.parts.looking().await?, move |projection, to| {
             let files = projection.file_list(&project, &suite, "")?.files;
             files.chunks(FILES).try_for_each(|files| known(projection, to, &project, &suite, files))
         });

@@ -10,10 +10,12 @@ mod watch;
 
 use crate::blobs::Blobs;
 use crate::driver::DriverHandle;
-use crate::planner::PlannerDesk;
+use crate::planner::{PlannerDesk, broken};
 use crate::projector::Desk;
 use crate::resources::{Databases, Steward};
 use crate::standing::{Handover, Standing};
+use crate::store::postgres;
+use crate::store::projection::Reader;
 use regatta_runtime::dial::{KEEP_ALIVE, KEEP_ALIVE_ANSWER};
 use regatta_wire::Failure;
 use regatta_wire::limits::MESSAGE_BYTES;
@@ -44,6 +46,21 @@ pub(crate) struct Parts {
     pub(crate) steward: Steward,
     pub(crate) standing: Receiver<Standing>,
     pub(crate) handover: Handover,
+    /// The database that is shared with other coordinators, where one is.
+    pub(crate) shared: Option<postgres::Server>,
+}
+
+impl Parts {
+    /// For who only looks: the tables, once they tell of everything that happened before. While the store is away nobody waits for
+    /// that; what belongs to a run does.
+    async fn looking(&self) -> Result<Reader, Failure> {
+        let tables = self.planner.projection().at_once();
+        tokio::select! {
+            // A projector that is gone has stopped the coordinator, and the next question says so.
+            _ = self.projector.written(self.driver.committed()) => Ok(tables),
+            error = tables.away() => Err(broken(error)),
+        }
+    }
 }
 
 /// The services, to be served.
@@ -61,7 +78,7 @@ pub(crate) fn routes(parts: &Parts) -> Routes {
     let resources = ResourcesServer::new(resources::Service::new(parts.clone()))
         .max_decoding_message_size(MESSAGE_BYTES)
         .max_encoding_message_size(MESSAGE_BYTES);
-    let coordination = coordination::service(parts.standing.clone(), parts.handover.clone());
+    let coordination = coordination::service(parts.standing.clone(), parts.handover.clone(), parts.shared.clone());
     let routes = Routes::new(runs).add_service(fleet).add_service(history).add_service(databases);
     routes.add_service(resources).add_service(coordination)
 }

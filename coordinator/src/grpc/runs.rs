@@ -127,8 +127,7 @@ impl Runs for Service {
             0 => RUNS_PER_LIST,
             limit => limit.min(RUNS_PER_LIST),
         };
-        self.caught_up().await;
-        let projection = self.parts.planner.projection().clone();
+        let projection = self.parts.looking().await?;
         let runs = on_disk(move || projection.runs(most).map_err(broken)).await?;
         Ok(Response::new(v1::ListRunsResponse { runs }))
     }

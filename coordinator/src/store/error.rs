@@ -1,6 +1,6 @@
 //! Why a store refuses, by what an operator can do about it.
 
-use super::postgres::Trouble;
+use super::postgres::{Absence, Trouble};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -75,6 +75,13 @@ pub enum Error {
         /// Where it is, without what is secret.
         server: Arc<str>,
     },
+    /// A PostgreSQL server is known to be away, so nobody asked it.
+    Away {
+        /// Where it is, without what is secret.
+        server: Arc<str>,
+        /// Since when, and why.
+        absence: Absence,
+    },
     /// A PostgreSQL database, or what is in it, cannot be worked with.
     Unfit {
         /// Where.
@@ -117,7 +124,7 @@ impl Error {
     pub const fn may_pass(&self) -> bool {
         match self {
             Self::Server { trouble, .. } => trouble.may_pass(),
-            Self::Silent { .. } => true,
+            Self::Silent { .. } | Self::Away { .. } => true,
             _ => false,
         }
     }
@@ -181,6 +188,16 @@ impl fmt::Display for Error {
                 "{server} does not answer in time; see that it runs, and is not overloaded; nothing that was acknowledged \
                  is lost"
             ),
+            Self::Away { server, absence: Absence { since, again, trouble } } => {
+                let seconds = since.as_secs();
+                write!(f, "{server} has been away for {seconds} s, and is ")?;
+                match again {
+                    Some(again) => write!(f, "tried again in {:.1} s", again.as_secs_f64())?,
+                    None => f.write_str("being tried again")?,
+                }
+                f.write_str("; what runs goes on once it is back, and nothing that was acknowledged is lost. ")?;
+                write!(f, "It {trouble}")
+            }
             Self::Unfit { server, why } => write!(f, "{server} cannot be used as a store: {why}"),
             Self::Deposed { server, epoch } => write!(
                 f,
@@ -212,6 +229,7 @@ impl std::error::Error for Error {
             | Self::Url { .. }
             | Self::NewerTables { .. }
             | Self::Silent { .. }
+            | Self::Away { .. }
             | Self::Unfit { .. }
             | Self::Deposed { .. } => None,
         }

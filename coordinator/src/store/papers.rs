@@ -45,7 +45,7 @@ impl Papers {
     /// When the server refuses, or a newer version made the tables.
     pub(crate) async fn shared(server: &Server, epoch: u64, patience: Duration) -> Result<Self, Error> {
         migrate(server, Line::new(server.clone(), patience, "").client().await?, &TABLES).await?;
-        Ok(Self::Shared(Asking::new(server.clone(), patience), epoch))
+        Ok(Self::Shared(Asking::patiently(server.clone(), patience), epoch))
     }
 
     /// Where a document is, for people.
@@ -122,7 +122,8 @@ impl Papers {
 fn told(asking: &Asking, sql: &'static str, epoch: u64, said: super::postgres::Parameters) -> io::Result<()> {
     let mut parameters: super::postgres::Parameters = vec![Box::new(epoch.cast_signed())];
     parameters.extend(said);
-    let written = asking.ask(sql, parameters).map_err(io::Error::other)?;
+    // Somebody waits for it who would rather hear at once that it cannot be done now.
+    let written = asking.at_once().ask(sql, parameters).map_err(io::Error::other)?;
     let deposed = || Error::Deposed { server: asking.server().to_string().into(), epoch };
     if written.is_empty() { Err(io::Error::other(deposed())) } else { Ok(()) }
 }

@@ -52,7 +52,7 @@ pub(super) async fn start_as(
 ) -> Result<Coordinator, Error> {
     let (writer, projection) = projection::open(None, Keep::LOCAL).unwrap();
     let (blobs, papers) = (Blobs::in_memory(), Papers::Nowhere);
-    let opened = Opened { lock: None, journal, writer, projection, blobs, papers, standing };
+    let opened = Opened { lock: None, journal, writer, projection, blobs, papers, standing, shared: None };
     Coordinator::with(opened, &config(None)).await
 }
 

@@ -27,7 +27,10 @@ async fn a_standby_says_who_leads_refuses_the_rest_and_serves_once_it_leads() {
     // Whoever asks it straight is told where to go, and may try again.
     let direct = Endpoint::from_shared(url.clone()).unwrap().connect().await.unwrap();
     let told = CoordinationClient::new(direct.clone()).leader(v1::LeaderRequest {}).await.unwrap().into_inner();
-    assert_eq!(told, v1::LeaderResponse { leads: false, leader: Some("http://other:7420".to_owned()), epoch: 0 });
+    assert_eq!(
+        told,
+        v1::LeaderResponse { leads: false, leader: Some("http://other:7420".to_owned()), epoch: 0, away: None }
+    );
     let refused = RunsClient::new(direct).list(v1::ListRunsRequest { limit: 1 }).await.unwrap_err();
     assert_eq!(
         (refused.code(), refused.message()),

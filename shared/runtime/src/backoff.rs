@@ -8,26 +8,34 @@ pub struct Backoff {
     first: Duration,
     most: Duration,
     tries: u32,
-    state: u64,
+    /// Nothing where there is no jitter.
+    state: Option<u64>,
 }
 
 impl Backoff {
     /// Waits that begin at `first`, double with each try, and stay below `most`. `seed` should differ between processes.
     #[must_use]
     pub const fn new(first: Duration, most: Duration, seed: u64) -> Self {
-        Self { first, most, tries: 0, state: seed | 1 }
+        Self { first, most, tries: 0, state: Some(seed | 1) }
     }
 
-    /// How long to wait before the next try: between half of the current bound and all of it.
+    /// The same without jitter, for what is tried by one alone.
+    #[must_use]
+    pub const fn even(first: Duration, most: Duration) -> Self {
+        Self { first, most, tries: 0, state: None }
+    }
+
+    /// How long to wait before the next try: between half of the current bound and all of it; all of it without jitter.
     pub fn wait(&mut self) -> Duration {
         let bound = self.first.saturating_mul(1 << self.tries.min(16)).min(self.most);
         self.tries = self.tries.saturating_add(1);
+        let Some(state) = &mut self.state else { return bound };
         // xorshift64 (Marsaglia 2003): any spread will do.
-        self.state ^= self.state << 13;
-        self.state ^= self.state >> 7;
-        self.state ^= self.state << 17;
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
         let half = u64::try_from(bound.as_micros() / 2).unwrap_or(u64::MAX);
-        Duration::from_micros(half + self.state % (half + 1))
+        Duration::from_micros(half + *state % (half + 1))
     }
 
     /// How often it has been tried since the last success.

@@ -2,6 +2,7 @@
 //! again, stopping in order.
 
 pub mod backoff;
+pub mod breaker;
 pub mod clock;
 pub mod dial;
 pub mod shutdown;

@@ -1,22 +1,33 @@
 //! Runs seeds of the simulation: many, or one with its story.
 //!
-//! `simulation [--seeds N] [--from S]` runs N seeds; `simulation --seed S` tells the story of one. Built with the feature
+//! `simulation [--seeds N] [--from S]` runs N seeds, and of one that breaks finds out with how few classes of faults it does;
+//! `simulation --seed S [--without CLASS,CLASS]` tells the story of one. Built with the feature
 //! `mutants`, `simulation --mutants [NAME]` shows how many seeds it takes to notice each deliberate fault. `simulation --model`
 //! visits every state of the tiny cluster, and of three candidates that would lead it, with two faults.
 
 use regatta_tests::model::{Plan, Visited, explore, leader};
+use regatta_tests::simulation::faults::{Class, listed};
 use regatta_tests::simulation::{Simulation, replay, sweep};
 use std::process::ExitCode;
 use std::time::Instant;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let number = |name: &str| {
+    let word = |name: &str| {
         let at = arguments.iter().position(|argument| argument == name)?;
-        arguments.get(at + 1)?.parse::<u64>().ok()
+        arguments.get(at + 1)
     };
+    let number = |name: &str| word(name)?.parse::<u64>().ok();
     if let Some(seed) = number("--seed") {
-        let (told, story) = replay(seed);
+        let names = word("--without").map_or("", String::as_str).split(',').filter(|name| !name.is_empty());
+        let without = match names.map(|name| Class::named(name).ok_or(name)).collect::<Result<Vec<_>, _>>() {
+            Ok(without) => without,
+            Err(name) => {
+                eprintln!("there is no class of faults `{name}`; there are {}", listed(&Class::ALL));
+                return ExitCode::from(2);
+            }
+        };
+        let (told, story) = replay(seed, &without);
         told.iter().for_each(|line| println!("{line}"));
         return if story.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
@@ -42,7 +53,8 @@ fn main() -> ExitCode {
     }
     let from = number("--from").unwrap_or(0);
     let start = Instant::now();
-    let swept = sweep(from..from + number("--seeds").unwrap_or(100_000), Simulation::new);
+    let mut swept = sweep(from..from + number("--seeds").unwrap_or(100_000), Simulation::new);
+    swept.shrink(Simulation::without);
     println!("{}", swept.told(start.elapsed()));
     if swept.failure.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

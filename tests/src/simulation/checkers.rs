@@ -14,7 +14,7 @@
 //! - Losses: lost workers are charged to a file only where it is known what they were at (see `losses`).
 //! - Thrift: where only the coordinator and connections fail, nothing runs twice.
 
-use super::faults::Swarm;
+use super::faults::{Class, Swarm};
 use super::losses::Losses;
 use super::plan::{Plan, PlannedTest};
 use super::resources::Things;
@@ -75,7 +75,7 @@ impl Checkers {
     /// Checkers for a world with these faults.
     #[must_use]
     pub fn new(swarm: &Swarm) -> Self {
-        Self { thrifty: swarm.runs_nothing_twice(), meddled: swarm.meddle, ..Self::default() }
+        Self { thrifty: swarm.runs_nothing_twice(), meddled: swarm.has(Class::Meddle), ..Self::default() }
     }
 
     /// What is planned of a run, also when it has ended.

@@ -14,11 +14,13 @@ impl Simulation {
         }
         let swarm = self.swarm;
         if let Some(fault) = swarm.draw(&mut self.chance) {
-            self.tell(|| format!("  {fault:?}"));
             let longest = if self.chance.below(5) == 0 { 300 } else { 5_000 };
             let wait = Micros::from_ms(self.chance.below(longest));
             self.world.after(wait, Happening::Fault);
-            self.befalls(fault)?;
+            if swarm.has(fault.class()) {
+                self.tell(|| format!("  {fault:?}"));
+                self.befalls(fault)?;
+            }
         }
         Ok(())
     }

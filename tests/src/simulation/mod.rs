@@ -20,11 +20,11 @@ pub mod words;
 pub mod worker;
 pub mod world;
 
-pub use sweep::{Failure, Swept, replay, sweep};
+pub use sweep::{Failure, Shrunk, Swept, replay, shrink, sweep};
 
 use checkers::{Checked, Checkers};
 use coordinator::{Coordinator, Wish};
-use faults::{Side, Swarm, pick};
+use faults::{Class, Side, Swarm, pick};
 use machine::Machine;
 use regatta_core::{Command, Entropy, ReplyTo, SessionId, Setup, Tuning};
 use regatta_domain::report::CancelCause;
@@ -99,12 +99,19 @@ impl Simulation {
     /// The world of a seed, before anything has happened in it.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        let swarm = Swarm::of(seed);
+        Self::without(seed, &[])
+    }
+
+    /// The same without some of the faults that the seed has.
+    #[must_use]
+    pub fn without(seed: u64, dropped: &[Class]) -> Self {
+        let swarm = Swarm::of(seed).without(dropped);
         let mut chance = Entropy::from_seed(seed);
         let runs = 1 + u64::from(chance.below(3) == 0);
         let truth: Vec<TrueRun> = (0..runs).map(|number| TrueRun::draw(number, &swarm, &mut chance)).collect();
         let machines = (0..1 + pick(&mut chance, 3)).map(|_| Machine::new(&mut chance)).collect();
-        let cancels = |chance: &mut Entropy| swarm.cancel && chance.below(2) == 0;
+        let cancels =
+            |chance: &mut Entropy| swarm.draws(Class::Cancel) && chance.below(2) == 0 && swarm.has(Class::Cancel);
         let clients = truth.iter().map(|run| Client { run: run.id, answered: false, cancels: cancels(&mut chance) });
         let clients = clients.collect();
         let tuning = if chance.below(2) == 0 { Tuning::CLUSTER } else { Tuning::LOCAL };
@@ -196,7 +203,8 @@ impl Simulation {
         match happening {
             Happening::ToCoordinator(session) => match self.world.at_coordinator(session) {
                 Some(word) => {
-                    let repeats = self.swarm.repeat && !self.is_calm() && matches!(word, FromWorker::Report(..));
+                    let repeats =
+                        self.swarm.has(Class::Repeat) && !self.is_calm() && matches!(word, FromWorker::Report(..));
                     if repeats && self.chance.below(8) == 0 {
                         let later = Micros::from_ms(self.chance.below(3_000) * self.chance.below(2));
                         self.world.repeat(session, word.clone(), later);
@@ -249,7 +257,7 @@ impl Simulation {
     }
 
     fn latency(&mut self) -> Micros {
-        if self.swarm.slow_network && !self.is_calm() && self.chance.below(8) == 0 {
+        if self.swarm.has(Class::SlowNetwork) && !self.is_calm() && self.chance.below(8) == 0 {
             Micros::from_ms(self.chance.below(3_000))
         } else {
             Micros(200 + self.chance.below(4_000))
@@ -258,7 +266,7 @@ impl Simulation {
 
     fn submit(&mut self, run: RunId) -> Checked {
         let client = self.clients.iter().position(|client| client.run == run).expect("a run has a client");
-        let again = self.swarm.resubmit && !self.is_calm() && self.chance.below(3) == 0;
+        let again = self.swarm.has(Class::Resubmit) && !self.is_calm() && self.chance.below(3) == 0;
         if self.clients[client].answered && !again {
             return Ok(());
         }
@@ -309,7 +317,7 @@ impl Simulation {
                 self.perform(wishes)?;
             }
             if self.coordinator.has_to_wait() {
-                let (slow, stuck) = (self.swarm.slow_commit, self.swarm.stuck_store);
+                let (slow, stuck) = (self.swarm.has(Class::SlowCommit), self.swarm.has(Class::StuckStore));
                 let wait = match self.chance.below(if self.is_calm() { 1 } else { 60 }) {
                     1..=10 if slow => self.chance.below(2_500),
                     11 if stuck => self.chance.below(60_000),
@@ -333,7 +341,7 @@ impl Simulation {
             self.world.trace.note(event);
         }
         self.checkers.committed(&events, &self.truth)?;
-        let dies = self.swarm.coordinator_crash && !self.is_calm() && self.chance.below(40) == 0;
+        let dies = self.swarm.has(Class::CoordinatorCrash) && !self.is_calm() && self.chance.below(40) == 0;
         if dies {
             wishes.truncate(pick(&mut self.chance, wishes.len() + 1));
         }

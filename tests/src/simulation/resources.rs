@@ -6,7 +6,7 @@
 
 use super::Simulation;
 use super::checkers::Checked;
-use super::faults::pick;
+use super::faults::{Class, pick};
 use super::world::Happening;
 use regatta_core::{Command, Event, Health, ReplyTo};
 use regatta_domain::resource::{Hook, Hooks, Withheld};
@@ -126,7 +126,7 @@ impl Simulation {
         if self.keeper.errands.get(&thing) != Some(&errand) || !self.coordinator.is_up() {
             return Ok(());
         }
-        if self.swarm.meddle && !self.is_calm() && self.chance.below(5) == 0 {
+        if self.swarm.has(Class::Meddle) && !self.is_calm() && self.chance.below(5) == 0 {
             // It failed, and is tried again after a while.
             self.restore(thing);
             return self.examined(thing, Health::Ill);

@@ -1,7 +1,7 @@
 //! What is really there: the suites of a world with their files and tests, and how each behaves. Submissions are made from
 //! it, with what a coordinator would remember, right or wrong.
 
-use super::faults::{Swarm, pick};
+use super::faults::{Class, Swarm, pick};
 use super::resources;
 use regatta_core::Entropy;
 use regatta_domain::plan::PlannedSuite;
@@ -114,16 +114,21 @@ impl TrueRun {
             },
         ];
         let mut policy = RunPolicy::default();
-        if swarm.bad_tests && chance.below(3) == 0 {
-            policy.max_retries = u32::try_from(chance.below(4)).expect("small");
-            policy.flaky_fails = chance.below(2) == 0;
+        if swarm.draws(Class::BadTests) && chance.below(3) == 0 {
+            let (max_retries, flaky_fails) = (u32::try_from(chance.below(4)).expect("small"), chance.below(2) == 0);
+            if swarm.has(Class::BadTests) {
+                policy = RunPolicy { max_retries, flaky_fails, ..policy };
+            }
         }
-        if swarm.cancel {
-            policy.timeout = (chance.below(3) == 0).then(|| Micros::from_ms(2_000 + chance.below(30_000)));
-            policy.max_failures = (chance.below(3) == 0).then(|| u32::try_from(1 + chance.below(3)).expect("small"));
+        if swarm.draws(Class::Cancel) {
+            let timeout = (chance.below(3) == 0).then(|| Micros::from_ms(2_000 + chance.below(30_000)));
+            let max_failures = (chance.below(3) == 0).then(|| u32::try_from(1 + chance.below(3)).expect("small"));
+            if swarm.has(Class::Cancel) {
+                policy = RunPolicy { timeout, max_failures, ..policy };
+            }
         }
         policy.max_losses = u16::try_from(chance.below(4)).expect("small");
-        policy.speculate = swarm.speculate;
+        policy.speculate = swarm.has(Class::Speculate);
         policy.shuffle = (chance.below(4) == 0).then(|| chance.next());
         let mut submission = Submission {
             resumes: None,
@@ -147,23 +152,25 @@ impl TrueRun {
 impl TrueSuite {
     fn draw(swarm: &Swarm, chance: &mut Entropy) -> Self {
         let mut files: Vec<TrueFile> = (0..1 + pick(chance, 4)).map(|at| TrueFile::draw(at, swarm, chance)).collect();
-        if swarm.scarce {
+        if swarm.draws(Class::Scarce) {
             let kinds = resources::needs().len();
             for test in files.iter_mut().flat_map(|file| &mut file.tests) {
                 let needs = pick(chance, 2 * (kinds + 1));
-                test.draft.needs = NeedsIx::nth(if needs > kinds { 0 } else { needs });
+                let is_needy = swarm.has(Class::Scarce) && needs <= kinds;
+                test.draft.needs = NeedsIx::nth(if is_needy { needs } else { 0 });
             }
         }
-        Self { files, broken: swarm.bad_files && chance.below(12) == 0 }
+        let broken = swarm.draws(Class::BadFiles) && chance.below(12) == 0 && swarm.has(Class::BadFiles);
+        Self { files, broken }
     }
 }
 
 impl TrueFile {
     fn draw(at: usize, swarm: &Swarm, chance: &mut Entropy) -> Self {
         let listing = match chance.below(12) {
-            0 if swarm.bad_files => Listing::Broken,
-            1 if swarm.bad_files => Listing::Shaky,
-            2 if swarm.poison => Listing::Poison,
+            0 if swarm.has(Class::BadFiles) => Listing::Broken,
+            1 if swarm.has(Class::BadFiles) => Listing::Shaky,
+            2 if swarm.has(Class::Poison) => Listing::Poison,
             _ => Listing::Fine,
         };
         let grouped = chance.below(3) == 0;
@@ -193,14 +200,15 @@ impl TrueFile {
 
 impl TrueTest {
     fn draw(at: usize, grouped: bool, swarm: &Swarm, chance: &mut Entropy) -> Self {
+        let is_bad = swarm.has(Class::BadTests);
         let behaviour = match chance.below(24) {
-            0..=1 if swarm.bad_tests => Behaviour::Fails,
-            2..=4 if swarm.bad_tests => Behaviour::Flakes,
-            5 if swarm.bad_tests => Behaviour::Skips,
-            6 if swarm.bad_tests => Behaviour::Crashes,
-            7 if swarm.bad_tests => Behaviour::Hangs,
-            8 if swarm.bad_tests && swarm.poison => Behaviour::HangsHard,
-            9 if swarm.poison => Behaviour::Poison,
+            0..=1 if is_bad => Behaviour::Fails,
+            2..=4 if is_bad => Behaviour::Flakes,
+            5 if is_bad => Behaviour::Skips,
+            6 if is_bad => Behaviour::Crashes,
+            7 if is_bad => Behaviour::Hangs,
+            8 if is_bad && swarm.has(Class::Poison) => Behaviour::HangsHard,
+            9 if swarm.has(Class::Poison) => Behaviour::Poison,
             _ => Behaviour::Passes,
         };
         let takes = match chance.below(8) {
@@ -217,10 +225,10 @@ impl TrueTest {
             estimate: if known { Estimate::own(takes) } else { unknown },
             risk: 0,
             needs: NeedsIx(0),
-            policy: PolicyIx(u16::from(swarm.bad_tests && chance.below(2) == 0)),
+            policy: PolicyIx(u16::from(swarm.draws(Class::BadTests) && chance.below(2) == 0 && is_bad)),
             level: Level::None,
             line: 0,
-            ignored: swarm.bad_tests && chance.below(20) == 0,
+            ignored: swarm.draws(Class::BadTests) && chance.below(20) == 0 && is_bad,
         };
         Self { draft, behaviour, takes }
     }
@@ -238,27 +246,33 @@ fn draw_budgets(chance: &mut Entropy) -> Budgets {
 
 /// What the coordinator remembers of a suite.
 fn remember(at: usize, suite: &TrueSuite, swarm: &Swarm, chance: &mut Entropy) -> SuiteDraft {
-    let discover = chance.below(3) == 0;
+    let (discover, is_changed) = (chance.below(3) == 0, swarm.has(Class::Changed));
     let mut files = Vec::new();
     for file in &suite.files {
         if discover && chance.below(3) == 0 {
             continue;
         }
         let mut draft = file.draft(chance.below(2) == 0);
-        if let Some(tests) = draft.tests.as_mut().filter(|_| swarm.changed && chance.below(3) == 0) {
-            forget_some(tests, chance);
-            draft.digest += 1;
+        let remembered = draft.tests.clone().filter(|_| swarm.draws(Class::Changed) && chance.below(3) == 0);
+        if let Some(mut tests) = remembered {
+            forget_some(&mut tests, chance);
+            if is_changed {
+                draft.tests = Some(tests);
+                draft.digest += 1;
+            }
         }
         files.push(draft);
     }
-    if discover && swarm.changed && chance.below(2) == 0 {
+    if discover && swarm.draws(Class::Changed) && chance.below(2) == 0 {
         let mut vanished = vec![drafted("gone", chance), drafted("gone too", chance)];
         vanished.truncate(pick(chance, 3));
         let tests = (chance.below(3) != 0).then_some(vanished);
         let digest = u64::from(tests.is_some());
         let estimate = Micros::from_ms(500);
         let (path, key, locator) = ("vanished".into(), FileKey::default(), "".into());
-        files.push(FileDraft { path, key, locator, estimate, tests, digest });
+        if is_changed {
+            files.push(FileDraft { path, key, locator, estimate, tests, digest });
+        }
     }
     let name = format!("suite {at}").into();
     let (root, settings) = (".".into(), "{}".into());

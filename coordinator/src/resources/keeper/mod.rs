@@ -4,7 +4,6 @@
 //! a lease may hold to the core. Its invariants: an item is not well before it was prepared, and reset after the last lease;
 //! no two hooks run for it at once; what prepares or resets it never runs while a lease holds it.
 
-mod breaker;
 pub(super) mod hook;
 pub(super) mod provide;
 mod subject;

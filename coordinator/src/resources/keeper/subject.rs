@@ -1,11 +1,12 @@
 //! One thing that hooks are run for: an item of a pool, or a resource without items. What it still owes before it may be
 //! leased, what runs for it, and whether that is tried at all right now.
 
-use super::breaker::Breaker;
 use super::{Key, Stage};
 use regatta_core::Health;
 use regatta_domain::resource::{Hook, Hooks};
 use regatta_domain::{Micros, Token};
+use regatta_runtime::backoff::Backoff;
+use regatta_runtime::breaker::Breaker;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,9 @@ use tokio::time::Instant;
 /// The time from one check to the next where none is said, and the least that there is.
 const EVERY: Duration = Duration::from_secs(30);
 const EVERY_LEAST: Duration = Duration::from_secs(1);
+
+/// The first wait before a hook that failed with all its tries is tried once more, and the longest.
+const WAITS: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
 
 /// How a subject is cared for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +93,7 @@ impl Subject {
             care,
             owed,
             running: None,
-            breaker: Breaker::default(),
+            breaker: Breaker::new(Backoff::even(WAITS.0, WAITS.1), Duration::ZERO),
             check_at: None,
             prepared,
             leaving: false,
@@ -121,7 +125,7 @@ impl Subject {
             self.plan_check(now);
             // Nothing is left that could close it.
             if self.owed.is_empty() {
-                self.breaker.succeed();
+                _ = self.breaker.succeed();
             }
         } else {
             (self.leaving, self.heir) = (true, Some(care));
@@ -214,7 +218,7 @@ impl Subject {
                 self.prepared |= stage == Stage::Prepare;
                 self.owed.remove(&stage);
                 if self.owed.is_empty() && !self.breaker.is_closed() {
-                    self.breaker.succeed();
+                    _ = self.breaker.succeed();
                 }
                 if self.owed.is_empty() {
                     (self.since, self.reason) = (now, String::new());
@@ -225,7 +229,7 @@ impl Subject {
                     self.since = now;
                 }
                 self.owed.insert(stage);
-                self.breaker.fail(now);
+                self.breaker.fail(now, now);
                 self.reason = reason;
             }
         }

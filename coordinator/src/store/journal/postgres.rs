@@ -115,7 +115,7 @@ impl Journal for PostgresJournal {
 
     fn reader(&self) -> Result<Box<dyn Reader>, Error> {
         let _on_runtime = self.runtime.enter();
-        let asking = Asking::new(self.server.clone(), self.patience);
+        let asking = Asking::patiently(self.server.clone(), self.patience);
         Ok(Box::new(View { asking, name: self.server.to_string().into() }))
     }
 }

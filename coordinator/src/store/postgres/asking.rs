@@ -1,24 +1,24 @@
-//! Asking PostgreSQL from a thread: the question is put on the runtime, tried again while the server is away, and waited for.
+//! Asking PostgreSQL from a thread: the question is put on the runtime, and its answer waited for.
 
-use super::{Line, Server};
+use super::{Manner, Server};
 use crate::store::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::Mutex;
+use tokio::sync::watch;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 /// What goes into a question.
 pub(crate) type Parameters = Vec<Box<dyn ToSql + Send + Sync>>;
 
-/// Asks on behalf of threads, one question at a time. Clones share a connection.
+/// Asks on behalf of threads.
 #[derive(Clone)]
 pub(crate) struct Asking {
-    line: Arc<Mutex<Line>>,
     server: Server,
+    manner: Manner,
     runtime: Handle,
 }
 
@@ -30,9 +30,14 @@ impl fmt::Debug for Asking {
 
 impl Asking {
     /// To be made on the runtime. A server that goes away is waited for as long as `patience`.
-    pub(crate) fn new(server: Server, patience: Duration) -> Self {
-        let line = Arc::new(Mutex::new(Line::new(server.clone(), patience, "")));
-        Self { line, server, runtime: Handle::current() }
+    pub(crate) fn patiently(server: Server, patience: Duration) -> Self {
+        let manner = Manner { patience: Some(patience), deadline: server.silence() };
+        Self { server, manner, runtime: Handle::current() }
+    }
+
+    /// The same, for who would rather hear at once that the server is away.
+    pub(crate) fn at_once(&self) -> Self {
+        Self { manner: Manner { patience: None, ..self.manner }, ..self.clone() }
     }
 
     pub(crate) const fn server(&self) -> &Server {
@@ -43,34 +48,24 @@ impl Asking {
     /// not to be called on the runtime.
     ///
     /// # Errors
-    /// When the server refuses, or has been away for too long.
+    /// When the server refuses, does not answer in time, is away, or was for too long.
     pub(crate) fn ask(&self, sql: &'static str, parameters: Parameters) -> Result<Vec<Row>, Error> {
         let (tell, answer) = sync_channel(1);
-        let line = self.line.clone();
+        let (server, manner, parameters) = (self.server.clone(), self.manner, Arc::new(parameters));
         drop(self.runtime.spawn(async move {
-            let (mut line, mut absence) = (line.lock().await, None);
-            let answer = loop {
-                match once(&mut line, sql, &parameters).await {
-                    Ok(rows) => break Ok(rows),
-                    Err(error) => {
-                        if let Err(error) = line.after(error, &mut absence).await {
-                            break Err(error);
-                        }
-                    }
-                }
-            };
-            line.back(absence);
+            // Nobody hurries it: who ends the coordinator ends the journal first.
+            let (_hurry, hurried) = watch::channel(false);
+            let asked = server.ask(manner, hurried, |client| {
+                let (server, parameters) = (server.clone(), Arc::clone(&parameters));
+                Box::pin(async move {
+                    let parameters = parameters.iter().map(|one| &**one as &(dyn ToSql + Sync)).collect::<Vec<_>>();
+                    client.query(sql, &parameters).await.map_err(|error| server.sorted(error))
+                })
+            });
             // Whoever asked may have gone away.
-            let _gone = tell.send(answer);
+            let _gone = tell.send(asked.await);
         }));
         let ended = |_| Error::io(self.server.to_string().as_ref(), std::io::Error::other("the coordinator ends"));
         answer.recv().map_err(ended)?
     }
-}
-
-async fn once(line: &mut Line, sql: &str, parameters: &Parameters) -> Result<Vec<Row>, Error> {
-    let server = line.server().clone();
-    let parameters: Vec<&(dyn ToSql + Sync)> = parameters.iter().map(|one| &**one as &(dyn ToSql + Sync)).collect();
-    let asked = line.client().await?.query(sql, &parameters).await;
-    asked.map_err(|error| server.sorted(error))
 }

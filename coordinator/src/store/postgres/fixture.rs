@@ -23,10 +23,13 @@ while read -r word; do
         kill) kill -KILL $pid; wait $pid ;;
         stop) kill -INT $pid; wait $pid ;;
         # What was killed leaves children behind for a moment, and while they are there no other one starts.
+        freeze) kill -STOP $pid $(cat /proc/$pid/task/*/children) ;;
+        thaw) kill -CONT $pid $(cat /proc/$pid/task/*/children) ;;
         start) run; sleep 0.2; until kill -0 $pid; do wait $pid; run; sleep 0.2; done ;;
     esac 2>>"$dir/log"
     echo done
 done
+kill -CONT $pid $(cat /proc/$pid/task/*/children)
 kill -QUIT $pid
 wait $pid
 rm -rf "$dir"
@@ -75,7 +78,7 @@ impl TestServer {
         Self { directory, databases: AtomicU32::new(0), keeper }
     }
 
-    /// Tells its keeper: `kill`, `stop`, `start`.
+    /// Tells its keeper: `kill`, `stop`, `start`; `freeze`, so that it stands still with all of its connections, and `thaw`.
     pub(crate) fn tell(&self, word: &str) {
         let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
         writeln!(keeper.say, "{word}").unwrap();

@@ -6,6 +6,7 @@
 //! longer than a term after it last asked for one.
 
 use super::{Server, Tables, migrate};
+use crate::error::in_one_line;
 use crate::standing::Standing;
 use crate::store::Error;
 use regatta_runtime::backoff::Backoff;
@@ -66,6 +67,8 @@ impl Candidate {
     #[must_use]
     pub fn new(server: Server, address: &str) -> Self {
         let standing = watch::Sender::new(Standing::Standby { leader: None });
+        // Connections over which it is asked end with whoever asks.
+        let server = server.afresh();
         Self { server, holder: Uuid::new_v4(), address: address.into(), standing, client: None, yields: None }
     }
 
@@ -95,10 +98,10 @@ impl Candidate {
                     backoff.reset();
                     sleep(LOOKED).await;
                 }
-                Err(Error::Server { trouble, server, source }) if trouble.may_pass() => {
+                Err(error) if error.may_pass() => {
                     self.client = None;
                     if backoff.tries() == 0 {
-                        tracing::warn!(%server, said = super::told(&source), "the database {trouble}; trying again");
+                        tracing::warn!(said = in_one_line(&error), "the database is not there; trying again");
                     }
                     sleep(backoff.wait()).await;
                 }
@@ -227,13 +230,17 @@ struct Renewal {
 impl Renewal {
     /// Renews until another one leads. A server that is not there is asked again: while it is not, nobody else can lead either.
     async fn renew(mut self) {
-        let mut wait = RENEWED;
+        let (mut wait, mut failed) = (RENEWED, false);
         loop {
             sleep(wait).await;
             let asked = Instant::now();
             wait = match timeout(ANSWER, self.once()).await {
                 Ok(Ok(true)) => {
                     self.standing.send_replace(Standing::Leads { until: Some(asked + VOUCHED), epoch: self.epoch });
+                    // Who asks for something else hears of it, too.
+                    if std::mem::take(&mut failed) {
+                        self.server.answered();
+                    }
                     RENEWED.saturating_sub(asked.elapsed())
                 }
                 Ok(Ok(false)) => {
@@ -242,10 +249,14 @@ impl Renewal {
                 }
                 Ok(Err(error)) => {
                     tracing::debug!(%error, "a term was not renewed");
+                    failed = true;
+                    self.server.failed(&error);
                     self.client = None;
                     LOOKED
                 }
                 Err(_) => {
+                    failed = true;
+                    self.server.failed(&Error::Silent { server: self.server.to_string().into() });
                     self.client = None;
                     FIRST_WAIT
                 }

@@ -6,24 +6,31 @@
 mod asking;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod health;
 pub mod leader;
 mod migrate;
 mod persist;
+mod pool;
+mod told;
 mod trouble;
 
+pub use health::{Absence, Counts};
+pub use pool::{Connections, Presence};
 pub use trouble::Trouble;
 
 use super::Error;
+use pool::Pool;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::time::timeout;
 use tokio_postgres::config::{Host, SslMode};
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{CancelToken, Client, Config, NoTls};
 
 pub(crate) use asking::{Asking, Parameters};
 pub(super) use migrate::{Tables, migrate};
 pub(super) use persist::Line;
+pub(crate) use pool::Manner;
 
 /// How long a connection may take to stand: a server that takes longer is as good as gone.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -34,11 +41,12 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// The port when none is said.
 const PORT: u16 = 5432;
 
-/// A database on a PostgreSQL server. Clones are the same one.
+/// A database on a PostgreSQL server. Clones are the same one, and share the connections over which it is asked.
 #[derive(Clone)]
 pub struct Server {
     config: Arc<Config>,
     name: Arc<str>,
+    pool: Arc<OnceLock<Pool>>,
 }
 
 impl fmt::Debug for Server {
@@ -64,7 +72,7 @@ impl Server {
         if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
             return Err(wrong("it does not begin with postgres://".to_owned()));
         }
-        let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| wrong(told(&error)))?;
+        let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| wrong(told::told(&error)))?;
         if config.get_ssl_mode() == SslMode::Require {
             let why = "TLS to the database is not spoken yet: leave sslmode out, and reach it over a trusted network or a \
                        unix socket";
@@ -79,7 +87,7 @@ impl Server {
             config.application_name("regatta");
         }
         let name = name(&config).into();
-        Ok(Self { config: Arc::new(config), name })
+        Ok(Self { config: Arc::new(config), name, pool: Arc::default() })
     }
 
     /// The same, with this password where the URL has none.
@@ -88,10 +96,25 @@ impl Server {
         if self.config.get_password().is_none() {
             Arc::make_mut(&mut self.config).password(password);
         }
-        self
+        self.afresh()
     }
 
-    /// How it is to be connected to: for a pool.
+    /// The same database, asked over connections of its own: they end with its last clone.
+    #[must_use]
+    pub(crate) fn afresh(&self) -> Self {
+        Self { pool: Arc::default(), ..self.clone() }
+    }
+
+    fn pool(&self) -> &Pool {
+        self.pool.get_or_init(|| Pool::new(&self.config, self.name.clone(), self.silence()))
+    }
+
+    /// A server that says nothing for so long has gone, or hangs.
+    pub(crate) fn silence(&self) -> Duration {
+        self.config.get_tcp_user_timeout().copied().unwrap_or(SILENCE)
+    }
+
+    /// How it is to be connected to.
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
@@ -107,35 +130,42 @@ impl Server {
         client: &Client,
         asked: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, Error> {
-        let silence = self.config.get_tcp_user_timeout().copied().unwrap_or(SILENCE);
-        if let Ok(answered) = timeout(silence, asked).await {
+        if let Ok(answered) = timeout(self.silence(), asked).await {
             return answered.map_err(|error| self.sorted(error));
         }
-        let cancel = client.cancel_token();
-        drop(tokio::spawn(async move {
-            // It may have gone, or be done.
-            let _told = timeout(CONNECT, cancel.cancel_query(NoTls)).await;
-        }));
+        self.cancel(client.cancel_token());
         Err(Error::Silent { server: self.name.clone() })
+    }
+
+    /// Tells the server that nobody waits any more for what it is at on a connection.
+    fn cancel(&self, token: CancelToken) {
+        let server = self.clone();
+        drop(tokio::spawn(async move {
+            let cancelled = timeout(CONNECT, token.cancel_query(NoTls)).await;
+            tracing::trace!(%server, ?cancelled, "what was not answered in time was cancelled: it may have gone, or be done");
+        }));
     }
 
     /// The same, where another silence counts.
     #[cfg(test)]
     pub(crate) fn with_silence(mut self, silence: Duration) -> Self {
         Arc::make_mut(&mut self.config).tcp_user_timeout(silence);
-        self
+        self.afresh()
     }
 
     /// A new connection, served by a task that ends with it.
     ///
     /// # Errors
-    /// When the server is not there, or refuses.
+    /// When the server is not there, says nothing, or refuses.
     pub(crate) async fn connect(&self) -> Result<Client, Error> {
-        let (client, connection) = self.config.connect(NoTls).await.map_err(|error| self.sorted(error))?;
+        // One that stands still takes connections, and says nothing on them.
+        let connected = timeout(self.silence(), self.config.connect(NoTls)).await;
+        let connected = connected.map_err(|_| Error::Silent { server: self.name.clone() })?;
+        let (client, connection) = connected.map_err(|error| self.sorted(error))?;
         let server = self.clone();
         drop(tokio::spawn(async move {
             if let Err(error) = connection.await {
-                tracing::debug!(%server, error = told(&error), "a connection to the database broke");
+                tracing::debug!(%server, error = told::told(&error), "a connection to the database broke");
             }
         }));
         Ok(client)
@@ -144,14 +174,6 @@ impl Server {
     /// Sorts what PostgreSQL says.
     pub(crate) fn sorted(&self, error: tokio_postgres::Error) -> Error {
         Error::Server { server: self.name.clone(), trouble: Trouble::of(&error), source: error }
-    }
-}
-
-/// An error of PostgreSQL in one line: what it says itself hides the server's words behind `db error`.
-fn told(error: &tokio_postgres::Error) -> String {
-    match error.as_db_error() {
-        Some(said) => said.message().to_owned(),
-        None => std::error::Error::source(error).map_or_else(|| error.to_string(), |why| format!("{error}: {why}")),
     }
 }
 
@@ -168,6 +190,9 @@ fn name(config: &Config) -> String {
     let database = config.get_dbname().or(config.get_user()).unwrap_or_default();
     format!("postgres://{user}{}/{database}", hosts.join(","))
 }
+
+#[cfg(test)]
+mod away_tests;
 
 #[cfg(test)]
 mod tests;

@@ -58,6 +58,7 @@ impl Line {
             Error::Silent { .. } => "does not answer in time".to_owned(),
             _ => return Err(failure),
         };
+        self.server.failed(&failure);
         self.client = None;
         let seed = u64::from(std::process::id());
         let absence = absence.get_or_insert_with(|| {
@@ -74,6 +75,7 @@ impl Line {
     /// It is there again, if it was away.
     pub(crate) fn back(&self, absence: Option<Absence>) {
         if let Some(absence) = absence {
+            self.server.answered();
             tracing::info!(server = %self.server, away = ?absence.since.elapsed(), "the database is there again");
         }
     }

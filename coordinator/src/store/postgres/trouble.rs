@@ -18,6 +18,8 @@ pub enum Trouble {
     NoRight,
     /// It takes no more connections.
     NoConnections,
+    /// It does not answer in time.
+    Silent,
     /// Its disk is full.
     DiskFull,
     /// It takes no writes: a standby, or one that was made so.
@@ -57,6 +59,7 @@ impl Trouble {
             Self::Unreachable
             | Self::NotReady
             | Self::NoConnections
+            | Self::Silent
             | Self::DiskFull
             | Self::ReadOnly
             | Self::Conflict
@@ -78,8 +81,9 @@ impl fmt::Display for Trouble {
                 "does not let this user do what is needed; let it own the database, or a schema `regatta` in it"
             }
             Self::NoConnections => {
-                "takes no more connections; a coordinator needs six: raise max_connections, or free some"
+                "takes no more connections; a coordinator needs seven: raise max_connections, or free some"
             }
+            Self::Silent => "does not answer in time; see that it runs, and is not overloaded",
             Self::DiskFull => "has no room left on its disk; free some, nothing that was acknowledged is lost",
             Self::ReadOnly => "takes no writes: it is a standby, or was made read-only; name the primary",
             Self::Conflict => "was busy with another transaction; try again",

@@ -25,7 +25,7 @@ pub use costs::Learnt;
 pub use history::{FileHistory, Remembered, Scope};
 pub use keep::Keep;
 pub use postgres::Patience;
-pub use read::{Connections, Reader, Recalled, Verdicts};
+pub use read::{Reader, Recalled, Verdicts};
 pub use regatta_domain::history::TestHistory;
 pub use row::Row;
 pub use write::Writer;

@@ -4,6 +4,7 @@ use super::cache::uncached;
 use super::costs::Learnt;
 use super::history::{self, Found, Remembered, Scope};
 use crate::store::Error;
+use crate::store::postgres::Server;
 use regatta_domain::listing::{ListedFile, ListedTest};
 use regatta_domain::report::Counts;
 use regatta_domain::{Cause, FileKey, RunId, TestKey, Time, Verdict};
@@ -47,26 +48,18 @@ pub(super) trait Source: Send + Sync {
 
     fn costs(&self, project: &str, suite: &str, class: &str) -> Result<Learnt, Error>;
 
-    /// The pool of connections, where there is one.
-    fn connections(&self) -> Option<Connections> {
+    /// The server that it is on, where it is on one.
+    fn server(&self) -> Option<&Server> {
+        None
+    }
+
+    /// See [`Reader::at_once`]; nothing where there is nobody to be away.
+    fn at_once(&self) -> Option<Arc<dyn Source>> {
         None
     }
 
     /// See [`Reader::hurry`].
     fn hurry(&self) {}
-}
-
-/// How a pool of connections to a server is used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Connections {
-    /// There are never more.
-    pub most: usize,
-    /// So many stand.
-    pub open: usize,
-    /// So many of those do nothing.
-    pub idle: usize,
-    /// So many wait for one.
-    pub waiting: usize,
 }
 
 /// A run as its row tells it, for a list of runs.
@@ -216,10 +209,18 @@ impl Reader {
         self.0.costs(project, suite, class)
     }
 
-    /// How the store's pool of connections is used; `None` where the store is not on a server.
+    /// The same, for who only looks: a server that is known to be away is not waited for, and that is told at once.
     #[must_use]
-    pub fn connections(&self) -> Option<Connections> {
-        self.0.connections()
+    pub fn at_once(&self) -> Self {
+        self.0.at_once().map_or_else(|| self.clone(), Self)
+    }
+
+    /// Waits until it cannot be read, since the server that it is on is away: for ever, where it is on none.
+    pub async fn away(&self) -> Error {
+        match self.0.server() {
+            Some(server) => server.away().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// For the end of a process: nobody is patient any more with a server that is gone, neither whoever reads nor the one that

@@ -3,8 +3,8 @@
 use super::LIMIT;
 use super::network::{Connection, Network};
 use hyper_util::rt::TokioIo;
-use regatta_wire::v1::LeaderRequest;
 use regatta_wire::v1::coordination_client::CoordinationClient;
+use regatta_wire::v1::{LeaderRequest, LeaderResponse};
 use std::io;
 use std::net::SocketAddr;
 use tokio::time::timeout;
@@ -18,6 +18,8 @@ pub(super) enum Answer {
     Leads(u64),
     /// It does not; whoever leads says that it can be reached there.
     Follows(Option<String>),
+    /// It cannot say whether it leads, and nobody else can: the database is away that they share, as it says.
+    Without(String),
     /// It did not answer, for this reason.
     Failed(String),
 }
@@ -37,13 +39,14 @@ pub(super) async fn ask(network: &dyn Network, at: SocketAddr) -> Answer {
             Ok(answer) => Ok(answer.into_inner()),
             // One of an earlier version, which is always alone.
             Err(status) if status.code() == Code::Unimplemented => {
-                Ok(regatta_wire::v1::LeaderResponse { leads: true, ..Default::default() })
+                Ok(LeaderResponse { leads: true, ..Default::default() })
             }
             Err(status) => Err(status.message().to_owned()),
         }
     };
     match timeout(LIMIT, asking).await {
         Ok(Ok(answer)) if answer.leads => Answer::Leads(answer.epoch),
+        Ok(Ok(LeaderResponse { away: Some(away), .. })) => Answer::Without(away),
         Ok(Ok(answer)) => Answer::Follows(answer.leader),
         Ok(Err(why)) => Answer::Failed(why),
         Err(_) => Answer::Failed(format!("it did not say in {} s whether it leads", LIMIT.as_secs())),

@@ -68,14 +68,25 @@ pub async fn leader(addresses: &Addresses) -> Result<Leader, Nobody> {
 /// Whether a call failed only because nobody leads yet: somebody stands by, and is about to.
 #[must_use]
 pub fn awaits_a_leader(status: &tonic::Status) -> bool {
+    nobody(status).is_some_and(Nobody::somebody_stands_by)
+}
+
+/// Whether a call failed since nobody can lead: the database is away that coordinators share.
+#[must_use]
+pub fn awaits_a_store(status: &tonic::Status) -> bool {
+    nobody(status).is_some_and(Nobody::lacks_its_store)
+}
+
+/// Why a call found nobody that leads, where that is why it failed.
+fn nobody(status: &tonic::Status) -> Option<&Nobody> {
     let mut cause = std::error::Error::source(status);
     while let Some(error) = cause {
         if let Some(nobody) = error.downcast_ref::<Nobody>() {
-            return nobody.somebody_stands_by();
+            return Some(nobody);
         }
         cause = error.source();
     }
-    false
+    None
 }
 
 /// Makes connections to the coordinator that leads.

@@ -50,18 +50,26 @@ pub struct Leader {
 pub struct Nobody {
     said: Vec<String>,
     standbys: usize,
+    /// Whether one said that nobody can: their database is away.
+    away: bool,
 }
 
 impl Nobody {
     /// Nobody, since the one that led takes no connection.
     pub(super) fn of(leader: &Address, why: &str) -> Self {
-        Self { said: vec![format!("{leader}: {why}")], standbys: 0 }
+        Self { said: vec![format!("{leader}: {why}")], standbys: 0, away: false }
     }
 
     /// Whether there is a coordinator that stands by: one will lead in a moment.
     #[must_use]
     pub const fn somebody_stands_by(&self) -> bool {
         self.standbys > 0
+    }
+
+    /// Whether nobody can lead, since the database is away that they share.
+    #[must_use]
+    pub const fn lacks_its_store(&self) -> bool {
+        self.away
     }
 }
 
@@ -92,6 +100,11 @@ impl Search {
                     match answer {
                         Answer::Leads(epoch) => return Ok(Leader { address, at, epoch }),
                         Answer::Follows(leader) => self.follow(&address, leader),
+                        // It leads again once that is back, unless another one does.
+                        Answer::Without(why) => {
+                            (self.heard.standbys, self.heard.away) = (self.heard.standbys + 1, true);
+                            self.heard.said.push(format!("{address} waits for its store: {why}"));
+                        }
                         Answer::Failed(why) => self.hear(&address, at, &why),
                     }
                 }

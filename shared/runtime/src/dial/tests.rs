@@ -3,7 +3,8 @@
 use super::*;
 use regatta_wire::v1::coordination_server::{Coordination, CoordinationServer};
 use regatta_wire::v1::{
-    HandOverRequest, HandOverResponse, LeaderRequest, LeaderResponse, coordination_client::CoordinationClient,
+    HandOverRequest, HandOverResponse, LeaderRequest, LeaderResponse, StatusRequest, StatusResponse,
+    coordination_client::CoordinationClient,
 };
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
@@ -23,6 +24,10 @@ struct Says(watch::Receiver<LeaderResponse>);
 impl Coordination for Says {
     async fn leader(&self, _: Request<LeaderRequest>) -> Result<Response<LeaderResponse>, Status> {
         Ok(Response::new(self.0.borrow().clone()))
+    }
+
+    async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
+        Err(Status::unimplemented("not asked of it here"))
     }
 
     async fn hand_over(&self, _: Request<HandOverRequest>) -> Result<Response<HandOverResponse>, Status> {
@@ -45,11 +50,11 @@ impl Fake {
 }
 
 fn leads() -> LeaderResponse {
-    LeaderResponse { leads: true, leader: None, epoch: 7 }
+    LeaderResponse { leads: true, leader: None, epoch: 7, away: None }
 }
 
 fn follows(leader: Option<&Fake>) -> LeaderResponse {
-    LeaderResponse { leads: false, leader: leader.map(|fake| fake.address.clone()), epoch: 0 }
+    LeaderResponse { leads: false, leader: leader.map(|fake| fake.address.clone()), epoch: 0, away: None }
 }
 
 /// Where nobody listens: a port that was free a moment ago.
@@ -169,4 +174,17 @@ async fn where_nobody_is_at_all_nobody_is_about_to_lead() {
     let status = CoordinationClient::new(channel).leader(LeaderRequest {}).await.unwrap_err();
     assert_eq!(status.code(), tonic::Code::Unavailable);
     assert!(!awaits_a_leader(&status), "{status:?}");
+}
+
+#[tokio::test]
+async fn that_nobody_can_lead_without_a_store_is_told_apart() {
+    let away = "postgres://db:5432/farm has been away for 12 s".to_owned();
+    let without = Fake::start(LeaderResponse { away: Some(away), ..follows(None) }).await;
+    let standby = Fake::start(follows(Some(&without))).await;
+    let mut client = CoordinationClient::new(channel(standby.address.parse().unwrap()));
+    let status = client.leader(LeaderRequest {}).await.unwrap_err();
+    assert!(awaits_a_store(&status) && awaits_a_leader(&status), "{status:?}");
+    assert!(status.message().contains("waits for its store: postgres://db:5432/farm has been away"), "{status:?}");
+    without.says.send_replace(leads());
+    client.leader(LeaderRequest {}).await.unwrap();
 }

@@ -4785,6 +4785,71 @@ pub struct LeaderResponse {
     /// Since when it leads, where it does, and its store is one that is shared: greater than that of every leader before.
     #[prost(uint64, tag = "3")]
     pub epoch: u64,
+    /// Why it cannot say whether it still leads, where that is because the database is away that it shares: nobody else can lead then,
+    /// either.
+    #[prost(string, optional, tag = "4")]
+    pub away: ::core::option::Option<::prost::alloc::string::String>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StatusRequest {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StatusResponse {
+    /// As for Leader.
+    #[prost(bool, tag = "1")]
+    pub leads: bool,
+    #[prost(string, optional, tag = "2")]
+    pub leader: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(uint64, tag = "3")]
+    pub epoch: u64,
+    /// The database that it shares with others, where it leads and does.
+    #[prost(message, optional, tag = "4")]
+    pub store: ::core::option::Option<SharedStore>,
+}
+/// A database, as those find it in a coordinator who ask it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SharedStore {
+    /// Where it is, without what is secret.
+    #[prost(string, tag = "1")]
+    pub server: ::prost::alloc::string::String,
+    /// What is wrong, where it is away.
+    #[prost(message, optional, tag = "2")]
+    pub absence: ::core::option::Option<StoreAbsence>,
+    /// The connections over which it is asked: there are never more than so many.
+    #[prost(uint32, tag = "3")]
+    pub most: u32,
+    /// So many stand.
+    #[prost(uint32, tag = "4")]
+    pub open: u32,
+    /// So many of those do nothing.
+    #[prost(uint32, tag = "5")]
+    pub idle: u32,
+    /// So many wait for one.
+    #[prost(uint32, tag = "6")]
+    pub waiting: u32,
+    /// What came of what was asked, since this coordinator leads: tries that were answered, whatever the answer.
+    #[prost(uint64, tag = "7")]
+    pub answered: u64,
+    /// Tries that found nobody, or were not answered in time.
+    #[prost(uint64, tag = "8")]
+    pub failed: u64,
+    /// Questions that were refused at once, since it was known to be away.
+    #[prost(uint64, tag = "9")]
+    pub refused: u64,
+    /// How often it was found to be away.
+    #[prost(uint64, tag = "10")]
+    pub away: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StoreAbsence {
+    /// For how long, in microseconds.
+    #[prost(uint64, tag = "1")]
+    pub since: u64,
+    /// When it is tried again, in microseconds from now; it is being tried where that is left out.
+    #[prost(uint64, optional, tag = "2")]
+    pub again: ::core::option::Option<u64>,
+    /// What is wrong, and what to do: the end of a sentence that begins with where it is.
+    #[prost(string, tag = "3")]
+    pub trouble: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HandOverRequest {}
@@ -4925,6 +4990,29 @@ pub mod coordination_client {
                 .insert(GrpcMethod::new("regatta.v1.Coordination", "HandOver"));
             self.inner.unary(req, path, codec).await
         }
+        /// How the one that is asked stands, and how it finds the database that it shares: for people. Answered by each, at once, without its
+        /// store.
+        pub async fn status(
+            &mut self,
+            request: impl tonic::IntoRequest<super::StatusRequest>,
+        ) -> std::result::Result<tonic::Response<super::StatusResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/regatta.v1.Coordination/Status",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("regatta.v1.Coordination", "Status"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -4957,6 +5045,12 @@ pub mod coordination_server {
             tonic::Response<super::HandOverResponse>,
             tonic::Status,
         >;
+        /// How the one that is asked stands, and how it finds the database that it shares: for people. Answered by each, at once, without its
+        /// store.
+        async fn status(
+            &self,
+            request: tonic::Request<super::StatusRequest>,
+        ) -> std::result::Result<tonic::Response<super::StatusResponse>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct CoordinationServer<T> {
@@ -5109,6 +5203,51 @@ pub mod coordination_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = HandOverSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/regatta.v1.Coordination/Status" => {
+                    #[allow(non_camel_case_types)]
+                    struct StatusSvc<T: Coordination>(pub Arc<T>);
+                    impl<
+                        T: Coordination,
+                    > tonic::server::UnaryService<super::StatusRequest>
+                    for StatusSvc<T> {
+                        type Response = super::StatusResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::StatusRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Coordination>::status(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = StatusSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

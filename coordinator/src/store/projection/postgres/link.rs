@@ -1,16 +1,12 @@
-//! The way from threads that wait to a server that is somewhere else: work is done on a connection of a pool by the tasks of a
-//! runtime, tried again while what is in the way passes, and given up when patience ends.
+//! The way from threads that wait to a server that is somewhere else: work is done by the tasks of a runtime, over the connections
+//! by which the server is asked.
 //!
 //! It leaves what is done to those who use it, and asks one thing of them: that it may be done again when it is not known
 //! whether it was.
 
-use super::refused::{self, Refused};
+use super::refused::Refused;
 use crate::store::Error;
-use crate::store::postgres::Server;
-use crate::store::projection::Connections;
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Status};
-use regatta_runtime::backoff::Backoff;
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use crate::store::postgres::{Manner, Server};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
@@ -18,17 +14,10 @@ use std::time::Duration;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::watch;
 use tokio::task::block_in_place;
-use tokio::time::{Instant, timeout};
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 
 /// A try that takes longer has come to a server that hangs, or to nobody: the longest that is really done takes a few seconds.
 const TRY: Duration = Duration::from_secs(60);
-
-/// The first wait between two tries, and the longest.
-const WAITS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
-
-/// Connections at most: one for the thread that writes, and three for those who read at once. Others wait for their turn.
-const CONNECTIONS: usize = 4;
 
 /// How long a server is waited for that does not answer, before that is an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,8 +44,9 @@ pub(super) struct Link {
     server: Server,
     /// When the leader began to lead that this belongs to.
     epoch: u64,
-    pool: Pool,
     patience: Patience,
+    /// Whether who reads would rather hear at once that the server is away.
+    at_once: bool,
     /// Whether nobody waits any more.
     hurried: Arc<watch::Sender<bool>>,
     handle: Handle,
@@ -64,12 +54,12 @@ pub(super) struct Link {
 
 impl Link {
     pub(super) fn new((server, epoch): (&Server, u64), patience: Patience, handle: Handle) -> Self {
-        // Nothing is asked to find out how a connection is: what is done on it finds out, and is tried again.
-        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_config(server.config().clone(), NoTls, recycling);
-        let pool =
-            Pool::builder(manager).max_size(CONNECTIONS).build().expect("a pool without time-outs needs no runtime");
-        Self { server: server.clone(), epoch, pool, patience, hurried: Arc::default(), handle }
+        Self { server: server.clone(), epoch, patience, at_once: false, hurried: Arc::default(), handle }
+    }
+
+    /// The same, for who would rather hear at once that the server is away.
+    pub(super) fn at_once(&self) -> Self {
+        Self { at_once: true, ..self.clone() }
     }
 
     pub(super) const fn server(&self) -> &Server {
@@ -86,17 +76,13 @@ impl Link {
         self.hurried.send_replace(true);
     }
 
-    pub(super) fn connections(&self) -> Connections {
-        let Status { max_size, size, available, waiting } = self.pool.status();
-        Connections { most: max_size, open: size, idle: available, waiting }
-    }
-
     /// Reads, or does what a client waits for.
     pub(super) fn read<T: Send + 'static>(
         &self,
         work: impl for<'a> Fn(&'a mut Client) -> Work<'a, T> + Send + Sync + 'static,
     ) -> Result<T, Error> {
-        self.run(self.patience.read, work)
+        let patient = Manner { patience: Some(self.patience.read), deadline: TRY };
+        self.run(if self.at_once { Manner { patience: None, deadline: self.server.silence() } } else { patient }, work)
     }
 
     /// Does what nobody waits for.
@@ -104,63 +90,23 @@ impl Link {
         &self,
         work: impl for<'a> Fn(&'a mut Client) -> Work<'a, T> + Send + Sync + 'static,
     ) -> Result<T, Error> {
-        self.run(self.patience.write, work)
+        self.run(Manner { patience: Some(self.patience.write), deadline: TRY }, work)
     }
 
     fn run<T: Send + 'static>(
         &self,
-        patience: Duration,
+        manner: Manner,
         work: impl for<'a> Fn(&'a mut Client) -> Work<'a, T> + Send + Sync + 'static,
     ) -> Result<T, Error> {
-        let link = self.clone();
-        let done = wait(&self.handle, async move { link.patiently(patience, work).await });
+        let (link, hurried) = (self.clone(), self.hurried.subscribe());
+        let done = wait(&self.handle, async move {
+            let asked = link.server.ask(manner, hurried, |client| {
+                let (doing, server, epoch) = (work(client), link.server.clone(), link.epoch);
+                Box::pin(async move { doing.await.map_err(|refused| refused.of(&server, epoch)) })
+            });
+            asked.await
+        });
         done.unwrap_or_else(|| Err(Error::Silent { server: self.server.to_string().into() }))
-    }
-
-    async fn patiently<T>(
-        &self,
-        patience: Duration,
-        work: impl for<'a> Fn(&'a mut Client) -> Work<'a, T> + Send + Sync,
-    ) -> Result<T, Error> {
-        let begun = Instant::now();
-        // Jitter needs no better chance than what the keys of hash maps are drawn from.
-        let mut backoff = Backoff::new(WAITS.0, WAITS.1, RandomState::new().build_hasher().finish());
-        let mut hurried = self.hurried.subscribe();
-        loop {
-            let is_last = *hurried.borrow();
-            let error = match self.once(&work).await {
-                Ok(done) => {
-                    if backoff.tries() > 0 {
-                        tracing::info!(tries = backoff.tries(), took = ?begun.elapsed(), "{} answers again", self.server);
-                    }
-                    return Ok(done);
-                }
-                Err(error) => error,
-            };
-            let (is_first, wait) = (backoff.tries() == 0, backoff.wait());
-            if is_last || !refused::may_pass(&error) || begun.elapsed() + wait > patience {
-                return Err(error);
-            }
-            if is_first {
-                let why = crate::error::in_one_line(&error);
-                tracing::warn!(why, "a query or a projection waits for the database, for {patience:?} at most");
-            }
-            // Either way it is tried again.
-            let _over = timeout(wait, hurried.wait_for(|hurried| *hurried)).await;
-        }
-    }
-
-    async fn once<T>(&self, work: &(impl for<'a> Fn(&'a mut Client) -> Work<'a, T> + Send + Sync)) -> Result<T, Error> {
-        let told = |refused: Refused| refused.of(&self.server, self.epoch);
-        let silent = |_| told(Refused::Silent);
-        let mut connection =
-            timeout(TRY, self.pool.get()).await.map_err(silent)?.map_err(|error| told(error.into()))?;
-        let done = timeout(TRY, work(&mut connection)).await.map_err(silent).and_then(|done| done.map_err(told));
-        if done.as_ref().is_err_and(refused::spoils_connection) {
-            // What it was at may still be under way, or it leads to a server that has become a standby: closed, not handed on.
-            drop(Object::take(connection));
-        }
-        done
     }
 }
 

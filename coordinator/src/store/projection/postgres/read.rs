@@ -5,12 +5,14 @@ use super::recall::{self, Asked};
 use super::refused::Refused;
 use super::text;
 use crate::store::Error;
+use crate::store::postgres::Server;
 use crate::store::projection::costs::Learnt;
 use crate::store::projection::history::{Found, Scope};
-use crate::store::projection::read::{Connections, Given, Source, Told};
+use crate::store::projection::read::{Given, Source, Told};
 use regatta_domain::report::Counts;
 use regatta_domain::{FileKey, RunId, TestKey, Time};
 use std::collections::HashSet;
+use std::sync::Arc;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 
@@ -96,8 +98,12 @@ impl Source for Tables {
         })
     }
 
-    fn connections(&self) -> Option<Connections> {
-        Some(self.0.connections())
+    fn server(&self) -> Option<&Server> {
+        Some(self.0.server())
+    }
+
+    fn at_once(&self) -> Option<Arc<dyn Source>> {
+        Some(Arc::new(Self(self.0.at_once())))
     }
 
     fn hurry(&self) {

@@ -327,7 +327,7 @@ fn connections_are_few_however_many_read() {
             threads.spawn(|| (0..20).for_each(|_| assert_eq!(reader.runs(9).unwrap().len(), 1)));
         }
     });
-    let used = reader.connections().unwrap();
+    let used = server.presence().connections;
     assert!(used.open <= used.most && used.waiting == 0 && used.idle == used.open, "{used:?}");
     let stand = format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{}'", name(&server));
     assert!(count(&server, &stand) <= i64::try_from(used.most).unwrap() + 1);
