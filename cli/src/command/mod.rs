@@ -15,6 +15,7 @@ mod list;
 mod outstanding;
 mod place;
 mod plan;
+mod recorded;
 mod report;
 mod rerun;
 mod resources;

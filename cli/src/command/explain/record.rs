@@ -1,5 +1,6 @@
 //! The record of a run, with its shards: who was granted what, when, and what waited then.
 
+use crate::command::recorded;
 use crate::error::Error;
 use crate::view::View;
 use regatta_domain::{Micros, RunId, TestIx, Time};
@@ -7,11 +8,7 @@ use regatta_wire::v1::runs_client::RunsClient;
 use regatta_wire::v1::{self, run_event::Event};
 use regatta_wire::{Invalid, v1::LeaseEnd};
 use std::collections::BTreeMap;
-use std::time::Duration;
 use tonic::transport::Channel;
-
-/// A live run that says nothing for so long has said everything that happened so far.
-const QUIET: Duration = Duration::from_millis(500);
 
 /// A run, with its shards.
 pub(super) struct Record {
@@ -63,28 +60,11 @@ impl Record {
 
     /// Reads what is recorded of a run: all of it, or of a live one as far as it is now.
     pub(super) async fn read(client: &mut RunsClient<Channel>, run: RunId) -> Result<Self, Error> {
-        let asked = regatta_runtime::clock::now_us();
-        let broken = |status: tonic::Status| Error::infrastructure("the run cannot be read").because(&status);
         let mut record = Self::new(run);
-        // What came too late is recorded behind the end of the run, where a watcher has stopped to listen.
-        for after_the_end in [false, true] {
-            let request = v1::WatchRequest { run: run.to_string(), after: record.view.seq };
-            let mut events = client.watch(request).await.map_err(broken)?.into_inner();
-            while let Ok(next) = tokio::time::timeout(QUIET, events.message()).await {
-                let Some(event) = next.map_err(broken)? else { break };
-                let over = event.is_last() || event.at > asked;
-                record.take(event).map_err(|invalid| {
-                    Error::infrastructure("the coordinator says what this version does not know")
-                        .because(&invalid)
-                        .help("use the same version of regatta on both sides")
-                })?;
-                if over {
-                    break;
-                }
-            }
-            if after_the_end || record.view.ended.is_none() {
-                break;
-            }
+        recorded::read(client, run, 0, |event| record.take(event)).await?;
+        if record.view.ended.is_some() {
+            // What came too late is recorded behind the end of the run, where a watcher has stopped to listen.
+            recorded::read(client, run, record.view.seq, |event| record.take(event)).await?;
         }
         Ok(record)
     }

@@ -1,5 +1,6 @@
 //! What was seen of the tests of a run, read from its record.
 
+use crate::command::recorded;
 use crate::error::Error;
 use crate::view::View;
 use regatta_domain::database::Observation;
@@ -10,11 +11,7 @@ use regatta_wire::v1::runs_client::RunsClient;
 use regatta_wire::v1::{self, run_event::Event};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 use tonic::transport::Channel;
-
-/// A live run that says nothing for so long has said everything that happened so far.
-const QUIET: Duration = Duration::from_millis(500);
 
 /// A run, with what its tests did to their databases.
 pub(super) struct Seen {
@@ -41,23 +38,8 @@ impl Seen {
     /// # Errors
     /// When it cannot be read.
     pub(super) async fn read(client: &mut RunsClient<Channel>, run: RunId) -> Result<Self, Error> {
-        let asked = regatta_runtime::clock::now_us();
-        let broken = |status: tonic::Status| Error::infrastructure("the run cannot be read").because(&status);
         let mut seen = Self { view: View::new(run), attempts: BTreeMap::new() };
-        let request = v1::WatchRequest { run: run.to_string(), after: 0 };
-        let mut events = client.watch(request).await.map_err(broken)?.into_inner();
-        while let Ok(next) = tokio::time::timeout(QUIET, events.message()).await {
-            let Some(event) = next.map_err(broken)? else { break };
-            let over = event.is_last() || event.at > asked;
-            seen.take(event).map_err(|invalid| {
-                Error::infrastructure("the coordinator says what this version does not know")
-                    .because(&invalid)
-                    .help("use the same version of regatta on both sides")
-            })?;
-            if over {
-                break;
-            }
-        }
+        recorded::read(client, run, 0, |event| seen.take(event)).await?;
         Ok(seen)
     }
 
